@@ -27,7 +27,6 @@ def test_a_copy_has_the_same_targets_and_keys_and_connections_of_its_own(duplica
     assert copied is not client
     assert copied.targets == client.targets
     assert key_of(copied) == EXPLICIT
-    assert copied._model_lists is not client._model_lists
     assert copied._options.deadline == 9.0
     targets = ScriptedTargets({GPT: [say("Hello")]})
     with targets.running():

@@ -20,9 +20,9 @@ import pytest
 from tests.support.four_ways import GPT, HAIKU, SONAR
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot
-from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._state.model_list_cache import ModelListCache, Wanted
 from unified_llm.exceptions import (
     AuthenticationError,
     GenerationError,
@@ -312,6 +312,7 @@ async def test_a_sync_call_inside_a_loop_does_not_wait_for_a_task_of_that_loop()
 
 def test_when_the_thread_that_makes_the_request_is_interrupted_another_makes_it() -> None:
     cache, begun, go = ModelListCache(), threading.Event(), threading.Event()
+    wanted = Wanted("openai", 60.0, float)  # float() is a clock that stays at 0.0
 
     def interrupted() -> tuple[ModelInfo, ...]:
         begun.set()
@@ -320,12 +321,12 @@ def test_when_the_thread_that_makes_the_request_is_interrupted_another_makes_it(
 
     def lead() -> None:
         with pytest.raises(KeyboardInterrupt):
-            cache.get("openai", 60.0, lambda: 0.0, interrupted)
+            cache.get(wanted, interrupted)
 
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(lead)
         assert begun.wait(10)
-        follower = pool.submit(cache.get, "openai", 60.0, lambda: 0.0, lambda: MODELS)
+        follower = pool.submit(cache.get, wanted, lambda: MODELS)
         time.sleep(0.02)
         go.set()
         assert follower.result(10) == MODELS
@@ -340,9 +341,9 @@ def test_one_list_can_be_forgotten_and_the_others_stay() -> None:
         return MODELS
 
     for key in ("a", "b", "a", "b"):
-        cache.get(key, 60.0, float, partial(fetch, key))  # float() is a clock that stays at 0.0
+        cache.get(Wanted(key, 60.0, float), partial(fetch, key))
         if fetched == ["a", "b"]:
-            cache.forget("a")
+            cache.forget(["a"])
     assert fetched == ["a", "b", "a"]
 
 

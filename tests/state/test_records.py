@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.support.policy_harness import target
 from unified_llm._lib import bounded_json
 from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
+from unified_llm._state.model_list_records import type_name
 from unified_llm._state.redis import records
 from unified_llm._state.redis.records import Clock, Received, Record
 from unified_llm.types import ModelInfo
@@ -27,7 +28,25 @@ KEYLESS = target("alpha/one", base_url="https://alpha/v1")
 LOOPBACK = target("alpha/one", base_url="http://127.0.0.1:8000")
 IN_PROCESS = target("mlx/demo")
 WRAPPED = target("alpha/one", base_url="https://alpha/v1", instance=SimpleNamespace(number=7))
-MODELS = (ModelInfo("one", "alpha"), ModelInfo("zwei-é", "alpha", "somebody", 1_700_000_000, 4096))
+
+
+def with_every_field() -> ModelInfo:
+    """Return a model with a value other than the default in each of its fields."""
+    values: dict[str, Any] = {
+        "str": "x",
+        "int": 7,
+        "bool": True,
+        "frozenset": frozenset({"a", "b"}),
+        "tuple": ("a", "b"),
+    }
+    return ModelInfo(**{field.name: values[type_name(field.name)] for field in fields(ModelInfo)})
+
+
+MODELS = (
+    ModelInfo("one", "alpha"),
+    ModelInfo("zwei-é", "alpha", "somebody", 1_700_000_000, 4096),
+    with_every_field(),
+)
 LISTED = ("alpha", "https://alpha/v1", None)
 
 UPDATES: list[HealthUpdate] = [
@@ -283,7 +302,7 @@ def test_a_model_list_is_read_as_it_was_written_with_its_age() -> None:
 
 @pytest.mark.thorough
 def test_a_model_list_that_is_too_long_or_of_this_process_alone_is_not_passed_on() -> None:
-    assert records.write_list(LISTED, MODELS * 40_000, 300.0) is None
+    assert records.write_list(LISTED, MODELS * 20_000, 300.0) is None
     assert records.write_list(("mlx", "", None), MODELS, 300.0) is None
 
 
@@ -298,6 +317,9 @@ def test_a_model_list_that_is_too_long_or_of_this_process_alone_is_not_passed_on
         [{"id": "a", "provider": "alpha", "created": "now"}],
         [{"id": "a", "provider": "alpha", "created": True}],
         [{"id": "a", "provider": "alpha", "owned_by": 1}],
+        [{"id": "a", "provider": "alpha", "features": "tools"}],
+        [{"id": "a", "provider": "alpha", "features": [1]}],
+        [{"id": "a", "provider": "alpha", "stale": 1}],
     ],
 )
 def test_a_model_list_of_another_shape_is_ignored(models: Any) -> None:

@@ -17,12 +17,12 @@ import pytest
 from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, configure
-from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import defaults, runtime
 from unified_llm._core.defaults import default
 from unified_llm._core.target import Target
 from unified_llm._policy.health_updates import BreakerOpened
 from unified_llm._state import process_health, sharing
+from unified_llm._state.model_list_cache import ModelListCache, Wanted
 from unified_llm._state.redis.sync_thread import SyncThread
 from unified_llm._state.redis.url import RedisURL
 from unified_llm.exceptions import ConfigurationError
@@ -76,9 +76,8 @@ def get(request: pytest.FixtureRequest) -> Any:
             return fetch()
 
         awaited: Callable[[], Awaitable[Any]] = afetch
-        if request.param == "sync":
-            return cache.get(KEY, 300.0, at, fetch)
-        return asyncio.run(cache.aget(KEY, 300.0, at, awaited))
+        wanted = Wanted(KEY, 300.0, at)
+        return cache.get(wanted, fetch) if request.param == "sync" else asyncio.run(cache.aget(wanted, awaited))
 
     return get
 
@@ -219,7 +218,7 @@ def test_a_list_that_another_process_asked_for_will_do(lists: SharedLists, get: 
     assert lists.kept == []
     lists.there.clear()
     assert get(cache, never) == OTHERS, "it is cached here, too"
-    assert cache._cached[KEY].until == 1_200.0, "and its age counts"
+    assert cache._kept[KEY].requested == 900.0, "and its age counts"
 
 
 def test_a_list_that_was_asked_for_here_is_for_others(lists: SharedLists, get: Any) -> None:
@@ -234,12 +233,11 @@ def test_a_list_that_was_forgotten_is_asked_for_again(lists: SharedLists, get: A
     configure(state=URL)
     lists.there[KEY] = (OTHERS, 100.0)
     cache = ModelListCache()
-    cache.forget()
-    assert get(cache) == MODELS
-    cache.forget(KEY)
-    assert get(cache) == MODELS
+    for _ in range(2):
+        cache.forget([KEY])
+        assert get(cache) == MODELS
     assert len(lists.kept) == 2
-    cache._cached.clear()
+    cache._kept.clear()
     assert get(cache, never) == OTHERS, "it was requested again once"
 
 

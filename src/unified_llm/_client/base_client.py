@@ -13,10 +13,7 @@ from unified_llm._client.call import PreparedCall, finish_call, prepare_call
 from unified_llm._client.call_options import CallOptions, check_seconds
 from unified_llm._client.drivers import AsyncDriver, Driver
 from unified_llm._client.errors import from_failure
-from unified_llm._client.model_lists import (
-    ModelListCache,
-    ModelListKey,
-)
+from unified_llm._client.model_lists import ModelListKey
 from unified_llm._client.vector_space import VectorSpace, find_unusable
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig
@@ -35,6 +32,7 @@ from unified_llm._lib.fork_safe import make_lock
 from unified_llm._lib.short_repr import short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.budgets import HedgeBudget
+from unified_llm._state import model_list_cache, sharing
 from unified_llm._state.process_health import health_of
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.records import Attempt
@@ -78,7 +76,7 @@ class BaseClient:
         self._chain, self._unconfigured = resolved[0], {target.name: target.reason for target in resolved[1]}
         logs.warn_of_demo_model(self.targets)
         self._named: dict[str, tuple[Target, ...]] = {}
-        self._model_lists = ModelListCache()
+        sharing.begin()
         self._backends = Backends()
         self._hedges = HedgeBudget()
         self._vector_lock = make_lock()
@@ -154,7 +152,7 @@ class BaseClient:
         return VectorSpace(targets[0], dimensions)
 
     def _drop_from_list(self, target: Target) -> None:
-        self._model_lists.drop(ModelListKey(target, ttl=0.0).cache_key, target.model)
+        model_list_cache.current().drop(ModelListKey(target, ttl=0.0).cache_key, target.model)
 
     def _run(self, call: PreparedCall, finish: Callable[[PreparedCall, Any], Any] = finish_call) -> Any:
         driver = self._driver(call)

@@ -1,17 +1,11 @@
-"""Model lists: a cache in which one request serves all who ask at once, threads and tasks alike; paging; merging.
-
-Where state is shared through Redis, a list that another process has fetched is used as well. The requests themselves
-are made by the client.
-"""
+"""Model lists: which ones a chain has, their pages, and how several become one. The client makes the requests."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Hashable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from unified_llm._client import errors
 from unified_llm._config.llm_config import LLMConfig
@@ -20,161 +14,10 @@ from unified_llm._core import defaults, runtime
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import RetryLimits, Target
-from unified_llm._lib.fork_safe import make_lock
-from unified_llm._state import sharing
+from unified_llm._state.model_list_cache import Models, Wanted
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest
 from unified_llm.types.responses import ModelInfo
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-
-Models = tuple[ModelInfo, ...]
-
-
-class _AbandonedError(Exception):
-    """The thread or task that fetched the list was cancelled: one of those that waited must fetch it instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cached:
-    models: Models
-    until: float
-    now: Callable[[], float]  # the clock of that instant
-
-
-class ModelListCache:
-    """A cache of model lists with a time to live, in seconds of the clock that is passed in.
-
-    The first to ask for a key fetches the list; the others wait for its result. Failures are not cached. Entries stored
-    under another clock are stale (tests swap the clock).
-    """
-
-    def __init__(self) -> None:
-        self._lock = make_lock()
-        self._cached: dict[Hashable, _Cached] = {}
-        # A list that was dropped is fetched again, whatever other processes still have: each key keeps the generation
-        # in which its list was last fetched.
-        self._generation = 0
-        self._generations: dict[Hashable, int] = {}
-        self._begin()
-        sharing.begin()
-
-    def _begin(self) -> None:
-        self._process = os.getpid()
-        self._fetching: dict[Hashable, Future[Models]] = {}
-
-    def get(self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Models]) -> Models:
-        """Return the models of ``key``, fetched by ``fetch`` unless a fresh list is cached."""
-        while True:
-            cached, leads = self._look_up(key, now)
-            if isinstance(cached, tuple):
-                return cached
-            if not leads:
-                if _in_event_loop():
-                    return fetch()  # waiting here could block the event loop that the response needs
-                with suppress(_AbandonedError):
-                    return cached.result()
-                continue
-            try:
-                sync = sharing.sync_thread()
-                shared = sync.find(key, ttl) if sync and self._trusts(key) else None
-                models, age = shared or (fetch(), 0.0)
-            except BaseException as error:
-                self._fail(key, cached, error)
-                raise
-            self._store(key, cached, _Cached(models, now() + ttl - age, now))
-            if sync and not shared:
-                sync.keep(key, models, ttl)
-            return models
-
-    async def aget(
-        self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Awaitable[Models]]
-    ) -> Models:
-        """Do the same as ``get``, for async callers."""
-        while True:
-            cached, leads = self._look_up(key, now)
-            if isinstance(cached, tuple):
-                return cached
-            if not leads:
-                import asyncio
-
-                with suppress(_AbandonedError):
-                    return await asyncio.wrap_future(cached)
-                continue
-            try:
-                sync = sharing.sync_thread()
-                shared = await sync.afind(key, ttl) if sync and self._trusts(key) else None
-                models, age = shared or (await fetch(), 0.0)
-            except BaseException as error:
-                self._fail(key, cached, error)
-                raise
-            self._store(key, cached, _Cached(models, now() + ttl - age, now))
-            if sync and not shared:
-                sync.keep(key, models, ttl)
-            return models
-
-    def forget(self, key: Hashable | None = None) -> None:
-        """Drop one list, or all."""
-        with self._lock:
-            if key is None:
-                self._cached.clear()
-                self._generation += 1
-            else:
-                self._cached.pop(key, None)
-                self._generations[key] = -1
-
-    def drop(self, key: Hashable, model: str) -> None:
-        """Remove one model from a list: its provider has none of that name."""
-        with self._lock:
-            if kept := self._cached.get(key):
-                self._cached[key] = replace(kept, models=tuple(info for info in kept.models if info.id != model))
-
-    def _look_up(self, key: Hashable, now: Callable[[], float]) -> tuple[Models | Future[Models], bool]:
-        """Return a fresh list, or a future to wait for, or (True) a future that the caller must fulfil."""
-        from concurrent.futures import Future
-
-        if self._process != os.getpid():  # forked: the thread that was fetching exists in the parent alone
-            self._begin()
-        with self._lock:
-            kept = self._cached.get(key)
-            if kept and kept.now == now and kept.until > now():
-                return kept.models, False
-            future = self._fetching.get(key)
-            if future:
-                return future, False
-            future = self._fetching[key] = Future()
-            future.set_running_or_notify_cancel()  # so that a waiting task that is cancelled cannot cancel it for all
-            return future, True
-
-    def _trusts(self, key: Hashable) -> bool:
-        """Check that a list of another process may be used: not one that may have been dropped here."""
-        with self._lock:
-            return self._generations.get(key, 0) == self._generation
-
-    def _store(self, key: Hashable, future: Future[Models], kept: _Cached) -> None:
-        with self._lock:
-            self._cached[key] = kept
-            self._generations[key] = self._generation
-            del self._fetching[key]
-        future.set_result(kept.models)
-
-    def _fail(self, key: Hashable, future: Future[Models], error: BaseException) -> None:
-        with self._lock:
-            del self._fetching[key]
-        future.set_exception(error if isinstance(error, Exception) else _AbandonedError())
-
-
-def _in_event_loop() -> bool:
-    if (asyncio := sys.modules.get("asyncio")) is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
 
 # Pages and models of one list; a server whose list never ends is broken.
 _MOST_PAGES: Final = 100
@@ -198,7 +41,14 @@ class ModelListKey:
     @property
     def cache_key(self) -> Hashable:
         """Provider, address, account and headers: a list of one account says nothing of another's models."""
-        return (self.target.provider, self.target.base_url, cache_identity(self.target))
+        target = self.target
+        key = (target.provider, target.base_url, cache_identity(target))
+        return key if target.instance is None else (*key, target.instance.number)
+
+    def wanted(self, *, use_cache: bool) -> Wanted:
+        """Return what to ask of the cache. The folders of this machine are looked into each time."""
+        ttl = 0.0 if self.target.format == "mlx" else self.ttl
+        return Wanted(self.cache_key, ttl, runtime.current().now, use_cache)
 
     def serves(self, target: Target) -> bool:
         """Return whether the models of this list include that of a target, if it is listed at all."""

@@ -13,14 +13,15 @@ from unified_llm._client.model_filters import of_provider, read_features, suppor
 from unified_llm._client.model_lists import (
     ModelListKey,
     ModelListMerger,
-    Models,
     PageReader,
     ProviderCheck,
     model_list_keys,
     with_short_limits,
 )
 from unified_llm._core import runtime
+from unified_llm._state import model_list_cache
 from unified_llm._state.learned_windows import learn_from_list
+from unified_llm._state.model_list_cache import Models
 from unified_llm.exceptions import LLMError
 from unified_llm.types.requests import ModelRequest, ModelsRequest
 from unified_llm.types.responses import ModelInfo
@@ -51,11 +52,13 @@ class ModelsClient(BaseClient):
     ) -> list[ModelInfo]:
         """List the models of every provider in the chain, in its order.
 
-        A list is kept for ``cache_ttl`` seconds. However many threads and tasks need it at once, one request is made. A
-        provider that has no list, or does not respond, is skipped while another does.
+        A list is kept for ``cache_ttl`` seconds, for all clients of this process with the same provider, address,
+        account and headers. However many threads and tasks need it at once, one request is made. Where a new request
+        fails or takes longer than a second, the old list is returned, for a day at most, and its models are marked as
+        ``stale``. A provider that has no list, or does not respond, is skipped while another does.
 
         Args:
-            use_cache: False requests the lists again.
+            use_cache: False requests the lists again, and returns no old one.
             provider: The only provider to ask, one of the chain.
             supports: A feature, or several, that the models must have: ``tools``, ``images``, ``json_schema``,
                 ``embeddings`` ... A model that is not known to lack one is listed.
@@ -87,8 +90,11 @@ class ModelsClient(BaseClient):
         return merger.result()
 
     def invalidate_cache(self) -> None:
-        """Drop the model lists, so that the next ``list_models`` requests them again."""
-        self._model_lists.forget()
+        """Drop the model lists of this chain, so that the next ``list_models`` requests them again.
+
+        Other clients with the same provider, address, account and headers have the same lists.
+        """
+        model_list_cache.current().forget(key.cache_key for key in self._list_keys(None))
 
     def health_check(self, *, provider: str | None = None) -> bool:
         """Check that at least one provider of the chain returns its model list. Never raises for one that is down.
@@ -153,18 +159,13 @@ class ModelsClient(BaseClient):
         return of_provider(model_list_keys(self._chain), provider)
 
     def _list(self, key: ModelListKey, until: float | None, *, use_cache: bool) -> Models:
-        if not use_cache:
-            self._model_lists.forget(key.cache_key)
-        now = runtime.current().now
-        models = self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key, until))
+        models = model_list_cache.current().get(key.wanted(use_cache=use_cache), partial(self._fetch, key, until))
         self._learn_from(key, models)
         return models
 
     async def _alist(self, key: ModelListKey, until: float | None, *, use_cache: bool) -> Models:
-        if not use_cache:
-            self._model_lists.forget(key.cache_key)
-        now = runtime.current().now
-        models = await self._model_lists.aget(key.cache_key, key.ttl, now, partial(self._afetch, key, until))
+        fetch = partial(self._afetch, key, until)
+        models = await model_list_cache.current().aget(key.wanted(use_cache=use_cache), fetch)
         self._learn_from(key, models)
         return models
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from unified_llm._core import runtime
 from unified_llm._core.target import Target
 from unified_llm._lib.close_names import closest
-from unified_llm._state import process_health
+from unified_llm._state import model_list_cache, process_health
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.testing._clock import Clock
 from unified_llm.testing._faults import FaultKind, make_fault
@@ -113,6 +113,7 @@ class Outage:
             raise ConfigurationError("An outage can be used in one `with` only: make another with outage(...).")
         backends = self._stack.enter_context(SimulatedBackends(runtime.current(), self._script))
         self._stack.enter_context(process_health.apart())
+        self._stack.enter_context(model_list_cache.apart())
         self._stack.enter_context(runtime.use(backends.runtime(self.attempts.append, self._add_chain)))
         self._clock, self._started = backends.clock, backends.clock.now()
         return self

@@ -237,6 +237,7 @@ class ModelInfo:
         features: Supported features (``tools``, ``images``, ``json_schema`` ...), if the provider reports them; else
             None.
         parameters: Supported request fields, if the provider reports them; else None.
+        stale: The list is older than ``cache_ttl``: it could not be requested again, or that takes long.
     """
 
     id: str
@@ -247,6 +248,7 @@ class ModelInfo:
     max_output: int | None = None
     features: frozenset[str] | None = None
     parameters: frozenset[str] | None = None
+    stale: bool = False
 
     @property
     def model_string(self) -> str:

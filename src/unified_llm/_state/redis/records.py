@@ -6,17 +6,15 @@ exactly as it is written here is ignored. Credentials appear only as fingerprint
 
 from __future__ import annotations
 
-import hashlib
-import socket
-from collections.abc import Hashable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
-from unified_llm._core import base_url
 from unified_llm._lib import bounded_json
 from unified_llm._policy.cooldowns import MAX_COOLDOWN
 from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
+from unified_llm._state.model_list_records import digest, read_models, write_models
 from unified_llm.types.responses import ModelInfo
 
 PREFIX: Final = "unified-llm:2:"
@@ -88,7 +86,7 @@ def stream_of(update: HealthUpdate) -> str:
 
 def name_of(update: HealthUpdate) -> str | None:
     """Return a digest of what the update is about; None where it concerns this process alone."""
-    return _digest(update.key)
+    return digest(update.key)
 
 
 def write(update: HealthUpdate, sender: str, since: float, clock: Clock) -> str | None:
@@ -188,8 +186,8 @@ def _is_name(value: Any) -> TypeGuard[str]:
 
 def list_key(key: Hashable) -> str | None:
     """Return the key of a model list; None where it concerns this process alone."""
-    digest = _digest(key)
-    return f"{PREFIX}models:{digest}" if digest else None
+    name = digest(key)
+    return f"{PREFIX}models:{name}" if name else None
 
 
 def write_list(key: Hashable, models: tuple[ModelInfo, ...], ttl: float) -> Record | None:
@@ -197,29 +195,16 @@ def write_list(key: Hashable, models: tuple[ModelInfo, ...], ttl: float) -> Reco
     name, seconds = list_key(key), min(LONGEST, ttl)
     if name is None or seconds < _SHORTEST:
         return None
-    plain = [{name: value for name, value in asdict(info).items() if value is not None} for info in models]
-    text = bounded_json.dump({"v": _VERSION, "seconds": seconds, "models": plain})
+    text = bounded_json.dump({"v": _VERSION, "seconds": seconds, "models": write_models(models)})
     return Record(name, text, seconds) if len(text.encode()) <= LONGEST_LIST else None
 
 
 def read_list(record: Record) -> tuple[tuple[ModelInfo, ...], float] | None:
     """Return the list and its age in seconds; None where the record is malformed."""
     match _parse(record.value):
-        case {"seconds": float() | int() as seconds, "models": list(plain)} if 0 < record.seconds <= seconds:
-            models = tuple(_model(item) for item in plain)
-        case _:
-            return None
-    whole = tuple(info for info in models if info is not None)
-    return (whole, float(seconds) - record.seconds) if len(whole) == len(models) else None
-
-
-def _model(plain: Any) -> ModelInfo | None:
-    optional = {"owned_by": str, "created": int, "context_window": int}
-    match plain:
-        case {"id": str(), "provider": str(), **rest} if all(
-            name in optional and type(value) is optional[name] for name, value in rest.items()
-        ):
-            return ModelInfo(**plain)
+        case {"seconds": float() | int() as seconds, "models": plain} if 0 < record.seconds <= seconds:
+            models = read_models(plain)
+            return None if models is None else (models, float(seconds) - record.seconds)
         case _:
             return None
 
@@ -230,28 +215,6 @@ def _parse(text: str | bytes) -> dict[str, Any] | None:
     except bounded_json.JSONError:
         return None
     return value if value.get("v") == _VERSION else None
-
-
-def _digest(key: Hashable) -> str | None:
-    """Return a digest of a key; None where it concerns this process alone."""
-    leaves = list(_leaves(key))
-    if len(leaves) < 2 or "" in leaves or not all(isinstance(leaf, str | None) for leaf in leaves):
-        return None  # without an address or with a number: a model in this process, MLX or a wrapped model object
-    try:
-        text = bounded_json.dump(key)
-        if any(base_url.is_loopback(leaf) for leaf in leaves if leaf and "://" in leaf):
-            text += socket.gethostname()  # 127.0.0.1 is another server on another machine
-    except ValueError:  # it has no JSON form, or the address is malformed
-        return None
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _leaves(key: Hashable) -> Iterator[Any]:
-    if isinstance(key, tuple):
-        for part in key:
-            yield from _leaves(part)
-    else:
-        yield key
 
 
 def _printable(text: str) -> str:
