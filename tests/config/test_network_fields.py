@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig
+from unified_llm._backends.http import proxies_and_certificates
 from unified_llm._backends.http.proxies_and_certificates import load_ssl_context
 from unified_llm._config import network
 from unified_llm._core.client_certificate import ClientCertificate
@@ -252,9 +253,22 @@ def test_a_context_of_the_users_own_takes_no_certificate() -> None:
 
 def test_the_system_decides_where_it_is_named() -> None:
     context = load_ssl_context("system")
-    assert isinstance(context, truststore.SSLContext)
     assert load_ssl_context("system") is context
     assert load_ssl_context("system", ClientCertificate(BOTH)) is not context
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_it_is_asked_where_its_certificates_are_no_file_that_can_be_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(proxies_and_certificates, "_contexts", {})
+    monkeypatch.setattr(proxies_and_certificates, "_system_file", lambda: None)
+    assert type(load_ssl_context("system")) is truststore.SSLContext
+    monkeypatch.setattr(proxies_and_certificates, "_system_file", lambda: BOTH)
+    monkeypatch.setenv("SSL_CERT_FILE", BOTH)  # which OpenSSL takes for the system's
+    assert type(context := load_ssl_context("system")) is ssl.SSLContext
+    assert len(context.get_ca_certs()) == 1
 
 
 def test_a_file_named_system_is_written_with_its_folder() -> None:

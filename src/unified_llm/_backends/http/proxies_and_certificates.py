@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from urllib.request import getproxies, proxy_bypass
@@ -40,9 +41,15 @@ class _Trust(NamedTuple):
 
     def files(self) -> tuple[object, ...]:
         """Return what tells a version of its files from another: a program that renews certificates replaces them."""
-        bundle = self.cert_file if self.verify is True else self.verify
-        bundles = (bundle,) if isinstance(bundle, str) and bundle != SYSTEM else ()
-        return tuple(map(_version_of, (*bundles, *(self.certificate.paths if self.certificate else ()))))
+        match self.verify:
+            case True:
+                bundle = self.cert_file
+            case "system":
+                bundle = _system_file()
+            case other:
+                bundle = other or None
+        paths = (() if bundle is None else (bundle,)) + (self.certificate.paths if self.certificate else ())
+        return tuple(map(_version_of, paths))
 
 
 class _Made(NamedTuple):
@@ -103,9 +110,7 @@ def _trusting(trust: _Trust) -> ssl.SSLContext:
     """Create an SSL context. The variables are read here: httpx before 0.28 ignores a file that is not there."""
     match trust.verify:
         case "system":
-            import truststore
-
-            return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            return _trusting_the_system()
         case str(bundle) if os.path.isdir(bundle):  # noqa: PTH112 - ssl takes a string
             return ssl.create_default_context(capath=bundle)
         case str(bundle):
@@ -115,6 +120,25 @@ def _trusting(trust: _Trust) -> ssl.SSLContext:
             return ssl.create_default_context(cafile=trust.cert_file or None, capath=folder)
         case verify:
             return httpx.create_ssl_context(verify=verify)
+
+
+def _trusting_the_system() -> ssl.SSLContext:
+    """Create a context that trusts what the operating system does.
+
+    On Linux that is one file, which truststore would read again for each connection: some 60 ms in an event loop.
+    """
+    import truststore
+
+    if _system_file() is None:
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    return context
+
+
+def _system_file() -> str | None:
+    """Return the file of the certificates that the operating system trusts, where it is one."""
+    return ssl.get_default_verify_paths().cafile if sys.platform == "linux" else None
 
 
 def certificates_setting() -> str | None:
