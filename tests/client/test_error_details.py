@@ -248,15 +248,16 @@ def test_a_stream_that_breaks_has_them_too() -> None:
         assert (WORDS in str(caught.value.__cause__)) == wanted
 
 
+EMBEDDER: Final = "openai/text-embedding-3-small"
 SURFACES: Final[list[Callable[[], Any]]] = [
-    lambda: LLMClient(GPT).embed("x"),
+    lambda: LLMClient(EMBEDDER).embed("x"),
     lambda: ChatUnified(model=GPT).invoke("x"),
     lambda: asyncio.run(ChatUnified(model=GPT).ainvoke("x")),
     lambda: list(ChatUnified(model=GPT).stream("x")),
-    lambda: UnifiedEmbeddings(model=GPT).embed_query("x"),
+    lambda: UnifiedEmbeddings(model=EMBEDDER).embed_query("x"),
     lambda: UnifiedLLM(model=GPT).complete("x"),
     lambda: list(UnifiedLLM(model=GPT).stream_complete("x")),
-    lambda: UnifiedEmbedding(model=GPT).get_text_embedding("x"),
+    lambda: UnifiedEmbedding(model=EMBEDDER).get_text_embedding("x"),
 ]
 
 
@@ -264,7 +265,8 @@ SURFACES: Final[list[Callable[[], Any]]] = [
 def test_every_surface_has_the_field_always_and_the_words_on_demand(call: Callable[[], Any]) -> None:
     for wanted in (False, True):
         configure(error_details=wanted)
-        with ScriptedTargets({GPT: [refused()]}).running(), pytest.raises(BadRequestError) as caught:
+        targets = ScriptedTargets({GPT: [refused()], EMBEDDER: [refused()]})
+        with targets.running(), pytest.raises(BadRequestError) as caught:
             call()
         assert "(HTTP 400, bad_tool, param tools[0].type, request req-7)" in str(caught.value)
         assert (caught.value.param, caught.value.code) == ("tools[0].type", "bad_tool")

@@ -26,6 +26,7 @@ from unified_llm._config.unconfigured import UnconfiguredTarget
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext, netloc_of
 from unified_llm._core.exchange import WrappedModel
+from unified_llm._core.features import Output
 from unified_llm._core.redaction import Headers, begins_like_a_key, has_key
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
@@ -106,6 +107,7 @@ def _make_target(
         extra_body=config.extra_body,
         features=mlx_features(model) if spec.format == "mlx" else profile.features,
         exclusive=profile.exclusive,
+        outputs=_certain(profile.outputs, endpoint, spec),
         quirks=quirks_for_key(profile.quirks, key, spec),
         context_window=declared or known,
         window_declared=declared is not None,
@@ -130,6 +132,14 @@ def _make_target(
         label=config.name,
         instance=instance,
     )
+
+
+def _certain(outputs: frozenset[Output], endpoint: Endpoint, spec: ProviderSpec) -> frozenset[Output]:
+    """Return what a model makes, as far as that is certain at an address.
+
+    A server of one's own may give the name of a chat model to anything, and make vectors with it.
+    """
+    return outputs if "text" not in outputs or is_vendor_host(endpoint.base_url, spec) else frozenset()
 
 
 def _explain_no_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, model: str) -> NoKey | None:

@@ -9,6 +9,11 @@ Feature = Literal[
     "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
 ]  # fmt: skip
 
+# What a model makes.
+Output = Literal[
+    "text", "image", "audio", "video", "speech", "transcription", "embeddings", "rerank", "moderation",
+]  # fmt: skip
+
 # Two things that one request may ask for together, and that some targets cannot do together.
 FeaturePair = Literal[
     "tools with JSON", "streaming with JSON", "thinking with a forced tool", "built-in tools with functions",

@@ -13,7 +13,7 @@ from unified_llm._core.account import ANONYMOUS, identify
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import split_origin
 from unified_llm._core.client_certificate import ClientCertificate
-from unified_llm._core.features import CHAT, Feature, FeaturePair
+from unified_llm._core.features import CHAT, Feature, FeaturePair, Output
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import has_key
@@ -140,6 +140,7 @@ class Target:
         extra_body: Merged into every request's body.
         features: What it can do.
         exclusive: Pairs of features that it cannot combine in one request.
+        outputs: What its model makes (text, images, vectors ...); empty where that is not known.
         quirks: Where it differs from its format.
         context_window: Tokens, where known.
         window_declared: The user declared ``context_window`` for this target, or the number that its server is sent.
@@ -187,6 +188,7 @@ class Target:
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     features: frozenset[Feature] = CHAT
     exclusive: frozenset[FeaturePair] = frozenset()
+    outputs: frozenset[Output] = frozenset()
     quirks: Quirks = field(default_factory=Quirks)
     context_window: int | None = None
     window_declared: bool = False

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final, assert_never
 
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.features import Feature, FeaturePair
+from unified_llm._core.features import Feature, FeaturePair, Output
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
+from unified_llm._providers.output_types import describe
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
 from unified_llm.types.messages import Message
 from unified_llm.types.requests import (
@@ -48,6 +49,13 @@ _PAIR_WORDS: Final[Mapping[FeaturePair, str]] = {
     "tools with streaming": "call tools and stream",
 }
 
+# What a request wants made, and what that is called.
+_WANTED: Final[Mapping[type, tuple[Output, str]]] = {
+    LLMRequest: ("text", "chat"),
+    EmbeddingRequest: ("embeddings", _WORDS["embeddings"]),
+    RerankRequest: ("rerank", _WORDS["rerank"]),
+}
+
 # What ``_structured`` emulates, except at a last resort.
 _NONE: Final[frozenset[Feature]] = frozenset()
 _EMULATED: Final[frozenset[Feature]] = frozenset({"tool_choice", "json_object", "json_schema"})
@@ -58,6 +66,8 @@ _EMULATED_PAIRS: Final[frozenset[FeaturePair]] = frozenset(
 
 def missing(ask: AnyRequest, target: Target) -> str | None:
     """Say what the target lacks for this request; return None when it lacks nothing."""
+    if target.outputs and (wanted := _WANTED.get(type(ask))) and wanted[0] not in target.outputs:
+        return f"it cannot {wanted[1]}, since its model {describe(target.outputs)}"
     emulated = _NONE if target.last_resort else _EMULATED
     for need in _needs(ask):
         if need not in target.features and need not in emulated:

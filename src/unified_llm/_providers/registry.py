@@ -8,13 +8,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from unified_llm._core.features import Feature, FeaturePair
+from unified_llm._core.features import Feature, FeaturePair, Output
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm._providers import feature_pairs, models
 from unified_llm._providers.hosted import ROWS
 from unified_llm._providers.other_names import ALIASES, ALSO_ORGANISATIONS, key
+from unified_llm._providers.output_types import output_types
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm._providers.unknown_names import explain_model, explain_provider
 from unified_llm.exceptions import ConfigurationError
@@ -84,6 +85,7 @@ class ModelProfile:
         format: The wire format of requests to it.
         vector_length: The length of its vectors, where it has only one.
         exclusive: Pairs of features that it cannot combine in one request.
+        outputs: What it makes; empty where that is not known.
     """
 
     features: frozenset[Feature]
@@ -94,6 +96,7 @@ class ModelProfile:
     format: str = "openai_chat"
     vector_length: int | None = None
     exclusive: frozenset[FeaturePair] = frozenset()
+    outputs: frozenset[Output] = frozenset()
 
 
 def row(name: str) -> ProviderSpec:
@@ -208,8 +211,10 @@ def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> Mo
     wire_format = where.format if api is None else where.apis[api]
     row_features = where.api_features.get(api or "", where.features) - _BEYOND.get(wire_format, frozenset())
     exclusive = _exclusive_pairs(where, model)
+    # What an object, or a folder of this machine, makes is its own affair.
+    outputs = output_types(where.name, model) if where.format not in {"user", "mlx"} else frozenset[Output]()
     if known is None:
-        return ModelProfile(row_features, where.quirks, format=wire_format, exclusive=exclusive)
+        return ModelProfile(row_features, where.quirks, format=wire_format, exclusive=exclusive, outputs=outputs)
     quirks = replace(where.quirks, drop=where.quirks.drop | known.drop)
     if known.drop_reasoning:
         quirks = replace(quirks, drop_reasoning=known.drop_reasoning, reasons_unasked=known.unasked)
@@ -227,4 +232,5 @@ def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> Mo
         wire_format,
         known.vector_length,
         exclusive,
+        outputs,
     )
