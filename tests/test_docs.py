@@ -35,6 +35,7 @@ from unified_llm import (
     llama_index,
     types,
 )
+from unified_llm._config.constructor_names import ALIASES
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
@@ -281,11 +282,12 @@ def test_every_kind_of_failure_is_explained() -> None:
 
 
 def test_every_process_wide_default_is_explained() -> None:
-    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    section = page.partition("## Process-wide defaults")[2].partition("\n## ")[0]
-    named = re.findall(r"^\| `(\w+)` \| `UNIFIED_LLM_(\w+)` \|", section, re.MULTILINE)
-    assert {name for name, _ in named} == {*inspect.signature(unified_llm.configure).parameters}
-    assert [name for name, variable in named if name.upper() != variable] == []
+    page = (ROOT / "docs" / "configuration-files.md").read_text(encoding="utf-8")
+    section = page.partition("## Process-wide settings")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \|(?: `UNIFIED_LLM_(\w+)`)? \|", section, re.MULTILINE)
+    parameters = {*inspect.signature(unified_llm.configure).parameters}
+    assert {name for name, _ in named} == parameters - {*LLMConfig.model_fields, *ALIASES}
+    assert [name for name, variable in named if variable and name.upper() != variable] == []
 
 
 def test_every_argument_of_register_provider_is_explained() -> None:

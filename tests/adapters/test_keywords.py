@@ -19,8 +19,9 @@ from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client import keywords as of_calls
 from unified_llm._client.call_options import OPTION_NAMES
 from unified_llm._config import keywords as of_targets
-from unified_llm._config import process_defaults
+from unified_llm._config.configured_layer import KNOWN
 from unified_llm._config.constructor_names import ALIASES
+from unified_llm._config.default_keywords import DefaultKeywords
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._lib.list_of import ListOf
 from unified_llm._providers.spec import ProviderSpec
@@ -90,6 +91,11 @@ def types_of_model(kind: type[pydantic.BaseModel], aliases: Mapping[str, str]) -
     return types | of_aliases | {alias: str | None for alias, name in aliases.items() if name == "model"}
 
 
+TARGET_TYPES = types_of_model(
+    LLMConfig, {alias: name for alias, name in ALIASES.items() if name not in OWN - {"model"}}
+) | {"model": str | None}
+# The keywords of configure() beside those of a target.
+OF_THE_PROCESS = {*KNOWN} - TARGET_TYPES.keys()
 OPTIONS = dict.fromkeys(OPTION_NAMES, NoneType)
 OTHER_OPTIONS = {name: kind for name, kind in OPTIONS.items() if name != "hedge_after"}
 
@@ -105,14 +111,13 @@ OTHER_OPTIONS = {name: kind for name, kind in OPTIONS.items() if name != "hedge_
         (of_calls.RerankKeywords, types_of_dataclass(RerankRequest, {"query", "documents"}) | OTHER_OPTIONS),
         (
             of_targets.TargetKeywords,
-            types_of_model(LLMConfig, {alias: name for alias, name in ALIASES.items() if name not in OWN - {"model"}})
-            | {"model": str | None},
+            TARGET_TYPES,
         ),
         (
             of_targets.ProviderKeywords,
             types_of_dataclass(ProviderSpec, {"name", "base_url", "url_template", "url_parts", "features", "instance"}),
         ),
-        (of_targets.DefaultKeywords, dict.fromkeys(process_defaults._KNOWN, NoneType)),
+        (DefaultKeywords, TARGET_TYPES | dict.fromkeys(OF_THE_PROCESS, NoneType)),
     ],
 )
 def test_the_keywords_are_the_fields_of_what_they_describe(keywords: type, types: Mapping[str, Any]) -> None:
@@ -220,7 +225,7 @@ CHAT_METHODS = ("generate", "agenerate", "stream", "astream", "complete", "acomp
             for method in ("embed", "aembed")
         ),
         *((getattr(LLMClient, method), {"query", "documents", "top_n"}) for method in ("rerank", "arerank")),
-        (configure, set(process_defaults._KNOWN)),
+        (configure, {*KNOWN}),
         (register_provider, {"name", "provider", "base_url", "api_key_env", "features", "quirks", "local", "headers"}),
     ],
 )

@@ -129,7 +129,7 @@ def variables(error: Exception) -> str:
             "The URL from OPENAI_BASE_URL holds a user name or password",
         ),
         ("OPENAI_BASE_URL", MISPLACED, "The URL from OPENAI_BASE_URL must begin with https://"),
-        ("UNIFIED_LLM_TIMEOUT", MISPLACED, "UNIFIED_LLM_TIMEOUT must hold a number"),
+        ("UNIFIED_LLM_TIMEOUT", MISPLACED, "UNIFIED_LLM_TIMEOUT: timeout must be a number of seconds"),
     ],
 )
 @pytest.mark.case(61, 64)

@@ -16,7 +16,7 @@ import pydantic
 import pytest
 
 from tests.support.sent_requests import SentRequests
-from unified_llm import BreakerConfig, LLMClient, LLMConfig, configure, register_provider
+from unified_llm import BreakerConfig, LLMClient, LLMConfig, register_provider
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
@@ -249,12 +249,6 @@ def test_breakers_are_checked_on_every_way_in() -> None:
     ):
         with pytest.raises(ConfigurationError, match=r"BreakerConfig\.cooldown"):
             build()
-
-
-@pytest.mark.parametrize("name", ["api_key", "default_headers", "base_url"])
-def test_process_defaults_have_no_keys(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="no default called"):
-        configure(**{name: "x"})  # type: ignore[arg-type]
 
 
 # Dumps as JSON

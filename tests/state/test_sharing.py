@@ -17,8 +17,8 @@ import pytest
 from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, configure
+from unified_llm._config import process_settings
 from unified_llm._core import defaults, runtime
-from unified_llm._core.defaults import default
 from unified_llm._core.target import Target
 from unified_llm._policy.health_updates import BreakerOpened
 from unified_llm._state import process_health, sharing
@@ -159,7 +159,7 @@ def test_an_address_that_makes_no_sense_is_refused_and_not_repeated(url: Any) ->
     with pytest.raises(ConfigurationError, match=r"configure\(state=\.\.\.\)") as refused:
         configure(state=url, timeout=7)
     check(refused.value)
-    assert default("timeout") == 5, "nothing is changed"
+    assert process_settings.without_reading().configured.fields == {"timeout": 5}, "nothing is changed"
     assert sharing.sync_thread() is None
 
 

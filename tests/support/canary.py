@@ -76,6 +76,7 @@ def clear_environment() -> None:
     for name in [name for name in os.environ if name in ours or name.startswith("UNIFIED_LLM_")]:
         if name not in _OF_THE_TESTS:
             del os.environ[name]
+    os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no-configuration")  # which does not exist
     os.environ.update(KEYS | _URL_PARTS)
 
 

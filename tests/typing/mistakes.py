@@ -68,7 +68,7 @@ def in_the_names_of_settings() -> None:
     UnifiedEmbeddings(model="x", temperature=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     UnifiedEmbedding(model="x", batchsize=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     UnifiedRerank(model="x", topn=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
-    configure(max_tokens=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    configure(max_tokns=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     register_provider("x", base_url="https://x", quirk={})  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 

@@ -251,12 +251,14 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
 
     def _config(self) -> LLMConfig:
         """Make the primary's configuration of every field that was given a value; that of an object has no model."""
-        given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
-        given.pop("fallbacks")
+        fields, chosen = type(self).model_fields, self.model_fields_set
+        given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in fields}
+        given = {name: value for name, value in given.items() if name in chosen or value != fields[name].default}
+        given.pop("fallbacks", None)
         if not self.NAMES_TARGET:
-            del given["name"]
+            given.pop("name", None)
         if is_object(self.model):
-            del given["model"]
+            given.pop("model", None)
         if self._key_omitted and given.get("api_key") is None:
             given["api_key"] = OmittedKey.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})

@@ -111,8 +111,7 @@ class BaseClient:
             return self.targets
         targets = self._named.get(model)
         if targets is None:
-            chain = resolve.distinguish((resolve.with_model(self._chain[0], model), *self._chain[1:]))
-            targets = tuple(resolved.target for resolved in chain)
+            targets = tuple(resolved.target for resolved in resolve.chain_for(self._chain, model))
             if len(self._named) < _MOST_NAMED:
                 self._named[model] = targets
         return targets

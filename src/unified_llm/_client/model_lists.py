@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from unified_llm._client import errors
-from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.make_target import ResolvedTarget
-from unified_llm._core import defaults, runtime
+from unified_llm._core import runtime
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import RetryLimits, Target
@@ -60,16 +59,9 @@ def model_list_keys(chain: Sequence[ResolvedTarget]) -> list[ModelListKey]:
     keys: dict[Hashable, ModelListKey] = {}
     for resolved in chain:
         # Without a model: the health of a model list and that of a model are apart.
-        key = ModelListKey(replace(resolved.target, model=""), _ttl(resolved.config))
+        key = ModelListKey(replace(resolved.target, model=""), resolved.cache_ttl)
         keys.setdefault(key.cache_key, key)
     return list(keys.values())
-
-
-def _ttl(config: LLMConfig | None) -> float:
-    if config is not None and "cache_ttl" in config.model_fields_set:
-        return config.cache_ttl
-    ttl: float | None = defaults.default("cache_ttl")
-    return LLMConfig().cache_ttl if ttl is None else ttl
 
 
 def with_short_limits(target: Target) -> Target:

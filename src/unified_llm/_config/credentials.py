@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +11,12 @@ from urllib.parse import urlsplit
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.api_key import NoKey, OmittedKey, Secret
 from unified_llm._core.base_url import is_private, matches, normalise, split_origin
+from unified_llm._core.environment import source_of, variable
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers.spec import REGION, ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
-_WITHOUT_NETWORK: Final = frozenset({"mlx", "user"})
+WITHOUT_NETWORK: Final = frozenset({"mlx", "user"})
 _URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(?:[.:][A-Za-z0-9-]+)*")  # example.com:project at Google
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
@@ -54,7 +54,7 @@ def find_endpoint(config: LLMConfig, spec: ProviderSpec, lacks: list[str]) -> En
         return in_environment
     if spec.url_template:
         return _fill_in(spec, lacks)
-    if not spec.base_url and spec.format not in _WITHOUT_NETWORK:
+    if not spec.base_url and spec.format not in WITHOUT_NETWORK:
         names = f" or set {spec.base_url_env[0]}" if spec.base_url_env else ""
         lacks.append(f"no URL (pass base_url={names})")
     return Endpoint(spec.base_url, "the provider table", own_host=True)
@@ -66,10 +66,10 @@ def endpoint_in_environment(spec: ProviderSpec) -> Endpoint | None:
     Raises:
         ConfigurationError: The URL is malformed.
     """
-    for variable in spec.base_url_env:
-        if text := os.environ.get(variable, "").strip():
+    for name in spec.base_url_env:
+        if text := (variable(name) or "").strip():
             text = _with_scheme(text, spec)
-            return Endpoint(normalise(text, source=variable, version=spec.version), variable, own_host=True)
+            return Endpoint(normalise(text, source=name, version=spec.version), name, own_host=True)
     return None
 
 
@@ -77,15 +77,15 @@ def _fill_in(spec: ProviderSpec, lacks: list[str]) -> Endpoint:
     """Fill the parts of an address that differ between accounts, from the environment."""
     url, source, missing = spec.url_template, "the provider table", list[str]()
     for name, part in spec.url_parts.items():
-        variable = next((each for each in part.variables if os.environ.get(each, "").strip()), None)
-        value = part.default if variable is None else os.environ[variable].strip()
+        chosen = next((each for each in part.variables if (variable(each) or "").strip()), None)
+        value = part.default if chosen is None else (variable(chosen) or "").strip()
         if not value:
             missing.append(part.variables[0])
         elif not _URL_PART.fullmatch(value):
-            raise ConfigurationError(f"{variable} holds more than a name of letters, digits and hyphens.")
+            raise ConfigurationError(f"{chosen} holds more than a name of letters, digits and hyphens.")
         if value == part.left_out:
             url = url.replace(f"{{{name}}}-", "", 1)
-        url, source = url.replace(f"{{{name}}}", value), variable or source
+        url, source = url.replace(f"{{{name}}}", value), chosen or source
     if missing:
         lacks.append(f"no URL (set {' and '.join(missing)}, or pass base_url=)")
         return Endpoint("", source, own_host=True)
@@ -136,17 +136,17 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: l
         return given
     if given is not None and given is not OmittedKey.KEY:
         raise ConfigurationError("The key from api_key= was never checked: set it with LLMConfig(...) or model_copy().")
-    variable = _key_variable(spec)
-    if variable and endpoint.own_host:
-        return Secret(os.environ[variable], _variable_source(variable))
+    name = _key_variable(spec)
+    if name and endpoint.own_host:
+        return Secret(variable(name), source_of(name))
     if given is OmittedKey.KEY:
         known = f"set {spec.key_env[0]} in this process, or " if spec.key_env and endpoint.own_host else ""
         lacks.append(f"no API key, which was left out of the pickle ({known}pass api_key= again)")
     elif config.client_cert is not None and not endpoint.own_host:
         pass  # a gateway that is shown a certificate knows who asks
-    elif variable and not _is_own_network(endpoint):
-        lacks.append(f"no API key for this base_url (pass api_key=: {variable} is only sent to {_own_hosts(spec)})")
-    elif spec.key_required and spec.format not in _WITHOUT_NETWORK and not _is_own_network(endpoint):
+    elif name and not _is_own_network(endpoint):
+        lacks.append(f"no API key for this base_url (pass api_key=: {name} is only sent to {_own_hosts(spec)})")
+    elif spec.key_required and spec.format not in WITHOUT_NETWORK and not _is_own_network(endpoint):
         where = "" if endpoint.own_host else " for this base_url"
         lacks.append(f"no API key{where} ({explain_no_key(spec, endpoint).advice})")
     return None
@@ -160,15 +160,25 @@ def _is_own_network(endpoint: Endpoint) -> bool:
 def explain_no_key(spec: ProviderSpec, endpoint: Endpoint) -> NoKey:
     """Say why no key is sent to a target that has none, and what to do if its server wants one."""
     if endpoint.own_host:
-        empty = next((f"{name}, which is empty," for name in spec.key_env if os.environ.get(name) == ""), None)
+        empty = next((f"{name}, which is empty," for name in spec.key_env if variable(name) == ""), None)
         return NoKey("", f"set {empty or spec.key_env[0]} or pass api_key=" if spec.key_env else "pass api_key=")
-    variable = _key_variable(spec)
-    return NoKey(f"{variable} is only sent to {_own_hosts(spec)}" if variable else "", "pass api_key=")
+    name = _key_variable(spec)
+    return NoKey(f"{name} is only sent to {_own_hosts(spec)}" if name else "", "pass api_key=")
 
 
 def _key_variable(spec: ProviderSpec) -> str | None:
     """Return the variable whose key is used: the first that is set."""
-    return next((name for name in (*spec.token_env, *spec.key_env) if os.environ.get(name)), None)
+    return next((name for name in (*spec.token_env, *spec.key_env) if variable(name)), None)
+
+
+def has_own_key(spec: ProviderSpec) -> bool:
+    """Return whether a variable of the provider holds a key."""
+    return _key_variable(spec) is not None
+
+
+def has_own_address(spec: ProviderSpec) -> bool:
+    """Return whether a variable of the provider holds an address."""
+    return from_environment(spec.base_url_env) is not None
 
 
 def _own_hosts(spec: ProviderSpec) -> str:
@@ -186,13 +196,9 @@ def quirks_for_key(quirks: Quirks, key: Secret | None, spec: ProviderSpec) -> Qu
 
 def _is_token(key: Secret, spec: ProviderSpec) -> bool:
     # A signed token is three base64 strings with dots between (RFC 7519); a key has no dot in it.
-    return key.source in map(_variable_source, spec.token_env) or bool(_TOKEN.fullmatch(key.reveal()))
+    return key.source in map(source_of, spec.token_env) or bool(_TOKEN.fullmatch(key.reveal()))
 
 
 def from_environment(variables: Sequence[str]) -> str | None:
     """Return the value of the first of these variables that is set."""
-    return next((text for name in variables if (text := os.environ.get(name, "").strip())), None)
-
-
-def _variable_source(variable: str) -> str:
-    return f"the environment variable {variable}"
+    return next((text for name in variables if (text := (variable(name) or "").strip())), None)

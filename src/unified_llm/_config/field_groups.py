@@ -1,4 +1,4 @@
-"""Groups of the fields of ``LLMConfig``: those of a call, and those that are defaults of a request."""
+"""Groups of the fields of ``LLMConfig``: by what they belong to, and by where they may be set."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ CALL_FIELDS: Final = (
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[: CALL_FIELDS.index("timeout")]
 REASONING_FORMATS: Final = ("parsed", "raw", "hidden")
+# What makes the key of a target, its address, and what names a target: none of these is a setting of every target.
+KEY_FIELDS: Final = frozenset({"api_key"})
+CONNECTION_FIELDS: Final = KEY_FIELDS | {"base_url"}
+TARGET_FIELDS: Final = frozenset({"model", "provider", "name", "fallbacks"})
+# Fields that no environment variable sets: lists and mappings, and what tells the targets of a chain apart.
+NOT_IN_ENVIRONMENT: Final = frozenset({"name", "fallbacks", "default_headers", "extra_body", "breaker", "stop"})

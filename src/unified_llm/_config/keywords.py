@@ -1,7 +1,7 @@
-"""Keyword arguments that describe a target, a provider and the process-wide defaults, for type checkers and editors.
+"""Keyword arguments that describe a target and a provider, for type checkers and editors.
 
 Each class lists the names and types that users may write. A test compares it with what it describes: ``LLMConfig``,
-``ProviderSpec``, ``configure()``. Nothing imports this at run time before a signature is looked at.
+``ProviderSpec``. Nothing imports this at run time before a signature is looked at.
 """
 
 from __future__ import annotations
@@ -93,19 +93,6 @@ class TargetKeywords(ModelKeywords, EndpointKeywords, SamplingKeywords, total=Fa
     dimensions: int | None
     last_resort: bool | None
     space: str | None
-
-
-class DefaultKeywords(TypedDict, total=False):
-    """The process-wide defaults that ``configure()`` sets."""
-
-    timeout: float | None
-    connect_timeout: float | None
-    max_retries: int | None
-    retry_delay: float | None
-    cache_ttl: float | None
-    error_details: bool | None
-    telemetry: bool | Literal["without_usage"] | None
-    state: str | None
 
 
 class ProviderKeywords(TypedDict, total=False):

@@ -307,6 +307,12 @@ def default_fields() -> Mapping[str, Any]:
     return {name: field.get_default(call_default_factory=True) for name, field in LLMConfig.model_fields.items()}
 
 
+def given_fields(config: LLMConfig) -> dict[str, Any]:
+    """Return the fields of a configuration that were given a value; None, which leaves a field unset, is none."""
+    given = config.given(tuple(LLMConfig.model_fields))
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def without_unset(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out None where it is no value of a field: an application has it for a setting that nobody made."""
     defaults = default_fields()

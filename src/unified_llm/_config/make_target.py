@@ -19,6 +19,7 @@ from unified_llm._config.credentials import (
 from unified_llm._config.field_groups import DEFAULT_FIELDS
 from unified_llm._config.field_types import check_api_version, check_key_header
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.merged_fields import merge
 from unified_llm._config.mlx_targets import check_mlx, mlx_features, mlx_is_impossible, mlx_window
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.network import check_certificates, check_socks
@@ -41,13 +42,15 @@ class ResolvedTarget:
 
     Attributes:
         target: The target.
-        config: Its configuration.
+        config: Its configuration, without what the process sets for it.
         is_primary: It is the client's first target: not a fallback that moved up where the first one is skipped.
+        cache_ttl: Seconds that the list of its provider's models stays fresh.
     """
 
     target: Target
     config: LLMConfig | None
     is_primary: bool = False
+    cache_ttl: float = 300.0
 
 
 def resolve_target(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
@@ -56,7 +59,9 @@ def resolve_target(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
     Raises:
         ConfigurationError: A value is wrong.
     """
-    spec, model = provider_and_model(config)
+    given = config
+    spec, model = provider_and_model(given)
+    config = merge(given, spec)
     lacks: list[str] = []
     endpoint = find_endpoint(config, spec, lacks)
     key = find_key(config, spec, endpoint, lacks)
@@ -76,7 +81,8 @@ def resolve_target(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
             source=endpoint.source,
             proxy=config.proxy.address if config.proxy else "",
         )
-    return ResolvedTarget(_make_target(config, spec, model, endpoint=endpoint, key=key), config)
+    target = _make_target(config, spec, model, endpoint=endpoint, key=key)
+    return ResolvedTarget(target, given, cache_ttl=config.cache_ttl)
 
 
 def _name(spec: ProviderSpec, model: str) -> str:

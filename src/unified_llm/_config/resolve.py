@@ -14,7 +14,9 @@ from unified_llm._config.field_groups import CALL_FIELDS
 from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.make_target import ResolvedTarget, resolve_target
+from unified_llm._config.merged_fields import complete_primary, default_fallbacks, expand_profile, merge_limits
 from unified_llm._config.model_objects import PrimaryObject, is_wrapped, target_of
+from unified_llm._config.profile_names import profile_named
 from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_call, error_of_chain
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.repeated_warnings import warn_once
@@ -40,8 +42,13 @@ def chain(
     """
     settings = first.settings if isinstance(first, PrimaryObject) else first
     settings = settings.model_copy()  # which validates it once more, whatever happened to it since it was made
+    primary: Fallback
+    if isinstance(first, PrimaryObject):
+        primary, settings = first.model, merge_limits(settings)
+        fallbacks = fallbacks or ("fallbacks" not in settings.model_fields_set and default_fallbacks()) or ()
+    else:
+        primary = settings = complete_primary(settings, has_fallbacks=bool(fallbacks))
     given = (*_flatten(settings.fallbacks), *_flatten(fallbacks))
-    primary: Fallback = first.model if isinstance(first, PrimaryObject) else settings
     configs: list[Fallback] = [primary, *(_read_fallback(settings, fallback) for fallback in given)]
     resolved: list[ResolvedTarget] = []
     unconfigured: list[UnconfiguredTarget] = []
@@ -91,8 +98,7 @@ def _warn_of_many_retries(resolved: Sequence[ResolvedTarget]) -> None:
 
 def is_configured(first: LLMConfig, fallback: Any) -> bool:
     """Return whether a target of a chain has what it needs; True for a model object of a framework."""
-    if isinstance(fallback, str):
-        fallback = LLMConfig(model=fallback)
+    fallback = next(_flatten([fallback]))
     if not isinstance(fallback, LLMConfig):
         return True
     return not isinstance(resolve_target(inherit(first, fallback)), UnconfiguredTarget)
@@ -108,16 +114,18 @@ def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
 
 
 def _flatten(fallbacks: Sequence[Any]) -> Iterator[Any]:
-    """Yield each fallback, and its own fallbacks after it."""
-    for fallback in fallbacks:
-        yield fallback
-        if isinstance(fallback, LLMConfig):
-            yield from _flatten(fallback.fallbacks)
+    """Yield each fallback, a string or profile as its configuration, and its own fallbacks after it."""
+    for given in fallbacks:
+        fallback = LLMConfig(model=given) if isinstance(given, str) else given
+        if not isinstance(fallback, LLMConfig):
+            yield fallback
+            continue
+        expanded = expand_profile(fallback)
+        yield expanded
+        yield from _flatten(expanded.fallbacks)
 
 
 def _read_fallback(first: LLMConfig, fallback: Any) -> Fallback:
-    if isinstance(fallback, str):
-        fallback = LLMConfig(model=fallback)
     if isinstance(fallback, LLMConfig):
         return inherit(first, fallback)
     if is_wrapped(fallback):
@@ -135,6 +143,25 @@ def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:
     names = tuple(set(LLMConfig.model_fields) - {"fallbacks", "name"}) if same_deployment else CALL_FIELDS
     own = set(LLMConfig.model_fields) - ({"model", "provider"} if same_deployment else set())
     return LLMConfig(**{**first.given(names), **fallback.given(tuple(own))})
+
+
+def chain_for(chain: Sequence[ResolvedTarget], model: str) -> tuple[ResolvedTarget, ...]:
+    """Return the chain of a call that names a model, or a profile, in place of the primary.
+
+    The fallbacks of a profile go in place of those of the chain, if it has any.
+    """
+    if profile_named(model) is None:
+        return distinguish((with_model(chain[0], model), *chain[1:]))
+    before = chain[0].config
+    profile = expand_profile(LLMConfig(model=model))
+    config = LLMConfig(
+        **{**(before.given(CALL_FIELDS) if before else {}), **profile.given(tuple(LLMConfig.model_fields))}
+    )
+    primary = replace(_resolve_named(config), is_primary=True)
+    if not config.fallbacks:
+        return distinguish((primary, *chain[1:]))
+    others = [_read_fallback(config, fallback) for fallback in _flatten(config.fallbacks)]
+    return distinguish((primary, *(_resolve_named(other) for other in others if isinstance(other, LLMConfig))))
 
 
 def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:

@@ -1,4 +1,4 @@
-"""Timeouts and retry limits of targets: the configuration, ``configure()``, the environment, the kind of target.
+"""Timeouts and retry limits of targets: those of the configuration, else those of the kind of target.
 
 A default timeout depends on how long a healthy target may be silent. What is known beforehand is decided here, once
 for a client: the kind of target, and how hard its configuration lets it think; what a request says of thinking is
@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._core.defaults import default
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import RetryLimits, Target, Timing
@@ -59,9 +58,8 @@ _DEPTH: Final = 4
 
 def timing(config: LLMConfig, usual: Timing) -> Timing:
     """Choose the limits of an attempt: the user's ``timeout`` and ``connect_timeout``, else what is usual."""
-    timeout = config.timeout if config.timeout is not None else default("timeout")
-    connect = config.connect_timeout if config.connect_timeout is not None else default("connect_timeout")
-    connect = _CONNECT if connect is None else connect
+    timeout = config.timeout
+    connect = _CONNECT if config.connect_timeout is None else config.connect_timeout
     if timeout is not None:
         return Timing(connect, first_token=timeout, whole=timeout, fixed=True)
     return replace(usual, connect=connect)
@@ -158,12 +156,10 @@ def _read_effort(value: Any) -> Thinking:
 
 
 def retry_limits(config: LLMConfig) -> RetryLimits:
-    """Choose how often and how soon a target is retried: by the configuration, ``configure()``, the environment."""
-    limit = config.max_retries if config.max_retries is not None else default("max_retries")
-    delay = config.retry_delay if "retry_delay" in config.model_fields_set else default("retry_delay")
+    """Choose how often and how soon a target is retried."""
     return RetryLimits(
-        limit=limit,
-        delay=config.retry_delay if delay is None else delay,
+        limit=config.max_retries,
+        delay=config.retry_delay,
         delay_max=config.retry_max_delay,
         factor=config.retry_exponential_base,
     )

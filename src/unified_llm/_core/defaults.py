@@ -1,15 +1,11 @@
-"""Process-wide defaults: what ``configure()`` stored, then the environment.
-
-Precedence, everywhere: the call, the constructor, ``configure()``, the environment, the default.
-"""
+"""Settings of the process that are no fields of a target: ``configure()``, then the environment, then the file."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from unified_llm._core.seconds import SecondsError, read_seconds
+from unified_llm._core.environment import source_of, variable
 from unified_llm.exceptions import ConfigurationError
 
 
@@ -27,18 +23,14 @@ def _read_telemetry(text: str) -> bool | str:
     return WITHOUT_USAGE if text.strip().lower() == WITHOUT_USAGE else _read_bool(text)
 
 
-_NUMBER: Final = "a number"
 # name: (environment variable, how to read it, what it must hold)
 _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any], str]]] = {
-    "timeout": ("UNIFIED_LLM_TIMEOUT", float, _NUMBER),
-    "connect_timeout": ("UNIFIED_LLM_CONNECT_TIMEOUT", float, _NUMBER),
-    "max_retries": ("UNIFIED_LLM_MAX_RETRIES", int, "a whole number"),
-    "retry_delay": ("UNIFIED_LLM_RETRY_DELAY", float, _NUMBER),
-    "cache_ttl": ("UNIFIED_LLM_CACHE_TTL", float, _NUMBER),
     "error_details": ("UNIFIED_LLM_ERROR_DETAILS", _read_bool, "true or false"),
     "telemetry": ("UNIFIED_LLM_TELEMETRY", _read_telemetry, f"true, false or {WITHOUT_USAGE}"),
 }
+NAMES: Final = tuple(_READERS)
 _configured: dict[str, Any] = {}
+_of_file: Mapping[str, Any] = {}
 
 
 def store(name: str, value: Any) -> None:
@@ -49,55 +41,55 @@ def store(name: str, value: Any) -> None:
         _configured[name] = value
 
 
+def set_file(values: Mapping[str, Any]) -> None:
+    """Use the settings of a configuration file, which were checked, in place of those of another one."""
+    global _of_file  # noqa: PLW0603 - the one file of the process, set here alone
+    _of_file = values
+
+
 def configured(name: str) -> Any:
     """Return what ``configure()`` set, or None."""
     return _configured.get(name)
 
 
+def of_file(name: str) -> Any:
+    """Return what the configuration file sets, or None."""
+    return _of_file.get(name)
+
+
 def default(name: str) -> Any:
-    """Return the process-wide default, or None.
+    """Return the process-wide setting, or None.
 
     Raises:
         ConfigurationError: The environment variable holds something else.
     """
     if name in _configured:
         return _configured[name]
-    variable, read, holds = _READERS[name]
-    text = os.environ.get(variable)
+    name_of_variable, read, holds = _READERS[name]
+    text = variable(name_of_variable)
     if not text:
-        return None
+        return _of_file.get(name)
     try:
         value = read(text)
     except ValueError:
-        raise ConfigurationError(f"The environment variable {variable} must hold {holds}.") from None
-    return check(name, value, f"the environment variable {variable}")
+        source = source_of(name_of_variable)
+        raise ConfigurationError(f"{source[0].upper()}{source[1:]} must hold {holds}.") from None
+    return check(name, value, source_of(name_of_variable))
 
 
 def wants_latest_conventions() -> bool:
     """Check whether the environment asks for OpenTelemetry's newest conventions, as for any instrumentation."""
-    listed = os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "")
+    listed = variable("OTEL_SEMCONV_STABILITY_OPT_IN") or ""
     return "gen_ai_latest_experimental" in {name.strip() for name in listed.split(",")}
 
 
 def check(name: str, value: Any, source: str) -> Any:
-    """Return a value, in seconds where it is a time; refuse one that makes no sense.
+    """Return a value; refuse one that makes no sense.
 
     Raises:
         ConfigurationError: With the source of the value.
     """
-    if name == "telemetry":
-        if not isinstance(value, bool) and value != WITHOUT_USAGE:
-            raise ConfigurationError(f'The value from {source} must be True, False or "{WITHOUT_USAGE}".')
+    if isinstance(value, bool) or (name == "telemetry" and value == WITHOUT_USAGE):
         return value
-    if name == "error_details":
-        if not isinstance(value, bool):
-            raise ConfigurationError(f"The value from {source} must be True or False.")
-        return value
-    if name == "max_retries":
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ConfigurationError(f"The value from {source} must be a whole number, 0 or greater.")
-        return value
-    try:
-        return read_seconds(value, or_zero=name not in {"timeout", "connect_timeout"}, or_none=False)
-    except SecondsError as wrong:
-        raise ConfigurationError(f"The value from {source} {wrong}.") from None
+    choices = f'True, False or "{WITHOUT_USAGE}"' if name == "telemetry" else "True or False"
+    raise ConfigurationError(f"The value from {source} must be {choices}.")

@@ -6,12 +6,12 @@ Without ``configure(state=...)`` nothing of ``_state/redis/`` is loaded.
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unified_llm._core import defaults, runtime
+from unified_llm._core.environment import source_of, variable
 from unified_llm._lib.fork_safe import make_lock, run_in_child
 from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.process_health import HEALTH
@@ -19,6 +19,8 @@ from unified_llm._state.process_health import HEALTH
 if TYPE_CHECKING:
     from unified_llm._state.redis.sync_thread import SyncThread
     from unified_llm._state.redis.url import RedisURL
+
+_VARIABLE: Final = "UNIFIED_LLM_STATE"
 
 _lock = make_lock()
 _sync_thread: SyncThread | None = None
@@ -59,11 +61,11 @@ def begin() -> None:
 
 
 def _configured_url() -> RedisURL | None:
-    """Return the URL of the shared state, from ``configure()`` or the environment. No frame has it in a variable."""
+    """Return the URL of the shared state: of ``configure()``, the environment, the file. No frame has it as a text."""
     url: RedisURL | None = defaults.configured("state")
-    if url is None and os.environ.get("UNIFIED_LLM_STATE"):
-        return _checked_url()(os.environ["UNIFIED_LLM_STATE"], "the environment variable UNIFIED_LLM_STATE")
-    return url
+    if url is None and variable(_VARIABLE):
+        return _checked_url()(variable(_VARIABLE) or "", source_of(_VARIABLE))
+    return url or defaults.of_file("state")
 
 
 @cache

@@ -1,0 +1,106 @@
+"""The layer of ``configure()``: fields of targets and of providers, checked as those of ``LLMConfig`` are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from unified_llm._config import process_wide
+from unified_llm._config.checked_field import attempt, checked_field
+from unified_llm._config.constructor_names import ALIASES, advice
+from unified_llm._config.field_groups import TARGET_FIELDS
+from unified_llm._config.field_signatures import accepted_names
+from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.model_string import provider_and_model
+from unified_llm._config.profile_names import profile_named
+from unified_llm._config.setting_layers import Layer, check_key
+from unified_llm._config.unknown_fields import refuse_unknown
+from unified_llm._core.redaction import quoted
+from unified_llm._lib.close_names import closest
+from unified_llm._providers import registry
+from unified_llm.exceptions import ConfigurationError
+
+_OF_THE_PROCESS: Final = ("providers", "config", "env_file", *process_wide.NAMES)
+KNOWN: Final = (*LLMConfig.model_fields, *ALIASES, *_OF_THE_PROCESS)
+
+
+def changed_layer(before: Layer, given: dict[str, Any]) -> Layer:
+    """Return the layer with other values; None removes one. The fields are taken out of ``given``, where keys may be.
+
+    Raises:
+        ConfigurationError: A name is unknown, or a value makes no sense.
+    """
+    for name in given:
+        if name not in KNOWN:
+            raise ConfigurationError(f"configure() has no default called {quoted(name)}: {_hint(name)}")
+    providers = dict(before.providers)
+    if "providers" in given:
+        providers = _changed_providers(providers, given.pop("providers"))
+    removed = {ALIASES.get(name, name) for name, value in given.items() if value is None}
+    fields = {name: value for name, value in before.fields.items() if name not in removed}
+    layer = Layer(before.name, fields | _read_fields(given, "configure({name}=...)"), providers)
+    _, problem = attempt(lambda: _check_together(layer))
+    if problem is not None:
+        raise ConfigurationError(f"configure(): {problem}")
+    return layer
+
+
+def _hint(name: str) -> str:
+    if near := closest(name, KNOWN):
+        return f"did you mean {near}?"
+    return advice(name) or f"known are the fields of LLMConfig, and {', '.join(_OF_THE_PROCESS)}."
+
+
+def _read_fields(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the values of fields as ``LLMConfig`` reads them, without those that are None."""
+    fields: dict[str, Any] = {}
+    for name, value in given.items():
+        field = ALIASES.get(name, name)
+        if value is None:
+            continue
+        if field in fields:
+            raise ConfigurationError(f"configure(): {field} is given twice, by two names: leave one out.")
+        fields[field] = _read_field(field, value, source.replace("{name}", name))
+    return fields
+
+
+def _read_field(name: str, value: Any, source: str) -> Any:
+    read, problem = attempt(lambda: checked_field(name, value))
+    if problem is not None:
+        raise ConfigurationError(f"{source}: {problem}")
+    return read
+
+
+def _changed_providers(
+    before: dict[str, Mapping[str, Any]], given: Mapping[str, Any] | None
+) -> dict[str, Mapping[str, Any]]:
+    """Return the fields of providers, those that are given in place of what they had."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            'configure(providers=...) is a mapping: {"openai": {"api_key": ..., "base_url": ...}}.'
+        )
+    after = dict(before)
+    for name, fields in given.items():
+        spec = registry.row(str(name))
+        if fields is None:
+            after.pop(spec.name, None)
+            continue
+        source = f"configure(providers={{{spec.name!r}: ...}})"
+        if not isinstance(fields, Mapping):
+            raise ConfigurationError(f"{source}: the fields of a provider are a mapping.")
+        if wrong := next((field for field in fields if ALIASES.get(field, field) in TARGET_FIELDS), None):
+            raise ConfigurationError(f"{source}: {wrong} belongs to a target: write it in its LLMConfig.")
+        refuse_unknown(fields, (*accepted_names(LLMConfig), *ALIASES), f"{source}:")
+        after[spec.name] = _read_fields(fields, source)
+    return after
+
+
+def _check_together(layer: Layer) -> None:
+    """Check what fields that are set together mean."""
+    model, provider = layer.fields.get("model"), layer.fields.get("provider")
+    if profile_named(model) is None and (model or provider):
+        provider_and_model(LLMConfig(model=model, provider=provider))
+    check_key(layer)
+    LLMConfig(**layer.fields)

@@ -1,0 +1,157 @@
+"""The layers of settings below a constructor: ``configure()``, the environment, the configuration file.
+
+Each has fields of ``LLMConfig`` for every target, and fields for the targets of one provider. A layer that is asked for
+a target gives what holds for that one; the first layer that has a field decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from unified_llm._config.checked_field import attempt, checked_field
+from unified_llm._config.field_groups import CONNECTION_FIELDS, KEY_FIELDS, NOT_IN_ENVIRONMENT, TARGET_FIELDS
+from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.environment import names, source_of, variable
+from unified_llm._core.seconds import TIMES, number_from_text
+from unified_llm._providers import registry
+from unified_llm._providers.spec import ProviderSpec
+from unified_llm.exceptions import ConfigurationError
+
+PREFIX: Final = "UNIFIED_LLM_"
+CONFIGURE: Final = "configure()"
+# Fields that describe one provider's service or model: where a layer names a provider, they are of that one alone.
+_OF_A_PROVIDER: Final = frozenset({"api", "api_version", "context_window", "space"})
+_WORDS: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The address and the key that a layer has for a provider.
+
+    Attributes:
+        base_url: The address, or None.
+        key: The fields of the key, if there is one.
+        of_provider: They belong to the provider, so that the key may go to its own hosts.
+    """
+
+    base_url: str | None
+    key: Mapping[str, Any] = field(repr=False)
+    of_provider: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Settings of one source.
+
+    Attributes:
+        name: The source, for messages.
+        fields: Fields of ``LLMConfig`` for every target. The model, the provider and the fallbacks are those of a
+            client that names none.
+        providers: Fields for the targets of a provider, by its name.
+    """
+
+    name: str
+    fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether it is that of ``configure()``, which goes before the environment."""
+        return self.name == CONFIGURE
+
+    def __bool__(self) -> bool:
+        """Return whether it sets anything."""
+        return bool(self.fields or self.providers)
+
+    @property
+    def provider(self) -> str | None:
+        """The name of the provider that the fields for every target name, by themselves or in a model string."""
+        if (named := self.fields.get("provider")) is not None:
+            return registry.row(named).name
+        model = self.fields.get("model")
+        parsed = registry.parse_model_string(model) if model else None
+        return parsed[0] if parsed else None
+
+    def settings_for(self, spec: ProviderSpec) -> dict[str, Any]:
+        """Return the fields for targets of a provider, without what names a target, its address and its key."""
+        elsewhere = self.provider not in {None, spec.name}
+        left_out = TARGET_FIELDS | CONNECTION_FIELDS | (_OF_A_PROVIDER if elsewhere else frozenset())
+        general = {name: value for name, value in self.fields.items() if name not in left_out}
+        if general.get("api") not in spec.apis:
+            general.pop("api", None)
+        own = self.providers.get(spec.name, {})
+        return general | {name: value for name, value in own.items() if name not in CONNECTION_FIELDS}
+
+    def connections(self, spec: ProviderSpec) -> Iterable[Connection]:
+        """Yield the addresses and keys for a provider, the closer one first."""
+        if own := self.providers.get(spec.name):
+            yield Connection(own.get("base_url"), _key_of(own), of_provider=True)
+        named = self.provider
+        if named in {None, spec.name}:
+            yield Connection(self.fields.get("base_url"), _key_of(self.fields), of_provider=named is not None)
+
+
+def _key_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: fields[name] for name in KEY_FIELDS if name in fields}
+
+
+def check_key(layer: Layer) -> None:
+    """Refuse a key that belongs to no provider and no address: every provider would get it.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    if _key_of(layer.fields) and layer.provider is None and "base_url" not in layer.fields:
+        raise ConfigurationError(
+            'a key for no provider would go to all of them: write providers={"openai": {"api_key": ...}}, or set '
+            "provider, model or base_url beside it."
+        )
+
+
+def environment_variable(name: str) -> str:
+    """Return the name of the variable for a field."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def environment_names() -> tuple[str, ...]:
+    """Return the fields of ``LLMConfig`` that have a variable."""
+    return tuple(name for name in LLMConfig.model_fields if name not in NOT_IN_ENVIRONMENT)
+
+
+def environment_layer() -> Layer:
+    """Read the variables ``UNIFIED_LLM_*``, as they are now.
+
+    Raises:
+        ConfigurationError: One holds something that makes no sense. Its value is not repeated.
+    """
+    fields: dict[str, Any] = {}
+    for name in environment_names():
+        if text := variable(environment_variable(name)):
+            fields[name] = _read_variable(name, text)
+    layer = Layer("the environment", fields)
+    _, problem = attempt(lambda: check_key(layer))
+    if problem is not None:
+        raise _error_in(environment_variable("api_key"), problem)
+    return layer
+
+
+def _read_variable(name: str, text: str) -> Any:
+    value: object = _WORDS.get(text.strip().lower(), number_from_text(text) if name in TIMES else text)
+    read, problem = attempt(lambda: checked_field(name, value))
+    if problem is not None:
+        raise _error_in(environment_variable(name), problem)
+    return read
+
+
+def _error_in(name: str, problem: str) -> ConfigurationError:
+    source = source_of(name)
+    return ConfigurationError(f"{source[0].upper()}{source[1:]}: {problem}")
+
+
+def unknown_variables() -> list[str]:
+    """Return the variables that begin like ours and are none of them, which may be misspelled."""
+    known = {environment_variable(name) for name in environment_names()}
+    known |= {f"{PREFIX}{name}" for name in ("CONFIG", "ENV_FILE", "STATE", "ERROR_DETAILS", "TELEMETRY")}
+    return sorted(name for name in names() if name.startswith(PREFIX) and name not in known)
