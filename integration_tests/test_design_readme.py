@@ -6,7 +6,10 @@ Stand-ins for Ollama and LM Studio listen at their usual ports, which the snippe
 from __future__ import annotations
 
 import errno
+import os
 import re
+import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -149,3 +152,29 @@ def test_the_variables_are_read(servers: tuple[Ollama, LMStudio], monkeypatch: p
         with LLMClient(LLMConfig(provider=provider, max_retries=0)) as client:
             assert client.generate(REQUEST).content == f"{type(server).__name__} was asked: Hello?"
     assert servers[1].requests[-1].headers["authorization"] == "Bearer your_key_here"
+
+
+COMMANDS: Final = [
+    pytest.param(title, line, id=line.removeprefix("python -m unified_llm "))
+    for title in ("help", "generate and models", "addresses and health", "a test message")
+    for source in SECTIONS[title].sources("bash")
+    for line in source.splitlines()
+    if line.startswith("python ")
+]
+
+
+@pytest.mark.parametrize(("title", "line"), COMMANDS)
+@pytest.mark.usefixtures("servers")
+def test_a_command_runs(title: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / "llm_config.json").write_text(f'{{"provider": "ollama", "model": "{MODEL}"}}', encoding="utf-8")
+    _, *arguments = shlex.split(line)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path)},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    server = "LMStudio" if "lmstudio" in arguments else "Ollama"
+    answer = f"{server} was asked: {arguments[-1]}\n"
+    printed = {"generate": answer, "models": MODEL, "health": "ollama", "--help": "generate"}
+    assert printed[arguments[2]] in done.stdout
