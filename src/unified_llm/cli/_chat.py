@@ -146,7 +146,7 @@ class Conversation:
             except KeyboardInterrupt:
                 if not self._terminal.is_interactive:
                     raise
-                self._terminal.end_line()
+                self._terminal.write("\n")  # after the ^C that the terminal shows
                 self._terminal.note("stopped")
                 return Message.assistant(stream.partial) if stream.partial else None
         self._terminal.end_line()
@@ -190,7 +190,7 @@ class _Messages:
             return self._line_of_pipe()
         try:
             return input(prompt)
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             self._terminal.write("\n")
             raise
 

@@ -36,7 +36,7 @@ def run_guarded(action: Callable[[], int | None], terminal: Terminal) -> int:
     except KeyboardInterrupt:
         if terminal.is_interactive:
             with suppress(OSError):
-                terminal.end_line()
+                terminal.write("\n")  # after the ^C that it shows
         return INTERRUPTED
     except BrokenPipeError:
         _discard_output()
