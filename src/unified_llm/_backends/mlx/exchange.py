@@ -31,6 +31,7 @@ from unified_llm._backends.mlx.engine_types import (
     Texts,
 )
 from unified_llm._backends.mlx.hub_cache import find_snapshot, is_hub_id
+from unified_llm._backends.mlx.local_models import find_models
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
@@ -43,7 +44,7 @@ from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.messages import Message
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsRequest
-from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMChunk, LLMResponse, ModelInfo
+from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMChunk, LLMResponse
 
 
 class EngineCall(Protocol):
@@ -341,7 +342,7 @@ class _AsyncExchange(_EngineExchange):
 
 
 class _SyncModelList:
-    """A list of the models that need no download: the embedded one."""
+    """A list of the models on this machine."""
 
     def open(self, until: float) -> Failure | None:
         del until
@@ -349,20 +350,20 @@ class _SyncModelList:
 
     def read(self, until: float) -> Event:
         del until
-        return Done(((ModelInfo("demo", "mlx", owned_by="unified-llm"),), None))
+        return Done((find_models(), None))
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
 
 
 class _AsyncModelList:
-    """As ``_SyncModelList``."""
+    """As ``_SyncModelList``. Many files are read, so that happens in a thread."""
 
     async def open(self, until: float) -> Failure | None:
         return _SyncModelList().open(until)
 
     async def read(self, until: float) -> Event:
-        return _SyncModelList().read(until)
+        return await asyncio.to_thread(_SyncModelList().read, until)
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

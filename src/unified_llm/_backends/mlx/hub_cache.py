@@ -39,6 +39,18 @@ def find_snapshot(name: str) -> Path | None:
     return max(_snapshots(model), key=lambda folder: folder.stat().st_mtime, default=None)
 
 
+def downloaded_models() -> Iterator[tuple[str, Path]]:
+    """Yield the name and the folder of each model in the cache, in order of their names, whatever it is."""
+    try:
+        entries = sorted(entry.name for entry in _cache_folder().glob("models--*"))
+    except OSError:
+        return
+    for entry in entries:
+        name = entry.removeprefix("models--").replace("--", "/")
+        if (snapshot := find_snapshot(name)) is not None:
+            yield name, snapshot
+
+
 def _snapshots(model: Path) -> Iterator[Path]:
     try:
         yield from (folder for folder in (model / "snapshots").iterdir() if folder.is_dir())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
-from unified_llm._backends.mlx.model_folder import no_model_message, read_object, window_in
+from unified_llm._backends.mlx.model_folder import no_model_message, read_object, wants_own_code, window_in
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
@@ -148,8 +148,7 @@ def _check_config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise EngineError("model_not_found", no_model_message(folder))
     config = read_object(folder / "config.json")
-    tokenizer_config = read_object(folder / "tokenizer_config.json")
-    if "model_file" in config or "auto_map" in tokenizer_config:
+    if wants_own_code(config, read_object(folder / "tokenizer_config.json")):
         raise UnloadableError(
             f"The model in {folder} wants to run Python code of its own, which is refused: use a model without "
             "`model_file` in config.json and `auto_map` in tokenizer_config.json.",

@@ -61,7 +61,7 @@ def find_problem(folder: Path) -> str | None:
         return no_model_message(folder)
     if is_encoder(config):
         return _missing_file(folder)
-    if config.get("model_type") in _OTHER_ENCODERS:
+    if str(config.get("model_type")) in _OTHER_ENCODERS:
         return (
             f"The model in {folder} is a {_architecture(config) or config['model_type']}, which cannot run here: "
             f"for embeddings use a folder whose config.json says {_ENCODER}, for chat a model that writes text."
@@ -82,6 +82,11 @@ def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
     except OSError:
         return ()
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
+
+
+def wants_own_code(config: Mapping[str, Any], tokenizer_config: Mapping[str, Any]) -> bool:
+    """Return whether the libraries would import Python code from the folder of a model."""
+    return "model_file" in config or "auto_map" in tokenizer_config
 
 
 def weight_files(folder: Path) -> list[Path]:

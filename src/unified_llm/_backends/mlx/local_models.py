@@ -1,0 +1,100 @@
+"""The models on this machine that MLX can run: the embedded one, and those that were downloaded.
+
+Their files are looked at, nothing is loaded and nothing is downloaded. What is incomplete, of a type that the installed
+mlx-lm does not know, without a chat template, or runs code of its own is left out: it would fail at its first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from unified_llm._backends.mlx import unavailable_reason
+from unified_llm._backends.mlx.engine_types import EngineError
+from unified_llm._backends.mlx.hub_cache import downloaded_models
+from unified_llm._backends.mlx.model_folder import (
+    find_problem,
+    is_encoder,
+    read_features,
+    read_object,
+    read_window,
+    wants_own_code,
+    weight_files,
+)
+from unified_llm.types.responses import ModelInfo
+
+_DEMO: Final = ModelInfo("demo", "mlx", owned_by="unified-llm")
+# Types that mlx-lm runs as another one, and quantisations of other programs that it reads (mlx_lm/utils.py).
+_OTHER_TYPES: Final = frozenset({
+    "mistral", "llava", "phi-msft", "falcon_mamba", "joyai_llm_flash", "kimi_k2", "qwen2_5_vl", "minimax_m2",
+    "iquestcoder", "xverse", "gemma4_unified", "deepseek_v41_text",
+})  # fmt: skip
+_QUANTISATIONS: Final = frozenset({
+    "bitnet", "mxfp4", "mxfp8", "fp8", "compressed-tensors", "modelopt", "awq", "gptq",
+})  # fmt: skip
+_TEMPLATES: Final = ("chat_template.jinja", "chat_template.json")
+_TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "tiktoken.model", "vocab.json")
+
+
+def find_models() -> tuple[ModelInfo, ...]:
+    """Return the models that ``mlx/<id>`` can name; none where MLX cannot run here."""
+    if unavailable_reason():
+        return ()
+    return (_DEMO, *(_describe(name, folder) for name, folder in downloaded_models() if can_run(folder)))
+
+
+def _describe(name: str, folder: Path) -> ModelInfo:
+    owner = name.rpartition("/")[0] or None
+    return ModelInfo(
+        name, "mlx", owned_by=owner, context_window=read_window(folder), features=frozenset(read_features(folder))
+    )
+
+
+def can_run(folder: Path) -> bool:
+    """Return whether the model in a folder is complete and of a type that can run here, as far as its files tell."""
+    try:
+        config = read_object(folder / "config.json")
+        if find_problem(folder) or not _has_weights(folder):
+            return False
+        return is_encoder(config) or (_is_known(config) and _can_chat(folder, config))
+    except (EngineError, OSError):
+        return False
+
+
+def _has_weights(folder: Path) -> bool:
+    """Return whether all files of the weights are there; those of a download that was cut off are not."""
+    names = read_object(folder / "model.safetensors.index.json").get("weight_map")
+    if isinstance(names, dict):
+        return all((folder / str(name)).is_file() for name in set(names.values()))
+    return any(path.is_file() for path in weight_files(folder))
+
+
+def _is_known(config: Mapping[str, Any]) -> bool:
+    kind, quantisation = config.get("model_type"), config.get("quantization_config")
+    if not isinstance(kind, str) or kind not in _types() | _OTHER_TYPES:
+        return False
+    of_mlx = "quantization" in config or not isinstance(quantisation, dict)
+    return of_mlx or str(quantisation.get("quant_method")) in _QUANTISATIONS
+
+
+@cache
+def _types() -> frozenset[str]:
+    """Return the types of models that the installed mlx-lm has a module for, without importing it."""
+    spec = find_spec("mlx_lm")
+    return frozenset(_module_names(spec.submodule_search_locations or () if spec else ()))
+
+
+def _module_names(locations: Any) -> Iterator[str]:
+    for location in locations:
+        yield from (path.stem for path in (Path(location) / "models").glob("*.py"))
+
+
+def _can_chat(folder: Path, config: Mapping[str, Any]) -> bool:
+    settings = read_object(folder / "tokenizer_config.json")
+    if wants_own_code(config, settings) or not any((folder / name).is_file() for name in _TOKENIZERS):
+        return False
+    has_template = bool(settings.get("chat_template") or settings.get("chat_template_type"))
+    return has_template or any((folder / name).is_file() for name in _TEMPLATES)
