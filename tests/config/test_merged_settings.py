@@ -1,0 +1,134 @@
+"""What ``unified-llm config`` shows: each value with its source, and no key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from unified_llm import configure
+from unified_llm._config.merged_settings import MergedSettings, check_file, file_places, merged_settings
+from unified_llm.exceptions import ConfigurationError
+
+FILE = """\
+defaults:
+  request_timeout: 20
+  seed: 3
+  temperature: 0.2
+  telemetry: false
+  default_headers: {X-Gateway-Key: sk-CANARY-header, X-Team: one}
+  extra_body: {user_token: sk-CANARY-body}
+providers:
+  groq:
+    api_key: sk-CANARY-of-the-file
+profiles:
+  production:
+    model: openai/gpt-5-mini
+    fallbacks: ["@local", {model: groq/x}]
+  local: {model: ollama/llama3.2}
+"""
+
+
+@pytest.fixture
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("configuration") / "config.yaml"
+    path.write_text(FILE)
+    path.chmod(0o600)
+    return path
+
+
+def shown(settings: MergedSettings) -> dict[str, tuple[str, str]]:
+    listed = (*settings.settings, *settings.providers, *settings.profiles)
+    return {setting.name: (setting.value, setting.source) for setting in listed}
+
+
+def test_each_value_is_shown_with_its_source(file: Path, monkeypatch: pytest.MonkeyPatch, no_keys: None) -> None:
+    monkeypatch.setenv("UNIFIED_LLM_TEMPERATURE", "0.5")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-CANARY-of-the-environment")
+    monkeypatch.setenv("OLLAMA_HOST", "10.0.0.5")
+    configure(
+        config=file,
+        max_retries=1,
+        proxy="http://user:pw-CANARY@proxy.example:3128",
+        providers={"openai": {"api_key": "sk-CANARY-configured", "base_url": "https://gateway.example"}},
+    )
+    settings = merged_settings()
+    values = shown(settings)
+    assert values["max_retries"] == ("1", "configure()")
+    assert values["temperature"] == ("0.5", "UNIFIED_LLM_TEMPERATURE")
+    assert values["timeout"] == ("20", f"{file}:2")
+    assert values["telemetry"] == ("False", f"{file}:5")
+    assert values["extra_body"] == ("user_token", f"{file}:7")
+    assert values["retry_delay"] == ("1", "default")
+    assert values["error_details"] == ("", "default")
+    assert values["proxy"] == ("http://***@proxy.example:3128", "configure()")
+    assert values["openai.api_key"] == ("set (configure())", "configure()")
+    assert values["openai.base_url"] == ("https://gateway.example", "configure()")
+    assert values["groq.api_key"] == (f"set ({file}:10)", f"{file}:10")
+    assert values["anthropic.api_key"] == ("set (ANTHROPIC_API_KEY)", "ANTHROPIC_API_KEY")
+    assert values["ollama.base_url"] == ("http://10.0.0.5:11434/v1", "OLLAMA_HOST")
+    assert values["@production"] == ("openai/gpt-5-mini -> @local -> groq/x", f"{file}:12")
+    assert "X-Team': 'one'" in values["default_headers"][0]
+    assert "CANARY" not in repr(settings)
+    assert settings.config_file == str(file)
+
+
+def test_what_goes_before_is_shown_alone(file: Path, monkeypatch: pytest.MonkeyPatch, no_keys: None) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "sk-CANARY-of-the-environment")
+    configure(config=file, timeout=3)
+    values = shown(merged_settings(with_defaults=False))
+    assert values["groq.api_key"] == ("set (GROQ_API_KEY)", "GROQ_API_KEY")
+    assert values["timeout"] == ("3", "configure()")
+    assert "retry_delay" not in values
+
+
+def test_a_variable_of_an_env_file_is_named_with_the_file(file: Path, no_keys: None) -> None:
+    path = file.parent / ".env"
+    path.write_text("OPENAI_API_KEY=sk-CANARY-of-the-file\nUNIFIED_LLM_SEED=4\n")
+    configure(env_file=path)
+    settings = merged_settings()
+    assert shown(settings)["openai.api_key"] == (f"set (OPENAI_API_KEY in {path})", f"OPENAI_API_KEY in {path}")
+    assert shown(settings)["seed"] == ("4", f"UNIFIED_LLM_SEED in {path}")
+    assert settings.env_file == str(path)
+
+
+def test_a_misspelled_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIFIED_LLM_TIMOUT", "5")
+    warnings = [text for text in merged_settings().warnings if "TIMOUT" in text]
+    assert warnings == [
+        "the environment variable UNIFIED_LLM_TIMOUT has no meaning here: did you mean UNIFIED_LLM_TIMEOUT?"
+    ]
+
+
+def test_the_places_of_the_file_are_listed_in_order(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    folder = tmp_path / "unified-llm"
+    assert [(place.path, place.exists, place.is_read) for place in file_places()] == [
+        (str(folder / name), False, False) for name in ("config.yaml", "config.yml", "config.json")
+    ]
+    assert check_file() is None
+    folder.mkdir()
+    (folder / "config.yml").write_text("timeout: 1")
+    assert [place.is_read for place in file_places()] == [False, True, False]
+    assert check_file() == str(folder / "config.yml")
+    monkeypatch.setenv("UNIFIED_LLM_CONFIG", str(file))
+    assert [(place.path, place.named_by, place.is_read) for place in file_places()] == [
+        (str(file), "the environment variable UNIFIED_LLM_CONFIG", True)
+    ]
+    configure(config=folder / "config.yml")
+    assert [(place.path, place.is_read) for place in file_places()] == [
+        (str(folder / "config.yml"), True),
+        (str(file), False),
+    ]
+
+
+@pytest.mark.parametrize("find", [check_file, lambda path: check_file(str(path))])
+def test_a_file_can_be_checked_without_being_used(file: Path, find: Callable[[Path], str]) -> None:
+    assert find(file) == str(file)
+    assert merged_settings().config_file is None
+    file.write_text("defaults:\n  timeout: soon\n")
+    with pytest.raises(ConfigurationError, match=r"config\.yaml, line 2: in defaults: timeout must be"):
+        find(file)
