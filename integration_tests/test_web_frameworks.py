@@ -202,7 +202,7 @@ def test_the_readiness_probe_of_the_fastapi_app_answers(tmp_path: Path) -> None:
         assert httpx.get(f"{site.server.url}/ready").status_code == 503
 
 
-DEBUG_PAGE = """
+DJANGO_PAGE = """
 import sys
 import django_app
 from django.test import RequestFactory
@@ -215,14 +215,45 @@ for call in (django_app.client.generate, lambda prompt: [*django_app.client.stre
     except Exception:
         print(ExceptionReporter(request, *sys.exc_info()).get_traceback_html())
 """
+FASTAPI_PAGE = """
+import fastapi_app
+from fastapi.testclient import TestClient
+
+async def fail():
+    await fastapi_app.client.agenerate("Hello?")
+
+fastapi_app.app.debug = True
+fastapi_app.app.exception_handlers.clear()
+fastapi_app.app.get("/mistake")(fail)
+with TestClient(fastapi_app.app, raise_server_exceptions=False) as client:
+    for _ in range(2):
+        print(client.get("/mistake", headers={"Accept": "text/html"}).text)
+"""
+FLASK_PAGE = """
+from flask_app import app, client
+from werkzeug.debug import DebuggedApplication
+from werkzeug.test import Client
+
+def fail():
+    try:
+        client.generate("Hello?")
+    except Exception as error:
+        raise RuntimeError("a mistake of the application") from error
+
+app.debug = True
+app.get("/mistake")(fail)
+for _ in range(2):
+    print(Client(DebuggedApplication(app)).get("/mistake").text)
+"""
 
 
+@pytest.mark.parametrize("program", [DJANGO_PAGE, FASTAPI_PAGE, FLASK_PAGE], ids=["django", "fastapi", "flask"])
 @pytest.mark.parametrize("script", [REFUSED_KEY, DOWN, MALFORMED, BROKEN], ids=["401", "503", "malformed", "broken"])
-def test_a_debug_page_of_django_shows_no_key(script: list[Step], tmp_path: Path) -> None:
-    """It shows the local variables of every function in the traceback."""
+def test_a_debug_page_shows_no_key(program: str, script: list[Step]) -> None:
+    """That of Django shows the local variables of every function in the traceback."""
     with FaultServer(script) as server:
         variables = {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": KEY, "OLLAMA_BASE_URL": server.url}
-        done = run_beside_the_apps(DEBUG_PAGE, {**variables, "DJANGO_DEBUG": "1"})
-    assert done.count("<title>") == 2
-    assert "Local vars" in done
-    assert KEY not in done
+        page = run_beside_the_apps(program, {**variables, "DJANGO_DEBUG": "1"})
+    assert page.count("<title>") == 2
+    assert "unified_llm" in page
+    assert KEY not in page
