@@ -177,7 +177,7 @@ def test_a_proxy_that_is_not_there_is_named_and_takes_the_server_from_nobody(
         fields = make(server, verify_ssl=authority.bundle)
         for _ in range(4):
             with pytest.raises(
-                ConnectionError, match=f"the proxy at {gone} cannot be reached.*check the proxy, and proxy="
+                ConnectionError, match=f"the proxy at {gone} cannot be reached.*check the proxy, which proxy= names"
             ):
                 WAYS[way]({**fields, "proxy": gone, "max_retries": 1})
         assert WAYS[way](fields) == FIRST

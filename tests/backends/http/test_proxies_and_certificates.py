@@ -146,9 +146,12 @@ def test_plain_http_is_forwarded_by_a_proxy(made: Proxy | None, kind: str) -> No
 def test_an_https_proxy_is_checked_as_the_server_is_and_never_unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     proxy, seen = Proxy("https://proxy.test:443"), list[tuple[Any, ...]]()
     load = proxies_and_certificates.load_ssl_context
-    monkeypatch.setattr(
-        proxies_and_certificates, "load_ssl_context", lambda *given: (seen.append(given), load(*given))[1]
-    )
+
+    def record(*given: Any) -> ssl.SSLContext:
+        seen.append(given)
+        return load(*given)
+
+    monkeypatch.setattr(proxies_and_certificates, "load_ssl_context", record)
     for url in ("http://a.test", "https://a.test"):
         for verify in (True, False, CERTIFICATE):
             target = target_at("", proxy=proxy, verify=verify, client_certificate=ClientCertificate(CERTIFICATE))
@@ -257,7 +260,7 @@ NAMED = Proxy("http://p:1", source="HTTPS_PROXY")
         (
             Proxy("http://p:1", source="HTTPS_PROXY"),
             418,
-            "refused (418); check the proxy, and HTTPS_PROXY, which names",
+            "refused (418); check the proxy, which HTTPS_PROXY names",
         ),
     ),
 )

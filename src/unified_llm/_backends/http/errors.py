@@ -33,7 +33,7 @@ SETUP_ERRORS: Final = (OSError, ValueError, RuntimeError, ImportError, httpx.Inv
 # How httpcore begins the message where a proxy refuses: the status of an HTTP proxy, or the reply of a SOCKS proxy.
 _PROXY_STATUS: Final = re.compile(r"[1-5]\d\d(?!\d)")
 _SOCKS_REPLY: Final = "Proxy Server could not connect"
-_SOCKS_LOGIN: Final = "Invalid username/password"
+_SOCKS_LOGIN: Final = ("Invalid username/password", "Requested ")  # and another way to log in was offered
 
 _FORBIDDEN: Final = 403
 _NOT_LOGGED_IN: Final = 407
@@ -118,7 +118,7 @@ def _name(proxy: Proxy) -> str:
 
 def _check(proxy: Proxy) -> str:
     """Say where to look when a proxy does not work."""
-    return f"check the proxy, and {proxy.source}" + ("" if proxy.source.endswith("=") else ", which names it")
+    return f"check the proxy, which {proxy.source} names"
 
 
 def _failure_of_proxy(error: Exception, sock: DeadlineSocket, proxy: Proxy) -> Failure:
@@ -161,7 +161,7 @@ def _refusal_of_proxy(message: str, proxy: Proxy) -> Failure:
         happened += " could not reach the server" + (f" ({status})" if status else "")
         advice = "check that the server runs and the address is right"
         return Failure("connect", status=status, reason=happened, advice=advice, detail=happened)
-    why, advice = _explain_refusal(_NOT_LOGGED_IN if message == _SOCKS_LOGIN else status, proxy)
+    why, advice = _explain_refusal(_NOT_LOGGED_IN if message.startswith(_SOCKS_LOGIN) else status, proxy)
     happened += " refused"
     if status is not None:
         happened += f" ({status}: {why})" if why else f" ({status})"
@@ -182,7 +182,8 @@ def _explain_refusal(status: int | None, proxy: Proxy) -> tuple[str, str]:
     if proxy.left_out:
         return "it wants a user and a password", "pass proxy= again: pickles and dumps leave user and password out"
     if proxy.has_credentials:
-        return "it does not take the user and password", f"check those in {source}; only Basic authentication is known"
+        others = "" if proxy.scheme.startswith("socks") else "; only Basic authentication is known"
+        return "it does not take the user and password", f"check those in {source}{others}"
     return "it wants a user and a password", f"put them into the URL of {source}"
 
 
