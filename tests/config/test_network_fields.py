@@ -16,7 +16,7 @@ import truststore
 from pydantic import SecretStr
 
 from tests.support.each import each
-from unified_llm import LLMClient, LLMConfig
+from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._backends.http import proxies_and_certificates
 from unified_llm._backends.http.proxies_and_certificates import load_ssl_context
 from unified_llm._config import network
@@ -144,6 +144,17 @@ def test_a_fallback_of_the_same_deployment_inherits_them_and_another_model_does_
     assert client.targets[1].client_certificate == ClientCertificate(BOTH)
     assert (client.targets[2].proxy, client.targets[2].client_certificate) == (None, None)
     assert client.targets[3].proxy == Proxy("http://p:1")
+
+
+def test_a_proxy_of_the_process_is_for_https_to_public_hosts_as_that_of_the_environment() -> None:
+    configure(proxy=PROXY, providers={"vllm": {"proxy": "http://cluster.test:1"}})
+    urls = ("https://a.example/v1", "https://localhost/v1", "http://127.0.0.1:1/v1", "http://box.internal:1/v1")
+    fields: Any = {"model": "openai-compatible/m", "api_key": "sk-test-networks", "allow_http": True}
+    configs: list[Any] = [{**fields, "base_url": url} for url in urls]
+    configs += [{**configs[2], "proxy": "http://127.0.0.1:1"}, {**configs[2], "model": "vllm/m"}]
+    proxies = [LLMClient(config).targets[0].proxy for config in configs]
+    assert proxies == [Proxy(PROXY), None, None, None, Proxy("http://127.0.0.1:1"), Proxy("http://cluster.test:1")]
+    assert LLMClient(configs[0], proxy=False).targets[0].proxy is False
 
 
 # What shows of them

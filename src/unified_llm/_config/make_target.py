@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from unified_llm._config import timeouts
 from unified_llm._config.credentials import (
@@ -22,12 +22,13 @@ from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.merged_fields import merge
 from unified_llm._config.mlx_targets import check_mlx, mlx_features, mlx_is_impossible, mlx_window
 from unified_llm._config.model_string import provider_and_model
-from unified_llm._config.network import check_certificates, check_socks
+from unified_llm._config.network import check_certificates, proxy_to
 from unified_llm._config.unconfigured import UnconfiguredTarget
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext, netloc_of
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Output
+from unified_llm._core.proxy import Proxy
 from unified_llm._core.redaction import Headers, begins_like_a_key, has_key
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
@@ -69,7 +70,7 @@ def resolve_target(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
         lacks.append(lack)
     if endpoint.base_url:
         check_certificates(config, lacks)
-        check_socks(config.proxy, lacks)
+    proxy = proxy_to(endpoint.base_url, config, lacks) if endpoint.base_url else None
     if lacks:
         impossible = spec.format == "mlx" and mlx_is_impossible()
         return UnconfiguredTarget(config.name or _name(spec, model), tuple(lacks), impossible)
@@ -79,9 +80,9 @@ def resolve_target(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
             key_travels=key is not None,
             allow_http=config.allow_http,
             source=endpoint.source,
-            proxy=config.proxy.address if config.proxy else "",
+            proxy=proxy.address if proxy else "",
         )
-    target = _make_target(config, spec, model, endpoint=endpoint, key=key)
+    target = _make_target(config, spec, model, endpoint=endpoint, key=key, proxy=proxy)
     return ResolvedTarget(target, given, cache_ttl=config.cache_ttl)
 
 
@@ -91,7 +92,13 @@ def _name(spec: ProviderSpec, model: str) -> str:
 
 
 def _make_target(
-    config: LLMConfig, spec: ProviderSpec, model: str, *, endpoint: Endpoint, key: Secret | None
+    config: LLMConfig,
+    spec: ProviderSpec,
+    model: str,
+    *,
+    endpoint: Endpoint,
+    key: Secret | None,
+    proxy: Proxy | Literal[False] | None,
 ) -> Target:
     profile = registry.model_profile(spec, model, config.api)
     check_key_header(config.default_headers, spec)
@@ -130,7 +137,7 @@ def _make_target(
         last_resort=demo if config.last_resort is None else config.last_resort,
         demo=demo,
         verify=config.verify_ssl,
-        proxy=config.proxy,
+        proxy=proxy,
         client_certificate=config.client_cert,
         defaults=defaults,
         space=config.space,

@@ -7,6 +7,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Literal
 
 from unified_llm._config.network_fields import SYSTEM
+from unified_llm._core.base_url import is_private
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,7 +40,19 @@ def check_certificates(config: LLMConfig, lacks: list[str]) -> None:
         raise ConfigurationError(f"client_cert= cannot be used: {problem}.")
 
 
-def check_socks(proxy: Proxy | Literal[False] | None, lacks: list[str]) -> None:
-    """Check for the package that a SOCKS proxy needs; note it in ``lacks`` where it is missing."""
+def proxy_to(base_url: str, config: LLMConfig, lacks: list[str]) -> Proxy | Literal[False] | None:
+    """Return the proxy by which a target is reached; None for that of the environment, False for none.
+
+    One that is set for all targets of the process does not hold where the environment's would not either.
+
+    Args:
+        base_url: The address of the target.
+        config: Its configuration.
+        lacks: Where to note that the package for a SOCKS proxy is missing.
+    """
+    proxy = config.proxy
+    if proxy and proxy.of_process and (not base_url.startswith("https://") or is_private(base_url)):
+        return None
     if proxy and proxy.scheme == "socks5" and find_spec("socksio") is None:
         lacks.append("a SOCKS proxy needs a package: pip install 'httpx[socks]'")
+    return proxy

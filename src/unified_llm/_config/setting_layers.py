@@ -14,6 +14,7 @@ from unified_llm._config.checked_field import attempt, checked_field
 from unified_llm._config.field_groups import CONNECTION_FIELDS, KEY_FIELDS, NOT_IN_ENVIRONMENT, TARGET_FIELDS
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.environment import names, source_of, variable
+from unified_llm._core.proxy import Proxy
 from unified_llm._core.seconds import TIMES, number_from_text
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
@@ -81,6 +82,8 @@ class Layer:
         general = {name: value for name, value in self.fields.items() if name not in left_out}
         if general.get("api") not in spec.apis:
             general.pop("api", None)
+        if isinstance(proxy := general.get("proxy"), Proxy):
+            general["proxy"] = proxy.for_process()
         own = self.providers.get(spec.name, {})
         return general | {name: value for name, value in own.items() if name not in CONNECTION_FIELDS}
 

@@ -28,21 +28,36 @@ class Proxy:
         url: ``scheme://[user:password@]host:port``.
         headers: Sent to the proxy, and never to the server.
         source: Where the user named it, for messages: ``proxy=``, or the name of an environment variable.
+        of_process: It is that of all targets of the process, and so for https to public hosts alone: it could read all
+            of plain http, and cannot reach this machine.
 
     Attributes:
         url: See above.
         headers: See above.
         source: See above.
+        of_process: See above.
         left_out: Its user and password are in no pickle and no dump, and this one was made of such.
     """
 
-    __slots__ = ("headers", "left_out", "source", "url")
+    __slots__ = ("headers", "left_out", "of_process", "source", "url")
 
-    def __init__(self, url: str, headers: tuple[tuple[str, str], ...] = (), source: str = "proxy=") -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        source: str = "proxy=",
+        *,
+        of_process: bool = False,
+    ) -> None:
         self.left_out = f"//{_LEFT_OUT}@" in url
         self.url = Hidden(url.replace(f"{_LEFT_OUT}@", "", 1) if self.left_out else url)
         self.headers = Hidden(headers)
         self.source = source
+        self.of_process = of_process
+
+    def for_process(self) -> Proxy:
+        """Return the same proxy as that of all targets of the process."""
+        return Proxy(self.url.value, self.headers.value, self.source, of_process=True)
 
     @property
     def scheme(self) -> str:
