@@ -156,7 +156,7 @@ def test_the_variables_are_read(servers: tuple[Ollama, LMStudio], monkeypatch: p
 
 COMMANDS: Final = [
     pytest.param(title, line, id=line.removeprefix("python -m unified_llm "))
-    for title in ("help", "generate and models", "addresses and health", "a test message")
+    for title in ("help", "generate and models", "addresses and health", "a configuration file", "a test message")
     for source in SECTIONS[title].sources("bash")
     for line in source.splitlines()
     if line.startswith("python ")

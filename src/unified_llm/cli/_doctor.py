@@ -100,14 +100,13 @@ def _settings() -> Iterator[tuple[str, str]]:
 
 def _default_model(checks: _Checks) -> str | None:
     """Return what a command without ``--model`` uses, or None."""
-    from unified_llm._config.credentials import from_environment
-    from unified_llm.cli._targets import MODEL_VARIABLE
+    from unified_llm.cli._targets import configured_target
 
-    if named := from_environment((MODEL_VARIABLE,)):
+    if named := configured_target():
         return named
     return next(
         (
-            f"the first model of {provider.name} at {row['base_url']}"
+            f"the first model of {provider.name} at {row['base_url'] or 'this machine'}"
             for provider, row in checks
             if provider.local and provider.certain and row["models"]
         ),

@@ -54,12 +54,15 @@ async def _list_all(providers: Sequence[UsableProvider], supports: Sequence[str]
     """Return the models of all providers, in their order, and what is wrong with the others."""
     import asyncio
 
+    from unified_llm._client.model_filters import read_features, supporting
     from unified_llm.cli._option_names import name_options
     from unified_llm.exceptions import LLMError, ValidationError
 
     async def list_models(provider: UsableProvider) -> list[ModelInfo] | str:
-        if provider.client is None:
+        if provider.problem is not None:
             return f"{provider.name}: {provider.problem}"
+        if provider.client is None:
+            return list(supporting(tuple(provider.models), read_features(supports or None)))
         try:
             async with provider.client as client:
                 return await client.alist_models(supports=supports or None)

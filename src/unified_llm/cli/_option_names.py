@@ -11,6 +11,7 @@ _OPTIONS: Final = {
     "temperature": "--temperature", "max_tokens": "--max-tokens", "fallbacks": "--fallback", "api_key": "--api-key-env",
     "api_key_env": "--api-key-env", "dimensions": "--dimensions", "batch_size": "--batch-size", "purpose": "--purpose",
 }  # fmt: skip
+_WRITTEN: Final = {"skip_unconfigured=True": "--skip-unconfigured", "configure(config=...)": "--config"}
 # The name with an equals sign, and the dots that stand for a value.
 _ARGUMENT: Final = re.compile(rf"(?<![\w.(-])({'|'.join(_OPTIONS)})=(\"\.\.\.\")?(?=[\s,;.:)]|$)")
 _IN_DETAIL: Final = re.compile(r"\.detail (holds the provider's message|says where)")
@@ -19,5 +20,6 @@ _IN_DETAIL: Final = re.compile(r"\.detail (holds the provider's message|says whe
 def name_options(message: str) -> str:
     """Return a message with options in place of the arguments that it names."""
     message = _ARGUMENT.sub(lambda match: _OPTIONS[match[1]], message)
-    message = message.replace("skip_unconfigured=True", "--skip-unconfigured")
+    for written, option in _WRITTEN.items():
+        message = message.replace(written, option)
     return _IN_DETAIL.sub("--verbose shows the provider's message", message)

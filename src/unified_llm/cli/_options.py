@@ -20,6 +20,10 @@ from unified_llm.cli._terminal import Terminal
 class GeneralOptions:
     """Options of every command."""
 
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="FILE", help="Read the configuration from this YAML or JSON file."),
+    ] = None
     verbose: Annotated[
         int,
         typer.Option(
@@ -115,7 +119,14 @@ def command(function: Callable[..., int | None]) -> Callable[..., int]:
         arguments = {name: take(kind) for name, kind in groups.items()}
         terminal = Terminal(general.verbose)
         with terminal.shows_log():
-            return run_guarded(lambda: function(terminal=terminal, **arguments, **values), terminal)
+            return run_guarded(lambda: carry_out(general, terminal, arguments | values), terminal)
+
+    def carry_out(general: GeneralOptions, terminal: Terminal, arguments: dict[str, Any]) -> int | None:
+        if general.config is not None:
+            from unified_llm._config.process_defaults import configure
+
+            configure(config=general.config)
+        return function(terminal=terminal, **arguments)
 
     shown: Any = run
     shown.__signature__ = inspect.Signature(parameters, return_annotation=int)

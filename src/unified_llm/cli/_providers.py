@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
     from unified_llm._providers.spec import ProviderSpec
     from unified_llm.cli._options import TargetOptions
+    from unified_llm.types.responses import ModelInfo
 
 _DEADLINE: Final = 20.0
 """Seconds for all requests to one provider."""
@@ -25,15 +25,17 @@ class UsableProvider:
 
     Attributes:
         name: Its name.
-        client: The client; None where its configuration has a mistake.
+        client: The client; None where none is needed, or where its configuration has a mistake.
         problem: That mistake.
+        models: Its models, where they are known without asking.
         certain: It is what its name says. False for a server on this machine that does not name its program.
-        local: It is a server on this machine.
+        local: It is a server on this machine, which a command without a model may use.
     """
 
     name: str
     client: LLMClient | None = None
     problem: str | None = None
+    models: Sequence[ModelInfo] = ()
     certain: bool = True
     local: bool = False
 
@@ -48,26 +50,31 @@ def chosen_providers(options: TargetOptions, *, local: bool) -> list[UsableProvi
     Raises:
         ConfigurationError: A target of the options is wrong.
     """
+    from unified_llm._backends.mlx import unavailable_reason
+    from unified_llm._backends.mlx.local_models import find_models
     from unified_llm._client.client import LLMClient
     from unified_llm.cli._targets import chain_of, fields_of
 
-    if fields := fields_of(options):
+    fields = fields_of(options)
+    if fields.get("provider") == "mlx" and fields.keys() == {"provider"}:
+        return [UsableProvider("mlx", models=find_models(), problem=unavailable_reason())]
+    if fields:
         client = LLMClient(**chain_of({**fields, "max_retries": 0}, options), deadline=_DEADLINE)
         return [UsableProvider(client.targets[0].provider, client)]
     return [*local_providers(options), *(() if local else hosted_providers(options))]
 
 
 def local_providers(options: TargetOptions) -> Iterator[UsableProvider]:
-    """Look for servers on this machine, and for MLX."""
-    from unified_llm._backends import mlx
+    """Look for servers on this machine, and for models of MLX that were downloaded."""
+    from unified_llm._backends.mlx.local_models import find_models
     from unified_llm._client.local_servers import find_local_servers
 
     for server in find_local_servers():
         client = _client(options, provider=server.provider, base_url=server.base_url)
         yield UsableProvider(server.provider, client, certain=server.certain, local=True)
-    if mlx.unavailable_reason() is None:
-        with suppress(ConfigurationError):  # there is no model
-            yield UsableProvider("mlx", _client(options, provider="mlx"))
+    models = find_models()
+    if len(models) > 1:  # more than the demo model
+        yield UsableProvider("mlx", models=models)
 
 
 def hosted_providers(options: TargetOptions) -> Iterator[UsableProvider]:
@@ -107,7 +114,8 @@ async def check_all(providers: Sequence[UsableProvider]) -> list[tuple[UsablePro
 
     async def check(provider: UsableProvider) -> list[dict[str, Any]]:
         if provider.client is None:
-            row = {"base_url": None, "ok": False, "models": None, "seconds": 0.0, "error": provider.problem}
+            is_usable, models = provider.problem is None, len(provider.models)
+            row = {"base_url": None, "ok": is_usable, "models": models, "seconds": 0.0, "error": provider.problem}
             return [{"provider": provider.name, **row}]
         async with provider.client as client:
             return await client.acheck_providers()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unified_llm.types.responses import ModelInfo
 
 MODEL_VARIABLE: Final = "UNIFIED_LLM_MODEL"
+TARGET_FIELDS: Final = frozenset({"model", "provider", "base_url"})
 
 
 def open_client(
@@ -41,12 +42,12 @@ def open_client(
         ConfigurationError: A target is wrong, or there is no model.
     """
     from unified_llm._client.client import LLMClient
-    from unified_llm._config.credentials import from_environment
 
     fields = fields_of(options, sampling)
-    if not fields.keys() & {"model", "provider", "base_url"}:
-        named = None if local else from_environment((MODEL_VARIABLE,))
-        fields |= {"model": named} if named else _find_local_model(terminal, embeddings=embeddings)
+    if not fields.keys() & TARGET_FIELDS and (local or configured_target() is None):
+        fields |= _find_local_model(terminal, embeddings=embeddings)
+    elif fields.get("provider") == "mlx" and "model" not in fields and "base_url" not in fields:
+        fields |= _find_mlx_model(terminal)
     client = LLMClient(**chain_of(fields, options))
     if client.targets[0].model:
         return client
@@ -57,7 +58,7 @@ def open_client(
 
 def chain_of(fields: dict[str, Any], options: TargetOptions) -> dict[str, Any]:
     """Return the arguments of a client whose first target has these fields."""
-    if "provider" not in fields and "base_url" in fields:
+    if "base_url" in fields and "provider" not in fields and ("model" in fields or configured_target() is None):
         _name_provider(fields)
     fallbacks = tuple(check_argument(model, "--fallback") for model in options.fallback or ())
     return {"config": fields, "fallbacks": fallbacks, "skip_unconfigured": options.skip_unconfigured}
@@ -120,6 +121,28 @@ def _note_choice(model: str, models: int, terminal: Terminal, where: str = "") -
     terminal.note(f"using {model}{where}{others}")
 
 
+def _find_mlx_model(terminal: Terminal) -> dict[str, Any]:
+    """Return the first model that was downloaded for MLX; nothing where a variable names one, or MLX cannot run here.
+
+    Raises:
+        ConfigurationError: None was downloaded.
+    """
+    from unified_llm._backends.mlx import unavailable_reason
+    from unified_llm._backends.mlx.local_models import find_models
+    from unified_llm._core.environment import variable
+
+    if variable("MLX_MODEL_PATH") or unavailable_reason():
+        return {}
+    models = [model.id for model in find_models() if model.id != "demo"]
+    if not models:
+        raise ConfigurationError(
+            "mlx is given without a model, and none is in the Hugging Face cache: pass --model, such as "
+            "mlx/mlx-community/Qwen3-4B-4bit, or try --model mlx/demo"
+        )
+    _note_choice(f"mlx/{models[0]}", len(models), terminal)
+    return {"model": models[0]}
+
+
 def _find_local_model(terminal: Terminal, *, embeddings: bool) -> dict[str, Any]:
     """Look for a server on this machine that has a fitting model.
 
@@ -137,13 +160,28 @@ def _find_local_model(terminal: Terminal, *, embeddings: bool) -> dict[str, Any]
     raise ConfigurationError(_no_model(servers))
 
 
+def configured_target() -> str | None:
+    """Return the model, or the provider, that is configured for commands that name none; None if there is none."""
+    from unified_llm._config import process_settings
+
+    for layer in process_settings.layers():
+        if named := layer.fields.get("model") or layer.fields.get("provider"):
+            return str(named)
+    return None
+
+
 def _no_model(servers: Sequence[LocalServer]) -> str:
     """Say that there is no model, and which choices there are."""
+    from unified_llm._config import process_settings
+
     choices = [f"set {MODEL_VARIABLE}", "start a local server such as Ollama", "try --model mlx/demo"]
+    file = process_settings.state().file
+    if file is not None and file.profiles:
+        choices.insert(0, f"use a profile of {file.document.path} (--model @{next(iter(file.profiles))})")
     for server in servers:
         if server.certain:
-            choices[1] = f"load or pull a model at {server.provider}, which runs at {server.base_url}"
+            choices[-2] = f"load or pull a model at {server.provider}, which runs at {server.base_url}"
         else:
-            choices[1] = f"use what answers at {server.base_url} with --provider {server.provider}"
+            choices[-2] = f"use what answers at {server.base_url} with --provider {server.provider}"
     listed = f"{', '.join(choices[:-1])}, or {choices[-1]}"
     return f"no model is given, and no local server that has one is running: pass --model provider/model, {listed}"
