@@ -15,6 +15,7 @@ import pytest
 import truststore
 from pydantic import SecretStr
 
+from tests.support.canary_checks import own_frames
 from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._backends.http import proxies_and_certificates
@@ -171,6 +172,19 @@ def test_no_repr_dump_or_pickle_has_a_password(surface: Callable[..., Any]) -> N
     loaded = pickle.loads(pickled)  # noqa: S301
     assert str(loaded.proxy) == "http://***@proxy.test:3128"
     assert loaded.proxy.url.value == "http://proxy.test:3128"
+
+
+@each("surface", (LLMConfig, LLMClient, ChatUnified, UnifiedEmbedding))
+def test_no_variable_of_ours_shows_a_password_where_a_field_is_refused(surface: Callable[..., Any]) -> None:
+    wrong: list[dict[str, Any]] = [
+        {"proxy": "ftp://u:CANARY@proxy.test"}, {"proxy": "http://u:CANARY@bad host"}, {"proxy": PROXY, "timeout": -1},
+        {"client_cert": WITH_PASSWORD, "timeout": -1}, {"fallbacks": [{"model": "openai/o3", "proxy": "x://CANARY"}]},
+    ]  # fmt: skip
+    for fields in wrong:
+        with pytest.raises(ConfigurationError) as caught:
+            surface(**{**TARGET, **fields})
+        shown = [f"{frame.filename}:{frame.lineno} {frame.locals}" for frame in own_frames(caught.value)]
+        assert [text for text in shown if "CANARY" in text] == []
 
 
 def test_a_configuration_of_a_dump_says_what_was_left_out() -> None:

@@ -225,6 +225,8 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield the fields that were set, without what looks like a key in the wrong place."""
+        if not hasattr(self, "__pydantic_fields_set__"):  # it was refused: an error tracker shows what there is of it
+            return iter(())
         given = self.given(tuple(type(self).model_fields))
         return hide_misplaced_keys((name, value) for name, value in super().__repr_args__() if name in given)
 
