@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig, configure
+from unified_llm._config import process_settings
 from unified_llm._config.merged_fields import merge
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._providers import registry
@@ -21,7 +22,7 @@ SERVER = "http://127.0.0.1:9/v1"
 def setting(name: str, model: str = "ollama/m", **fields: Any) -> Any:
     """Return a field of a target, as the process sets it unless it is given."""
     config = LLMConfig(model=model, **fields)
-    return getattr(merge(config, registry.row(model.partition("/")[0])), name)
+    return getattr(merge(config, registry.row(model.partition("/")[0]), process_settings.layers()), name)
 
 
 def target(model: str | None = "ollama/m", **fields: Any) -> Target:
@@ -30,7 +31,7 @@ def target(model: str | None = "ollama/m", **fields: Any) -> Target:
 
 def test_nothing_is_set_at_first() -> None:
     config = LLMConfig(model="ollama/m")
-    assert merge(config, registry.row("ollama")) is config
+    assert merge(config, registry.row("ollama"), process_settings.layers()) is config
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_default_that_makes_no_sense_is_refused(name: str, value: Any, expecte
     assert "configure(" in str(refused.value)
     assert "MISPLACED" not in str(refused.value)
     config = LLMConfig(model="ollama/m")
-    assert merge(config, registry.row("ollama")) is config
+    assert merge(config, registry.row("ollama"), process_settings.layers()) is config
 
 
 @each(
@@ -139,8 +140,6 @@ def test_one_wrong_default_leaves_the_others_unset() -> None:
         ("MAX_RETRIES", "-1", "at least 0"),
         ("CACHE_TTL", "-1", "0 or greater"),
         ("MODEL", "nope/x", "nope"),
-        ("API_KEY", "sk-MISPLACED", "a key for no provider"),
-        ("API_KEY", "sk-MISPLACED\n", "has white space"),
     ],
 )
 def test_a_variable_that_holds_nonsense_is_named_and_not_repeated(
@@ -313,8 +312,6 @@ def test_wrong_settings_of_providers_are_refused_without_their_keys(given: Any, 
 
 
 def test_what_is_set_shows_no_key() -> None:
-    from unified_llm._config import process_settings
-
     configure(providers={"openai": {"api_key": "sk-CANARY-configured", "default_headers": {"X-Key": "sk-CANARY"}}})
     assert "CANARY" not in repr(process_settings.state())
     assert "CANARY" not in repr(process_settings.layers())

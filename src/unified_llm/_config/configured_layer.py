@@ -20,8 +20,7 @@ from unified_llm._lib.close_names import closest
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
 
-_OF_THE_PROCESS: Final = ("providers", "config", "env_file", *process_wide.NAMES)
-KNOWN: Final = (*LLMConfig.model_fields, *ALIASES, *_OF_THE_PROCESS)
+KNOWN: Final = (*LLMConfig.model_fields, *ALIASES, *process_wide.BESIDE_TARGETS)
 
 
 def changed_layer(before: Layer, given: dict[str, Any]) -> Layer:
@@ -48,7 +47,7 @@ def changed_layer(before: Layer, given: dict[str, Any]) -> Layer:
 def _hint(name: str) -> str:
     if near := closest(name, KNOWN):
         return f"did you mean {near}?"
-    return advice(name) or f"known are the fields of LLMConfig, and {', '.join(_OF_THE_PROCESS)}."
+    return advice(name) or f"known are the fields of LLMConfig, and {', '.join(process_wide.BESIDE_TARGETS)}."
 
 
 def _read_fields(given: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -18,5 +18,8 @@ REASONING_FORMATS: Final = ("parsed", "raw", "hidden")
 KEY_FIELDS: Final = frozenset({"api_key"})
 CONNECTION_FIELDS: Final = KEY_FIELDS | {"base_url"}
 TARGET_FIELDS: Final = frozenset({"model", "provider", "name", "fallbacks"})
-# Fields that no environment variable sets: lists and mappings, and what tells the targets of a chain apart.
-NOT_IN_ENVIRONMENT: Final = frozenset({"name", "fallbacks", "default_headers", "extra_body", "breaker", "stop"})
+# Fields that no UNIFIED_LLM_* sets: lists and mappings, what tells the targets of a chain apart, and what the variables
+# of the providers themselves set.
+NOT_IN_ENVIRONMENT: Final = CONNECTION_FIELDS | {
+    "name", "fallbacks", "default_headers", "extra_body", "breaker", "stop",
+}  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from unified_llm._config.merged_fields import merge
 from unified_llm._config.mlx_targets import check_mlx, mlx_features, mlx_is_impossible, mlx_window
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.network import check_certificates, proxy_to
+from unified_llm._config.setting_layers import Layer
 from unified_llm._config.unconfigured import UnconfiguredTarget
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext, netloc_of
@@ -54,15 +55,15 @@ class ResolvedTarget:
     cache_ttl: float = 300.0
 
 
-def resolve_target(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
-    """Make the target of one configuration; where it lacks a key, a URL or a package, say what.
+def resolve_target(config: LLMConfig, layers: Sequence[Layer]) -> ResolvedTarget | UnconfiguredTarget:
+    """Make the target of one configuration and of what the process sets; where it lacks something, say what.
 
     Raises:
         ConfigurationError: A value is wrong.
     """
     given = config
     spec, model = provider_and_model(given)
-    config = merge(given, spec)
+    config = merge(given, spec, layers)
     lacks: list[str] = []
     endpoint = find_endpoint(config, spec, lacks)
     key = find_key(config, spec, endpoint, lacks)

@@ -5,7 +5,7 @@ A profile counts as given: its fields are the base that the other arguments of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from unified_llm._config import process_settings
@@ -47,17 +47,17 @@ def expand_profile(config: LLMConfig) -> LLMConfig:
     return config
 
 
-def complete_primary(config: LLMConfig, *, has_fallbacks: bool) -> LLMConfig:
+def complete_primary(config: LLMConfig, layers: Sequence[Layer], *, has_fallbacks: bool) -> LLMConfig:
     """Return the configuration of a client's first target: with its profile, else the model that the layers name.
 
     Args:
         config: What the constructor was given.
+        layers: What the process sets.
         has_fallbacks: The client has fallbacks, which go in place of those of a profile or a layer.
 
     Raises:
         ConfigurationError: A profile or a layer is wrong.
     """
-    layers = process_settings.layers()
     own = config.fallbacks if "fallbacks" in config.model_fields_set else None
     for layer in layers:
         config = _with_target_of(layer, config)
@@ -66,14 +66,13 @@ def complete_primary(config: LLMConfig, *, has_fallbacks: bool) -> LLMConfig:
         config = _with_target_of(layer, config)
     if has_fallbacks:
         return config.model_copy(update={"fallbacks": own or ()})
-    if own is None and not config.fallbacks and (named := default_fallbacks()):
+    if own is None and not config.fallbacks and (named := default_fallbacks(layers)):
         config = config.model_copy(update={"fallbacks": [one for one in named if not _is_same(one, config)]})
     return config
 
 
-def default_fallbacks() -> tuple[Any, ...]:
+def default_fallbacks(layers: Sequence[Layer]) -> tuple[Any, ...]:
     """Return the fallbacks of a client that has none of its own."""
-    layers = process_settings.layers()
     return next((layer.fields["fallbacks"] for layer in layers if "fallbacks" in layer.fields), ())
 
 
@@ -103,13 +102,8 @@ def _is_same(fallback: Any, config: LLMConfig) -> bool:
     return named is not None and named == (f"{config.provider}/{config.model}" if config.provider else config.model)
 
 
-def merge(config: LLMConfig, spec: ProviderSpec) -> LLMConfig:
-    """Return the configuration of a target with what the layers set for it.
-
-    Raises:
-        ConfigurationError: A layer is wrong.
-    """
-    layers = process_settings.layers()
+def merge(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Layer]) -> LLMConfig:
+    """Return the configuration of a target with what the layers set for it."""
     if not layers:
         return config
     values: dict[str, Any] = {}
@@ -119,19 +113,19 @@ def merge(config: LLMConfig, spec: ProviderSpec) -> LLMConfig:
     return _with_connection(merged, spec, layers)
 
 
-def merge_limits(settings: LLMConfig) -> LLMConfig:
+def merge_limits(settings: LLMConfig, layers: Sequence[Layer]) -> LLMConfig:
     """Return what stands beside a model object, with the limits that the layers set for every target.
 
     The object's own constructor set its sampling, which goes before what is set for the process.
     """
     values: dict[str, Any] = {}
     limits = CALL_FIELDS[CALL_FIELDS.index("timeout") :]
-    for layer in reversed(process_settings.layers()):
+    for layer in reversed(layers):
         values.update({name: layer.fields[name] for name in limits if name in layer.fields})
     return LLMConfig(**{**values, **given_fields(settings)}) if values else settings
 
 
-def _with_connection(config: LLMConfig, spec: ProviderSpec, layers: tuple[Layer, ...]) -> LLMConfig:
+def _with_connection(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Layer]) -> LLMConfig:
     """Fill the address and the key, each from the first source that has one.
 
     The variables of the provider itself are looked up later, so nothing is filled from the layers below them.
@@ -151,7 +145,7 @@ def _with_connection(config: LLMConfig, spec: ProviderSpec, layers: tuple[Layer,
     return config
 
 
-def _addresses(spec: ProviderSpec, layers: tuple[Layer, ...]) -> Iterator[str]:
+def _addresses(spec: ProviderSpec, layers: Sequence[Layer]) -> Iterator[str]:
     for layer in layers:
         if not layer.is_configured and has_own_address(spec):
             return

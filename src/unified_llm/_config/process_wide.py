@@ -7,6 +7,8 @@ from typing import Any, Final
 from unified_llm._core import defaults
 
 NAMES: Final = (*defaults.NAMES, "state")
+BESIDE_TARGETS: Final = ("providers", "config", "env_file", *NAMES)
+"""What ``configure()`` sets beside the fields of targets."""
 
 
 def check(name: str, value: Any, source: str) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from unified_llm._config import target_names
+from unified_llm._config import process_settings, target_names
 from unified_llm._config.field_groups import CALL_FIELDS
 from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import LLMConfig
@@ -43,11 +43,12 @@ def chain(
     settings = first.settings if isinstance(first, PrimaryObject) else first
     settings = settings.model_copy()  # which validates it once more, whatever happened to it since it was made
     primary: Fallback
+    layers = process_settings.layers()
     if isinstance(first, PrimaryObject):
-        primary, settings = first.model, merge_limits(settings)
-        fallbacks = fallbacks or ("fallbacks" not in settings.model_fields_set and default_fallbacks()) or ()
+        primary, settings = first.model, merge_limits(settings, layers)
+        fallbacks = fallbacks or ("fallbacks" not in settings.model_fields_set and default_fallbacks(layers)) or ()
     else:
-        primary = settings = complete_primary(settings, has_fallbacks=bool(fallbacks))
+        primary = settings = complete_primary(settings, layers, has_fallbacks=bool(fallbacks))
     given = (*_flatten(settings.fallbacks), *_flatten(fallbacks))
     configs: list[Fallback] = [primary, *(_read_fallback(settings, fallback) for fallback in given)]
     resolved: list[ResolvedTarget] = []
@@ -56,7 +57,7 @@ def chain(
         is_primary = position == 0
         if not isinstance(config, LLMConfig):
             resolved.append(ResolvedTarget(target_of(config, settings, is_primary=is_primary), None, is_primary))
-        elif isinstance(outcome := resolve_target(config), UnconfiguredTarget):
+        elif isinstance(outcome := resolve_target(config, layers), UnconfiguredTarget):
             unconfigured.append(outcome)
         else:
             resolved.append(replace(outcome, is_primary=is_primary))
@@ -101,7 +102,7 @@ def is_configured(first: LLMConfig, fallback: Any) -> bool:
     fallback = next(_flatten([fallback]))
     if not isinstance(fallback, LLMConfig):
         return True
-    return not isinstance(resolve_target(inherit(first, fallback)), UnconfiguredTarget)
+    return not isinstance(resolve_target(inherit(first, fallback), process_settings.layers()), UnconfiguredTarget)
 
 
 def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
@@ -186,7 +187,7 @@ def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:
 
 
 def _resolve_named(config: LLMConfig) -> ResolvedTarget:
-    outcome = resolve_target(config)
+    outcome = resolve_target(config, process_settings.layers())
     if isinstance(outcome, UnconfiguredTarget):
         raise error_of_call(outcome)
     return outcome

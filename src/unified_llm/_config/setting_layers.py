@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from unified_llm._config.checked_field import attempt, checked_field
 from unified_llm._config.field_groups import CONNECTION_FIELDS, KEY_FIELDS, NOT_IN_ENVIRONMENT, TARGET_FIELDS
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._core.environment import names, source_of, variable
+from unified_llm._config.process_wide import BESIDE_TARGETS
+from unified_llm._core.environment import names_with, source_of, variable
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.seconds import TIMES, number_from_text
 from unified_llm._providers import registry
@@ -118,9 +120,10 @@ def environment_variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
-def environment_names() -> tuple[str, ...]:
-    """Return the fields of ``LLMConfig`` that have a variable."""
-    return tuple(name for name in LLMConfig.model_fields if name not in NOT_IN_ENVIRONMENT)
+@cache
+def _fields_by_variable() -> Mapping[str, str]:
+    """Return the fields of ``LLMConfig`` that have a variable, by its name."""
+    return {environment_variable(name): name for name in LLMConfig.model_fields if name not in NOT_IN_ENVIRONMENT}
 
 
 def environment_layer() -> Layer:
@@ -130,14 +133,10 @@ def environment_layer() -> Layer:
         ConfigurationError: One holds something that makes no sense. Its value is not repeated.
     """
     fields: dict[str, Any] = {}
-    for name in environment_names():
-        if text := variable(environment_variable(name)):
-            fields[name] = _read_variable(name, text)
-    layer = Layer("the environment", fields)
-    _, problem = attempt(lambda: check_key(layer))
-    if problem is not None:
-        raise _error_in(environment_variable("api_key"), problem)
-    return layer
+    for name in names_with(PREFIX):
+        if (field_name := _fields_by_variable().get(name)) and (text := variable(name)):
+            fields[field_name] = _read_variable(field_name, text)
+    return Layer("the environment", fields)
 
 
 def _read_variable(name: str, text: str) -> Any:
@@ -155,6 +154,5 @@ def _error_in(name: str, problem: str) -> ConfigurationError:
 
 def unknown_variables() -> list[str]:
     """Return the variables that begin like ours and are none of them, which may be misspelled."""
-    known = {environment_variable(name) for name in environment_names()}
-    known |= {f"{PREFIX}{name}" for name in ("CONFIG", "ENV_FILE", "STATE", "ERROR_DETAILS", "TELEMETRY")}
-    return sorted(name for name in names() if name.startswith(PREFIX) and name not in known)
+    known = {*_fields_by_variable(), *map(environment_variable, BESIDE_TARGETS)}
+    return sorted(name for name in names_with(PREFIX) if name not in known)

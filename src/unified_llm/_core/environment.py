@@ -8,7 +8,7 @@ as well (``HTTPS_PROXY``, ``SSL_CERT_FILE``, ``HF_HOME``), are read from ``os.en
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from unified_llm._core.hidden import Hidden
@@ -36,9 +36,10 @@ def source_of(name: str) -> str:
     return f"the environment variable {name}"
 
 
-def names() -> Iterable[str]:
-    """Return the names of all variables."""
-    return {*os.environ, *_from_file.value}
+def names_with(prefix: str) -> list[str]:
+    """Return the names of the variables that begin so."""
+    names = [name for name in os.environ if name.startswith(prefix)]
+    return names + [name for name in _from_file.value if name.startswith(prefix) and name not in os.environ]
 
 
 def set_file(path: str, values: Hidden[Mapping[str, str]] | None) -> None:
