@@ -23,6 +23,7 @@ from unified_llm._config.configured_layer import KNOWN
 from unified_llm._config.constructor_names import ALIASES
 from unified_llm._config.default_keywords import DefaultKeywords
 from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm._lib.list_of import ListOf
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
@@ -160,7 +161,7 @@ def test_the_signature_of_a_chain_lists_its_fields_before_and_after_the_first_ob
     assert before.parameters["model"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert before.parameters["timeout"].kind is inspect.Parameter.KEYWORD_ONLY
     assert before.parameters["deadline"].default == 600.0
-    assert before.parameters["api_key"].annotation == pydantic.SecretStr | None
+    assert before.parameters["api_key"].annotation == pydantic.SecretStr | KeyCallable | None
     assert before.parameters["further"].default == 7
 
 
@@ -245,7 +246,7 @@ def test_signatures_show_real_types_and_defaults() -> None:
     assert shown["model"].annotation == str | None  # not a hundred names
     assert "..." in str(shown["deadline"])
     assert parameters(LLMClient)["retry_delay"].default == 1.0
-    assert parameters(LLMConfig)["api_key"].annotation == Secret | OmittedKey | None
+    assert parameters(LLMConfig)["api_key"].annotation == Secret | KeyCallable | OmittedKey | None
     assert str(parameters(configure)["max_retries"]) == "max_retries: int | None = ..."
 
 

@@ -44,7 +44,7 @@ def refusal(surface: Callable[..., Any], name: str) -> str:
         ("azure_endpoint", "base_url="),
         ("azure_deployment", 'model="azure/<deployment>"'),
         ("openai_api_version", "write api_version="),
-        ("azure_ad_token_provider", "an Entra token is passed as api_key="),
+        ("azure_ad_token_provider", "an Entra token is passed as api_key=, and so is the callable"),
         ("organization", 'default_headers={"OpenAI-Organization"'),
         ("http_client", "connections are this package's own"),
         ("async_client", "connections are this package's own"),

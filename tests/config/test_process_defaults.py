@@ -187,7 +187,8 @@ def test_every_field_is_a_default_that_a_constructor_overrides(name: str, value:
 
 
 def test_every_field_of_a_configuration_can_be_set() -> None:
-    ways_of_their_own = {"model", "provider", "name", "fallbacks", "api_key", "base_url", "api", "client_cert"}
+    of_a_connection = {"api_key", "api_key_env", "account", "base_url", "client_cert"}
+    ways_of_their_own = {"model", "provider", "name", "fallbacks", "api", *of_a_connection}
     assert LLMConfig.model_fields.keys() - VALUES.keys() - ways_of_their_own == set()
 
 

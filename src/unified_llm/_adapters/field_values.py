@@ -12,6 +12,7 @@ from unified_llm._config.field_types import read_url
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.network_fields import read_certificate, read_proxy
 from unified_llm._core.api_key import Secret
+from unified_llm._core.key_callable import KeyCallable, refuse_awaitable
 from unified_llm._core.redaction import Headers
 from unified_llm._lib.read_only import freeze
 from unified_llm._lib.short_repr import served_by
@@ -21,11 +22,14 @@ _HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_s
 
 
 def hide_key(key: Any) -> Any:
-    """Return a key in Pydantic's ``SecretStr``; anything else is returned as it is, for ``LLMConfig`` to refuse.
+    """Return a key in Pydantic's ``SecretStr``, or a callable that returns keys; ``LLMConfig`` refuses anything else.
 
     Raises:
-        ConfigurationError: It is of bytes, which ``SecretStr`` would decode.
+        ConfigurationError: It is of bytes, which ``SecretStr`` would decode, or no callable that can be called.
     """
+    if callable(key) and not isinstance(key, KeyCallable):
+        return KeyCallable(key)
+    refuse_awaitable(key)
     if isinstance(key, bytes):
         raise ConfigurationError("The key from api_key= must be a string, not bytes.")
     if isinstance(key, Secret):

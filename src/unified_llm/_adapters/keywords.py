@@ -1,8 +1,8 @@
 """Keyword arguments that all adapters have, for type checkers and editors.
 
 Each class of keywords, here and in the adapters, lists the names and types that users may write, which are wider than
-those of the fields (``api_key`` is a string or a ``SecretStr``). A test compares it with the fields. Nothing imports
-this at run time.
+those of the fields (``api_key`` is a string, a ``SecretStr`` or a callable). A test compares it with the fields.
+Nothing imports this at run time.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ the adapters define what a wrapped model is, and which exceptions are raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from ssl import SSLContext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 import pydantic
@@ -26,27 +25,30 @@ from pydantic import (
     field_validator,
 )
 
+from unified_llm._adapters.copies import Copies
 from unified_llm._adapters.field_values import hide_key, name_of, read_set_value
 from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_object, read_links, read_primary
 from unified_llm._adapters.models_and_health import ModelsAndHealth
-from unified_llm._config.always_validated import AlwaysValidated, checked_changes
+from unified_llm._config.always_validated import AlwaysValidated
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_signatures import ShowsFields, accepted_names
-from unified_llm._config.field_types import Limit, Wait, read_url
+from unified_llm._config.field_types import Limit, Wait, check_account, check_variable, read_url
 from unified_llm._config.llm_config import LLMConfig, without_unset
 from unified_llm._config.network_fields import ClientCertSetting, ProxySetting, VerifySSL
 from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key, show_chain
+from unified_llm._core.key_callable import KeyCallable
+from unified_llm._core.redaction import Headers, hide_misplaced_keys, show_chain
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import freeze
 from unified_llm._lib.short_repr import served_by, short_repr
-from unified_llm.exceptions import ConfigurationError
+from unified_llm.exceptions import ConfigurationError, UnconfiguredError
 
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient  # noqa: TC004 - the annotation of a private attribute is never evaluated
     from unified_llm._core.exchange import WrappedModel
+    from unified_llm._core.target import Target
 
 # Fields that copies share with their original: they belong to the process, or cannot be copied.
 _SHARED: Final = ("model", "fallbacks", "on_attempt", "verify_ssl")
@@ -54,7 +56,7 @@ _SHARED: Final = ("model", "fallbacks", "on_attempt", "verify_ssl")
 _MAPPINGS: Final = ("extra_body", "failover_on", "model_kwargs", "additional_kwargs")
 
 
-class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, metaclass=ShowsFields):
+class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, BaseModel, metaclass=ShowsFields):
     """A primary and its fallbacks.
 
     Args:
@@ -66,7 +68,10 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
         name: What logs, attempts, health and metadata call the primary; see ``LLMConfig``. ``ChatUnified`` has the
             ``name`` of LangChain's models instead, for traces.
         base_url: The primary's address, where it is not the provider's own.
-        api_key: The primary's key; without it, the provider's own environment variable is looked up.
+        api_key: The primary's key, or a callable that returns it; without it, the provider's own environment variable
+            is looked up. See ``LLMConfig``, also for the next two.
+        api_key_env: The environment variable that has the primary's key.
+        account: A name for the account of the primary's key.
         api_version: Azure's ``api-version``.
         api: Another format than the provider's usual one; see ``LLMConfig``.
         timeout: Seconds for an attempt: to the first token of a stream, or for a whole response (``request_timeout``).
@@ -104,7 +109,9 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
     provider: str | None = None
     name: str | None = None
     base_url: Annotated[str | None, BeforeValidator(read_url)] = None
-    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    api_key: SecretStr | KeyCallable | None = Field(default=None, exclude=True, repr=False)
+    api_key_env: Annotated[str | None, BeforeValidator(check_variable)] = None
+    account: Annotated[str | None, BeforeValidator(check_account)] = None
     api_version: str | None = None
     api: str | None = None
     timeout: Limit = None
@@ -241,13 +248,30 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
     def _make_client(self) -> LLMClient:
         from unified_llm._client.client import LLMClient
 
-        fallbacks = [link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks]
+        fallbacks, config = self._wrapped_fallbacks(), self._config()
         passed_on = {name: getattr(self, name) for name in self.PASSED_ON}
-        config = self._config()
         if not is_object(self.model):
             return LLMClient(config, fallbacks=fallbacks, **passed_on)
         beside = config.given(tuple(LLMConfig.model_fields))
         return LLMClient(self.wrap(self.model), fallbacks=fallbacks, **passed_on, **beside)
+
+    def _wrapped_fallbacks(self) -> list[Any]:
+        return [link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks]
+
+    def _described_targets(self) -> Sequence[Target]:
+        """Return the targets for what they can do, those included whose keys are missing, as in a pickled copy.
+
+        Raises:
+            ConfigurationError: A field is wrong.
+        """
+        with suppress(UnconfiguredError):
+            if not self.skip_unconfigured:
+                return self.client.targets
+        from unified_llm._config import resolve
+        from unified_llm._config.model_objects import PrimaryObject
+
+        config, model = self._config(), self.wrap(self.model)
+        return resolve.described(PrimaryObject(model, config) if model else config, self._wrapped_fallbacks())
 
     def _config(self) -> LLMConfig:
         """Make the primary's configuration of every field that was given a value; that of an object has no model."""
@@ -298,7 +322,7 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
         """Describe a target as plain data without its key: for dumps, traces and cache keys."""
         return describe_link(link, cls.wrap)
 
-    # Copies
+    # Changes
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Let the change of a field take effect with the next call."""
@@ -322,52 +346,3 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
 
     def _changed(self) -> None:
         """React to a change of a field that the client is made from."""
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy; the copy shares connections and health with the original.
-
-        Raises:
-            ConfigurationError: ``update`` has a field that is unknown, or a value that makes no sense.
-        """
-        given = Hidden(update or {})
-        del update
-        with CLEAR_VARIABLES:
-            changes = Hidden(checked_changes(given.value, self.ALIASES))
-            refuse_unknown(changes.value, tuple(type(self).model_fields), type(self).__name__)
-            copied = super().model_copy(deep=deep)
-            _set_all(copied, changes)
-            if changes.value:
-                _ = copied.client  # which is made again if it has to be, and finds what is wrong
-        return copied
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Copy the settings; connections, health and other models are shared."""
-        memo = {} if memo is None else memo
-        for shared in (self._client, *(getattr(self, name, None) for name in self.SHARED)):
-            if shared is not None:
-                memo[id(shared)] = shared
-        return super().__deepcopy__(memo)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Pickle the settings without keys: the copy looks in its own environment."""
-        state = super(TargetFields, self._to_pickle()).__getstate__()
-        kept = dict(state["__dict__"])
-        declared = type(self).model_fields.items()
-        left_out = {name: field.get_default(call_default_factory=True) for name, field in declared if name not in kept}
-        fields = {**kept, **left_out, "api_key": None}
-        if isinstance(fields["verify_ssl"], SSLContext):
-            fields["verify_ssl"] = True
-        if headers := fields["default_headers"]:
-            fields["default_headers"] = Headers({name: headers[name] for name in headers if not may_be_a_key(name)})
-        left_out_key = self._key_omitted or self.api_key is not None
-        private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_omitted": left_out_key}
-        return {**state, "__dict__": fields, "__pydantic_private__": private}
-
-    def _to_pickle(self) -> Self:
-        """Return what is to be pickled: a framework may change the object when it takes it apart."""
-        return self
-
-
-def _set_all(copied: TargetFields, given: Hidden[Mapping[str, Any]]) -> None:
-    for name, value in given.value.items():
-        setattr(copied, name, value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from unified_llm._backends.keys.exchange import AsyncKeyedExchange, KeyedExchange
 from unified_llm._client.first_use import load_for
 from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
@@ -30,7 +32,10 @@ class Backends:
         if (model := in_process_model(target)) is not None:
             exchange: Exchange = model.exchange(request)
             return exchange
-        return self._transport.exchange(codec_for(target.format), request, target)
+        codec, transport = codec_for(target.format), self._transport
+        if target.key_callable is not None:
+            return KeyedExchange(target.key_callable, partial(transport.exchange, codec, request), target)
+        return transport.exchange(codec, request, target)
 
     def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         """Make an exchange, for async callers."""
@@ -39,7 +44,10 @@ class Backends:
         if (model := in_process_model(target)) is not None:
             exchange: AsyncExchange = model.aexchange(request)
             return exchange
-        return self._transport.aexchange(codec_for(target.format), request, target)
+        codec, transport = codec_for(target.format), self._transport
+        if target.key_callable is not None:
+            return AsyncKeyedExchange(target.key_callable, partial(transport.aexchange, codec, request), target)
+        return transport.aexchange(codec, request, target)
 
     def load(self, target: Target) -> Awaitable[None] | None:
         """Return what an async caller awaits before ``aexchange``; None where nothing is left to import."""

@@ -172,6 +172,9 @@ class BaseClient:
             return finish(call, outcome)
 
     def _driver(self, call: PreparedCall) -> Driver:
+        for target in call.chain:
+            if target.key_callable is not None:
+                target.key_callable.check_sync()
         if call.state.hedging:  # which takes two attempts at once
             call.state.hedging = None
             warn_once("hedge_after", "hedge_after has no effect on sync calls; use the async methods to hedge")

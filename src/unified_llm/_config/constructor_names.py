@@ -38,7 +38,7 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
         "azure_deployment", "deployment", "deployment_name", "deployment_id", "engine",
     ),
     "write api_version=.": ("openai_api_version", "azure_api_version"),
-    "an Entra token is passed as api_key=.": (
+    "an Entra token is passed as api_key=, and so is the callable that returns it.": (
         "use_azure_ad", "azure_ad_token", "azure_ad_token_provider", "azure_ad_async_token_provider",
     ),
     "write api_key=.": ("api_token", "huggingfacehub_api_token", "hf_token", "huggingface_api_token", "bearer"),

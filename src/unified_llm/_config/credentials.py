@@ -12,13 +12,13 @@ from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.api_key import NoKey, OmittedKey, Secret
 from unified_llm._core.base_url import is_private, matches, normalise, split_origin
 from unified_llm._core.environment import source_of, variable
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers.spec import REGION, ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
 WITHOUT_NETWORK: Final = frozenset({"mlx", "user"})
 _URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(?:[.:][A-Za-z0-9-]+)*")  # example.com:project at Google
-_TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,12 @@ def _with_scheme(text: str, spec: ProviderSpec) -> str:
     return f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
 
 
-def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: list[str]) -> Secret | None:
+def find_key(
+    config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: list[str]
+) -> Secret | KeyCallable | None:
     """Find the API key: in the configuration, else in the provider's variables if it may be sent to that host.
+
+    The variable that ``api_key_env=`` names is read each time: the key is that of this process, now.
 
     Args:
         config: The configuration.
@@ -130,10 +134,10 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: l
         ConfigurationError: The key is malformed.
     """
     given: object = config.api_key
-    if isinstance(given, Secret):
+    if isinstance(given, (Secret, KeyCallable)) or config.api_key_env is not None:
         if spec.format == "user":  # whose key would be used in place of this one
             raise ConfigurationError(f"{spec.title} is an object with a key of its own: leave out api_key=.")
-        return given
+        return given if isinstance(given, (Secret, KeyCallable)) else _key_from(f"{config.api_key_env}", lacks)
     if given is not None and given is not OmittedKey.KEY:
         raise ConfigurationError("The key from api_key= was never checked: set it with LLMConfig(...) or model_copy().")
     name = _key_variable(spec)
@@ -149,6 +153,14 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: l
     elif spec.key_required and spec.format not in WITHOUT_NETWORK and not _is_own_network(endpoint):
         where = "" if endpoint.own_host else " for this base_url"
         lacks.append(f"no API key{where} ({explain_no_key(spec, endpoint).advice})")
+    return None
+
+
+def _key_from(named: str, lacks: list[str]) -> Secret | None:
+    """Return the key in the variable that the user named; note where it is not set."""
+    if value := variable(named):
+        return Secret(value, source_of(named))
+    lacks.append(f"no API key (set {named}, which api_key_env= names)")
     return None
 
 
@@ -189,14 +201,10 @@ def _own_hosts(spec: ProviderSpec) -> str:
 
 def quirks_for_key(quirks: Quirks, key: Secret | None, spec: ProviderSpec) -> Quirks:
     """Adapt the header of the key: a token is sent as ``Authorization: Bearer``, whatever header a key has."""
-    if key is None or not spec.token_env or not _is_token(key, spec):
+    if key is None or not spec.token_env:
         return quirks
-    return replace(quirks, key_header="")
-
-
-def _is_token(key: Secret, spec: ProviderSpec) -> bool:
-    # A signed token is three base64 strings with dots between (RFC 7519); a key has no dot in it.
-    return key.source in map(source_of, spec.token_env) or bool(_TOKEN.fullmatch(key.reveal()))
+    is_token = key.is_token or key.source in map(source_of, spec.token_env)
+    return replace(quirks, key_header="") if is_token else quirks
 
 
 def from_environment(variables: Sequence[str]) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
@@ -14,8 +15,10 @@ CALL_FIELDS: Final = (
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[: CALL_FIELDS.index("timeout")]
 REASONING_FORMATS: Final = ("parsed", "raw", "hidden")
-# What makes the key of a target, its address, and what names a target: none of these is a setting of every target.
-KEY_FIELDS: Final = frozenset({"api_key"})
+# What makes the key of a target (one of these at most), its address, and what names a target: none of these is a
+# setting of every target. The account goes with its key.
+KEY_FIELDS: Final = frozenset({"api_key", "api_key_env"})
+KEY_AND_ACCOUNT: Final = KEY_FIELDS | {"account"}
 CONNECTION_FIELDS: Final = KEY_FIELDS | {"base_url"}
 TARGET_FIELDS: Final = frozenset({"model", "provider", "name", "fallbacks"})
 # Fields that no UNIFIED_LLM_* sets: lists and mappings, what tells the targets of a chain apart, and what the variables
@@ -23,3 +26,10 @@ TARGET_FIELDS: Final = frozenset({"model", "provider", "name", "fallbacks"})
 NOT_IN_ENVIRONMENT: Final = CONNECTION_FIELDS | {
     "name", "fallbacks", "default_headers", "extra_body", "breaker", "stop",
 }  # fmt: skip
+
+
+def beneath(inherited: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with those of their own above what they inherit: a key replaces whatever says which key it is."""
+    if not KEY_FIELDS.isdisjoint(own):
+        inherited = {name: value for name, value in inherited.items() if name not in KEY_AND_ACCOUNT}
+    return {**inherited, **own}

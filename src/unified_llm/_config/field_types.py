@@ -17,6 +17,7 @@ from unified_llm._config.given_targets import explain
 from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.base_url import normalise
+from unified_llm._core.redaction import looks_like_a_key
 from unified_llm._core.seconds import read_seconds
 from unified_llm.exceptions import ConfigurationError
 
@@ -27,6 +28,7 @@ LEFT_OUT: Final[str] = OmittedKey.KEY.value
 """Stands in a dump as JSON for what is in no dump: a key, or the value of a header that may be one."""
 _URL_PACKAGES: Final = frozenset({"httpx", "yarl", "pydantic", "pydantic_core"})  # which have classes of URLs
 _LONGEST_NAME: Final = 100
+_VARIABLE: Final = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 _API_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -76,15 +78,45 @@ def check_model(value: object) -> object:
     raise ConfigurationError(f'model must be a string, such as "openai/gpt-5-mini", not {explain(value)}')
 
 
-def check_name(value: object) -> object:
+def check_name(value: object, field: str = "name=") -> object:
     """Return the name of a target as it is.
 
     Raises:
         ConfigurationError: It is empty, long or not printable.
     """
     if isinstance(value, str) and (not value.strip() or not value.isprintable() or len(value) > _LONGEST_NAME):
-        raise ConfigurationError(f"name= must be printable text of at most {_LONGEST_NAME} characters.")
+        raise ConfigurationError(f"{field} must be printable text of at most {_LONGEST_NAME} characters.")
     return value
+
+
+def check_account(value: object) -> object:
+    """Return the name of an account as it is.
+
+    Raises:
+        ConfigurationError: It is no name, or a key in its place.
+    """
+    if isinstance(value, str) and looks_like_a_key(value):
+        raise ConfigurationError("account= is a name of your own for the account; an API key itself is api_key=.")
+    return check_name(value, "account=")
+
+
+def check_variable(value: object) -> object:
+    """Return the name of an environment variable that has a key, as it is. A key in its place is not repeated.
+
+    Raises:
+        ConfigurationError: It is no name of a variable.
+    """
+    if value is not None and not (isinstance(value, str) and _is_variable(value)):
+        raise ConfigurationError(
+            "api_key_env= is the name of an environment variable, such as MY_GATEWAY_API_KEY; an API key itself is "
+            "passed as api_key= of a client or a fallback."
+        )
+    return value
+
+
+def _is_variable(name: str) -> bool:
+    plain = name.isupper() or (name.islower() and not any(map(str.isdigit, name)))
+    return bool(_VARIABLE.fullmatch(name)) and (plain or not looks_like_a_key(name))
 
 
 def text_of_url(value: object) -> object:

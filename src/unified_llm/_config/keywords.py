@@ -6,7 +6,7 @@ Each class lists the names and types that users may write. A test compares it wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import PurePath
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
@@ -17,6 +17,7 @@ from unified_llm._config.model_name import ModelName
 from unified_llm._core.api_key import Secret
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.features import Feature
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import BreakerConfig
@@ -30,7 +31,9 @@ else:
     KindOfFailure = str
 
 CertificateFiles: TypeAlias = str | PurePath | tuple[str | PurePath | None, ...] | list[str]
-ApiKey: TypeAlias = str | SecretStr | Secret
+_Key: TypeAlias = str | SecretStr | Secret
+_ReturnedKey: TypeAlias = _Key | tuple[_Key, float | None]
+ApiKey: TypeAlias = _Key | KeyCallable | Callable[[], _ReturnedKey] | Callable[[], Awaitable[_ReturnedKey]]
 
 
 class ModelKeywords(TypedDict, total=False):
@@ -47,6 +50,8 @@ class EndpointKeywords(TypedDict, total=False):
     name: str | None
     base_url: str | None
     api_key: ApiKey | None
+    api_key_env: str | None
+    account: str | None
     api_version: str | None
     api: str | None
     timeout: float | None

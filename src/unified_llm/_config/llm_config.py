@@ -23,10 +23,12 @@ from unified_llm._config.field_types import (
     LEFT_OUT,
     NUMBER,
     Limit,
+    check_account,
     check_headers,
     check_key_header,
     check_model,
     check_name,
+    check_variable,
     check_version,
     read_stop,
     read_ttl,
@@ -40,6 +42,7 @@ from unified_llm._config.without_keys import WithoutKeys
 from unified_llm._core import paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import ReadOnlyDict, freeze
@@ -78,7 +81,13 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
         name: What logs, attempts, health and metadata call the target. None: ``provider/model``, and the host as well
             where two targets of a chain would have the same name.
         base_url: Another address than the provider's own; it may end in the API's version path or not.
-        api_key: The key; without it, the provider's own environment variable is looked up.
+        api_key: The key, or a sync or async callable that returns it, or ``(key, seconds)`` for a key that expires: it
+            is called before the key ends, or after a server refused the key with 401 (docs/configuration.md). Without
+            it, the provider's own environment variable is looked up.
+        api_key_env: The environment variable that has the key, in place of the provider's own. It is read where the
+            client is made, also in another process that loads a pickle, and its key is sent to any ``base_url``.
+        account: A name for the account that the key belongs to, which cooldowns and caches go by: keys that replace one
+            another have the same. None: the key itself, or the qualified name of the callable.
         api_version: Azure's ``api-version``.
         api: Another format than the provider's usual one, where it has several: ``responses`` (OpenAI's Responses API),
             ``messages`` (Anthropic's), ``chat``.
@@ -139,7 +148,9 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
     provider: str | None = None
     name: Annotated[str | None, BeforeValidator(check_name)] = None
     base_url: Annotated[str | None, BeforeValidator(read_url)] = None
-    api_key: Secret | OmittedKey | None = Field(default=None, repr=False)
+    api_key: Secret | KeyCallable | OmittedKey | None = Field(default=None, repr=False)
+    api_key_env: Annotated[str | None, BeforeValidator(check_variable)] = None
+    account: Annotated[str | None, BeforeValidator(check_account)] = None
     api_version: Annotated[str | None, BeforeValidator(check_version)] = None
     api: str | None = None
     timeout: Limit = Field(default=None, validation_alias=AliasChoices("timeout", "request_timeout"))
@@ -216,6 +227,12 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
             problem = "fallbacks or extra_body holds itself, or goes too deep."
         if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
             raise ConfigurationError(problem)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuse fields that contradict each other."""
+        if self.api_key_env is not None and isinstance(self.api_key, (Secret, KeyCallable)):
+            raise ConfigurationError("api_key= and api_key_env= are both given: leave one out.")
         if self.default_headers:
             check_key_header(self.default_headers, self._find_row())
         if self.model is not None and (problem := paths.problem_with(self.model.strip())):

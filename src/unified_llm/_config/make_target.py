@@ -29,6 +29,7 @@ from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext, netloc_of
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Output
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.redaction import Headers, begins_like_a_key, has_key
 from unified_llm._core.repeated_warnings import warn_once
@@ -83,8 +84,25 @@ def resolve_target(config: LLMConfig, layers: Sequence[Layer]) -> ResolvedTarget
             source=endpoint.source,
             proxy=proxy.address if proxy else "",
         )
-    target = _make_target(config, spec, model, endpoint=endpoint, key=key, proxy=proxy)
+    no_key = _explain_no_key(config, spec, endpoint, model) if key is None else None
+    target = _make_target(config, spec, model, endpoint=endpoint, key=key, proxy=proxy, no_key=no_key)
     return ResolvedTarget(target, given, cache_ttl=config.cache_ttl)
+
+
+def describe_target(config: LLMConfig, layers: Sequence[Layer]) -> Target | None:
+    """Make the target of a configuration for its features and context window, whatever key or URL it lacks.
+
+    Returns:
+        The target; None where its package is missing.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+    spec, model = provider_and_model(config)
+    if spec.format == "mlx" and check_mlx(model):
+        return None
+    config = merge(config, spec, layers)
+    return _make_target(config, spec, model, endpoint=find_endpoint(config, spec, []), key=None)
 
 
 def _name(spec: ProviderSpec, model: str) -> str:
@@ -98,9 +116,11 @@ def _make_target(
     model: str,
     *,
     endpoint: Endpoint,
-    key: Secret | None,
-    proxy: Proxy | Literal[False] | None,
+    key: Secret | KeyCallable | None,
+    proxy: Proxy | Literal[False] | None = None,
+    no_key: NoKey | None = None,
 ) -> Target:
+    secret, key_callable = (None, key) if isinstance(key, KeyCallable) else (key, None)
     profile = registry.model_profile(spec, model, config.api)
     check_key_header(config.default_headers, spec)
     demo = spec.format == "mlx" and model == "demo"
@@ -115,14 +135,17 @@ def _make_target(
         format=profile.format,
         base_url=endpoint.base_url,
         vendor_host=is_vendor_host(endpoint.base_url, spec),
-        key=key,
-        no_key=_explain_no_key(config, spec, endpoint, model) if key is None else None,
+        key=secret,
+        key_callable=key_callable,
+        tokens_as_bearer=bool(spec.token_env),
+        account_name=config.account,
+        no_key=no_key,
         headers=Headers({**spec.headers, **config.default_headers}),
         extra_body=config.extra_body,
         features=mlx_features(model) if spec.format == "mlx" else profile.features,
         exclusive=profile.exclusive,
         outputs=_certain(profile.outputs, endpoint, spec),
-        quirks=quirks_for_key(profile.quirks, key, spec),
+        quirks=quirks_for_key(profile.quirks, secret, spec),
         context_window=declared or known,
         window_declared=declared is not None,
         max_output=profile.max_output,

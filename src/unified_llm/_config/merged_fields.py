@@ -10,7 +10,7 @@ from typing import Any
 
 from unified_llm._config import process_settings
 from unified_llm._config.credentials import WITHOUT_NETWORK, Endpoint, find_endpoint, has_own_address, has_own_key
-from unified_llm._config.field_groups import CALL_FIELDS, KEY_FIELDS
+from unified_llm._config.field_groups import CALL_FIELDS, KEY_AND_ACCOUNT, KEY_FIELDS, beneath
 from unified_llm._config.llm_config import LLMConfig, given_fields
 from unified_llm._config.profile_names import profile_named
 from unified_llm._config.setting_layers import Connection, Layer
@@ -40,10 +40,10 @@ def expand_profile(config: LLMConfig) -> LLMConfig:
         given = given_fields(config)
         del given["model"]
         if {"base_url", "provider"} & given.keys():
-            fields = {name: value for name, value in fields.items() if name not in KEY_FIELDS}
+            fields = {name: value for name, value in fields.items() if name not in KEY_AND_ACCOUNT}
         if "provider" in given:
             fields = {name: fields[name] for name in fields.keys() & {*CALL_FIELDS, "model", "name", "fallbacks"}}
-        config = LLMConfig(**{**fields, **given})
+        config = LLMConfig(**beneath(fields, given))
     return config
 
 
@@ -109,7 +109,7 @@ def merge(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Layer]) -> LLM
     values: dict[str, Any] = {}
     for layer in reversed(layers):
         values.update(layer.settings_for(spec))
-    merged = LLMConfig(**{**values, **given_fields(config)})
+    merged = LLMConfig(**beneath(values, given_fields(config)))
     return _with_connection(merged, spec, layers)
 
 

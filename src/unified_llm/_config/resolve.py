@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from unified_llm._config import process_settings, target_names
-from unified_llm._config.field_groups import CALL_FIELDS
+from unified_llm._config.field_groups import CALL_FIELDS, beneath
 from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._config.make_target import ResolvedTarget, resolve_target
+from unified_llm._config.make_target import ResolvedTarget, describe_target, resolve_target
 from unified_llm._config.merged_fields import complete_primary, default_fallbacks, expand_profile, merge_limits
 from unified_llm._config.model_objects import PrimaryObject, is_wrapped, target_of
 from unified_llm._config.profile_names import profile_named
+from unified_llm._config.setting_layers import Layer
 from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_call, error_of_chain
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.repeated_warnings import warn_once
@@ -40,17 +41,8 @@ def chain(
         UnconfiguredError: Targets lack a key, a URL or a package, or none is left.
         ConfigurationError: A target is wrong.
     """
-    settings = first.settings if isinstance(first, PrimaryObject) else first
-    settings = settings.model_copy()  # which validates it once more, whatever happened to it since it was made
-    primary: Fallback
     layers = process_settings.layers()
-    if isinstance(first, PrimaryObject):
-        primary, settings = first.model, merge_limits(settings, layers)
-        fallbacks = fallbacks or ("fallbacks" not in settings.model_fields_set and default_fallbacks(layers)) or ()
-    else:
-        primary = settings = complete_primary(settings, layers, has_fallbacks=bool(fallbacks))
-    given = (*_flatten(settings.fallbacks), *_flatten(fallbacks))
-    configs: list[Fallback] = [primary, *(_read_fallback(settings, fallback) for fallback in given)]
+    settings, configs = _read_chain(first, fallbacks, layers)
     resolved: list[ResolvedTarget] = []
     unconfigured: list[UnconfiguredTarget] = []
     for position, config in enumerate(configs):
@@ -71,6 +63,39 @@ def chain(
     _warn_of_copies(resolved)
     _warn_of_many_retries(resolved)
     return distinguish(resolved), unconfigured
+
+
+def described(first: LLMConfig | PrimaryObject, fallbacks: Sequence[Any]) -> tuple[Target, ...]:
+    """Return the targets of a chain for their features and context windows, whatever keys and URLs they lack.
+
+    Raises:
+        ConfigurationError: A target is wrong.
+    """
+    layers = process_settings.layers()
+    settings, configs = _read_chain(first, fallbacks, layers)
+    targets = (
+        describe_target(config, layers)
+        if isinstance(config, LLMConfig)
+        else target_of(config, settings, is_primary=position == 0)
+        for position, config in enumerate(configs)
+    )
+    return tuple(target for target in targets if target is not None)
+
+
+def _read_chain(
+    first: LLMConfig | PrimaryObject, fallbacks: Sequence[Any], layers: Sequence[Layer]
+) -> tuple[LLMConfig, list[Fallback]]:
+    """Return the settings of the primary, and what the targets are made from, in order."""
+    settings = first.settings if isinstance(first, PrimaryObject) else first
+    settings = settings.model_copy()  # which validates it once more, whatever happened to it since it was made
+    primary: Fallback
+    if isinstance(first, PrimaryObject):
+        primary, settings = first.model, merge_limits(settings, layers)
+        fallbacks = fallbacks or ("fallbacks" not in settings.model_fields_set and default_fallbacks(layers)) or ()
+    else:
+        primary = settings = complete_primary(settings, layers, has_fallbacks=bool(fallbacks))
+    given = (*_flatten(settings.fallbacks), *_flatten(fallbacks))
+    return settings, [primary, *(_read_fallback(settings, fallback) for fallback in given)]
 
 
 def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
@@ -138,12 +163,13 @@ def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:
     """Fill the fields that a fallback inherits from the primary.
 
     One that names no model and no provider is the same deployment at another address and inherits everything. Any other
-    inherits what belongs to the call (sampling, limits), never a key, URL, headers or body.
+    inherits what belongs to the call (sampling, limits), never a key, URL, headers or body. A key of its own replaces
+    whatever says which key and account the primary has.
     """
     same_deployment = fallback.model is None and fallback.provider is None
     names = tuple(set(LLMConfig.model_fields) - {"fallbacks", "name"}) if same_deployment else CALL_FIELDS
     own = set(LLMConfig.model_fields) - ({"model", "provider"} if same_deployment else set())
-    return LLMConfig(**{**first.given(names), **fallback.given(tuple(own))})
+    return LLMConfig(**beneath(first.given(names), fallback.given(tuple(own))))
 
 
 def chain_for(chain: Sequence[ResolvedTarget], model: str) -> tuple[ResolvedTarget, ...]:

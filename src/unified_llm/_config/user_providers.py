@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack, cast, get_args
 
 from unified_llm import exceptions as exc
-from unified_llm._config.field_types import text_of_url
+from unified_llm._config.field_types import check_variable, text_of_url
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core import base_url as url
@@ -25,7 +25,7 @@ from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.redaction import begins_like_a_key, quoted
+from unified_llm._core.redaction import quoted
 from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._lib.signatures import Keywords, field_defaults, show_keywords
@@ -38,7 +38,6 @@ from unified_llm.types.responses import LLMChunk, LLMResponse
 if TYPE_CHECKING:
     from unified_llm._config.keywords import ProviderKeywords
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _FEATURES: Final[tuple[str, ...]] = get_args(Feature)
 # What an object can do beyond chat because it has a method for it; or cannot, because there is none to have.
@@ -257,11 +256,8 @@ def _names(given: Any, what: str) -> tuple[str, ...]:
 def _variables(given: Any) -> tuple[str, ...]:
     """Read the names of environment variables; one that is a key is not repeated, here or in later messages."""
     names = _names(given, "api_key_env=")
-    if any(not _VARIABLE.fullmatch(name) or (begins_like_a_key(name) and not name.isupper()) for name in names):
-        raise ConfigurationError(
-            "api_key_env= is the name of an environment variable, such as MY_GATEWAY_API_KEY; an API key itself is "
-            "passed as api_key= of a client or a fallback."
-        )
+    for name in names:
+        check_variable(name)
     return names
 
 

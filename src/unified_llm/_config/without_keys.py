@@ -14,20 +14,33 @@ from unified_llm._config.network_fields import dump_certificate, dump_proxy
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.hidden import HiddenText
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.redaction import Headers, may_be_a_key
+
+
+def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those fields that a pickle has with other values: without keys, and without an SSL context."""
+    key, given, verify = fields["api_key"], fields["default_headers"], fields["verify_ssl"]
+    return {
+        "api_key": key if isinstance(key, KeyCallable) and key.is_importable else None,
+        "default_headers": given and Headers({name: given[name] for name in given if not may_be_a_key(name)}),
+        "verify_ssl": True if isinstance(verify, SSLContext) else verify,
+    }
 
 
 class WithoutKeys(pydantic.BaseModel):
     """Base of ``LLMConfig``: its pickles and JSON have no key, and say so; a dump as Python objects has it."""
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
+        """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled.
+
+        Of a function of a module that returns keys, a pickle has the name.
+        """
         state = super().__getstate__()
-        fields = state["__dict__"]
-        key = OmittedKey.KEY if fields["api_key"] is not None else None
-        kept = Headers({name: text for name, text in fields["default_headers"].items() if not may_be_a_key(name)})
-        verify = True if isinstance(fields["verify_ssl"], SSLContext) else fields["verify_ssl"]
-        return {**state, "__dict__": {**fields, "api_key": key, "default_headers": kept, "verify_ssl": verify}}
+        fields = {**state["__dict__"], **without_secrets(state["__dict__"])}
+        if fields["api_key"] is None and state["__dict__"]["api_key"] is not None:
+            fields["api_key"] = OmittedKey.KEY
+        return {**state, "__dict__": fields}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Copy; a configuration is immutable, so the copy shares its values."""

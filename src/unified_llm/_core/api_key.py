@@ -6,13 +6,16 @@ A malformed key must be found here: HTTP clients echo it in full when they refus
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from unified_llm.exceptions import ConfigurationError
 
 _LONGEST: Final = 8192
+# A signed token is three base64 strings with dots between (RFC 7519); a key has no dot in it.
+_TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 class Secret:
@@ -30,11 +33,11 @@ class Secret:
     __slots__ = ("_value", "fingerprint", "source")
 
     def __init__(self, value: object, source: str) -> None:
-        problem = _problem_with(value)
+        problem = problem_with_key(value)
         if problem:
             del value  # the traceback may be printed with its variables
             raise ConfigurationError(f"The key from {source} {problem}.")
-        assert isinstance(value, str)  # noqa: S101 - _problem_with has looked
+        assert isinstance(value, str)  # noqa: S101 - problem_with_key has looked
         self._value = value
         self.source = source
         # Tells two keys apart in the shared health registry without keeping either there.
@@ -43,6 +46,11 @@ class Secret:
     def reveal(self) -> str:
         """Return the key."""
         return self._value
+
+    @property
+    def is_token(self) -> bool:
+        """Return whether it is a signed token, such as one of Entra ID, rather than a key."""
+        return _TOKEN.fullmatch(self._value) is not None
 
     def __repr__(self) -> str:
         """Hide the key."""
@@ -92,7 +100,13 @@ class OmittedKey(Enum):
         return "<key left out of the pickle>"
 
 
-def _problem_with(value: object) -> str | None:
+def unwrapped(value: Any) -> Any:
+    """Unwrap Pydantic's ``SecretStr``."""
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def problem_with_key(value: object) -> str | None:
+    """Return why a value can be no key, in words that continue a sentence about it; None if it can."""
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}"
     if not value.strip():

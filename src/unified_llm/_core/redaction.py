@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
-from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.api_key import OmittedKey, Secret, unwrapped
 from unified_llm._core.headers import is_per_request
-from unified_llm._core.hidden import HiddenText
+from unified_llm._core.hidden import Hidden, HiddenText
+from unified_llm._core.key_callable import KeyCallable, refuse_awaitable
 from unified_llm._lib.read_only import ReadOnlyDict
 from unified_llm._lib.short_repr import printable
 
@@ -49,13 +50,20 @@ class Headers(ReadOnlyDict):
 
 
 def hide_keys(fields: dict[str, Any]) -> None:
-    """Put a ``Secret`` in place of ``api_key`` among keyword arguments, in place.
+    """Put a ``Secret`` or a ``KeyCallable`` in place of ``api_key`` among keyword arguments, in place.
 
     Raises:
         ConfigurationError: The key is malformed. It is then no longer among the arguments.
     """
-    if not isinstance(fields.get("api_key"), (Secret, OmittedKey, type(None))):
-        fields["api_key"] = Secret(_unwrapped(fields.pop("api_key")), "api_key=")
+    if not isinstance(fields.get("api_key"), (Secret, KeyCallable, OmittedKey, type(None))):
+        fields["api_key"] = _read_key(Hidden(fields.pop("api_key")))
+
+
+def _read_key(given: Hidden[Any]) -> Secret | KeyCallable:
+    if callable(given.value):
+        return KeyCallable(given.value)
+    refuse_awaitable(given.value)
+    return Secret(unwrapped(given.value), "api_key=")
 
 
 def begins_like_a_key(text: str) -> bool:
@@ -87,11 +95,6 @@ def quoted(text: str) -> str:
     if looks_like_a_key(text) or len(text) > _LONGEST_NAME or not text.isprintable():
         return "that name"
     return repr(text)
-
-
-def _unwrapped(value: Any) -> Any:
-    """Unwrap Pydantic's ``SecretStr``."""
-    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
 # Echoes of keys. A server that refuses a request may repeat any part of it, in any field of its response.
@@ -178,7 +181,7 @@ def keys_of_object(owner: object) -> SentKeys:
     """Return the keys that a model object keeps: its attributes whose names suggest a key, or that hide their value."""
     attributes = getattr(owner, "__dict__", {})
     keys = [(name, value) for name, value in attributes.items() if isinstance(value, str)]
-    hidden = [_unwrapped(value) for value in attributes.values() if hasattr(value, "get_secret_value")]
+    hidden = [unwrapped(value) for value in attributes.values() if hasattr(value, "get_secret_value")]
     return SentKeys(None, [*keys, *(("key", value) for value in hidden if isinstance(value, str))])
 
 

@@ -6,14 +6,15 @@ The client makes it from the user's configuration and the provider table; it is 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 from unified_llm._core.account import ANONYMOUS, identify
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import split_origin
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.features import CHAT, Feature, FeaturePair, Output
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import has_key
@@ -135,7 +136,9 @@ class Target:
         format: How to talk to it: a name of ``_formats.codecs.FORMATS``, ``mlx``, ``wrapped`` (a framework's own
             model object) or ``user`` (an object given to ``register_provider``).
         base_url: Without a slash at the end; empty where there is no network.
-        key: Its key, or None where it needs none.
+        key: Its key, or None where it needs none or a callable returns it.
+        key_callable: The callable that returns its key, which an exchange calls: codecs see a target with the key.
+        tokens_as_bearer: Signed tokens go as ``Authorization: Bearer`` even where a key has a header of its own.
         headers: Sent with every request.
         extra_body: Merged into every request's body.
         features: What it can do.
@@ -164,15 +167,16 @@ class Target:
         vector_length: The length of its vectors, where its model has only one.
         label: The user's own name for it.
         suffix: What tells it apart from other targets of its name in the chain: its host, a number.
+        account_name: The user's own name for the account, in place of its key, headers and fields of bodies.
         no_key: Why it has no API key, for the message where its server wants one.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
         own_name: Its label, or ``provider/model`` (computed, as what follows): others of the chain may have the same.
         name: Its own name, and what tells it apart in the chain: for logs, attempts, health and errors.
         origin: The origin of ``base_url``; empty where there is no network.
-        account: Who pays: a digest of the key and of what else identifies the caller (headers, fields of the body, the
-            client certificate), and the origin unless
-            ``vendor_host``: a dummy key such as ``EMPTY`` is another account at each server.
+        account: Who pays: a digest of the account's name, or of the key and of what else identifies the caller
+            (headers, fields of the body, the client certificate), and the origin unless ``vendor_host``: a dummy key
+            such as ``EMPTY`` is another account at each server.
         health_key: The key of its breaker and its retry budget; a proxy of its own is a part of it.
         credentials_key: The key of cooldowns for a refused API key or an exhausted quota: provider and account, any
             model. Without a key, those of one model at one address.
@@ -184,6 +188,8 @@ class Target:
     format: str
     base_url: str = ""
     key: Secret | None = None
+    key_callable: KeyCallable | None = None
+    tokens_as_bearer: bool = False
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     features: frozenset[Feature] = CHAT
@@ -212,6 +218,7 @@ class Target:
     vector_length: int | None = None
     label: str | None = None
     suffix: str = ""
+    account_name: str | None = None
     no_key: NoKey | None = field(default=None, repr=False, compare=False)
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -228,6 +235,12 @@ class Target:
         """Its requests have no API key, although its server may want one."""
         return self.no_key is not None and not has_key(self.headers, self.extra_body)
 
+    def with_key(self, key: Secret) -> Self:
+        """Return the target with the key that its callable returned; the account stays the same."""
+        if self.tokens_as_bearer and key.is_token:
+            return replace(self, key=key, quirks=replace(self.quirks, key_header=""))
+        return replace(self, key=key)
+
     def __post_init__(self) -> None:
         """Compute the names, and the keys of the health registry: every call looks them up several times."""
         own_name = self.label
@@ -235,7 +248,8 @@ class Target:
             own_name = f"{self.provider}/{self.model}" if self.model else self.provider
         origin, path = split_origin(self.base_url)
         number = self.instance.number if self.instance is not None else None
-        identity = identify(self.key, self.headers, self.extra_body, self.client_certificate)
+        key = self.key_callable or self.key
+        identity = identify(key, self.headers, self.extra_body, self.client_certificate, name=self.account_name)
         where = None if self.vendor_host and identity != ANONYMOUS else origin
         # A proxy of its own may fail where others reach the same server.
         via = f" via {self.proxy.address}" if self.proxy else ""

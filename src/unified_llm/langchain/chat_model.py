@@ -374,7 +374,7 @@ class ChatUnified(
         """Return the capabilities that every target of the chain has."""
         from unified_llm.langchain._profile import read_chain_profile
 
-        profile = read_chain_profile(self.client.targets)
+        profile = read_chain_profile(self._described_targets())
         self._computed_profile = profile
         return profile
 

@@ -176,7 +176,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     def metadata(self) -> LLMMetadata:
         """Return what all models of the chain support. Sends no request, never raises, is the same in an outage."""
         try:
-            targets = self.client.targets
+            targets = self._described_targets()
         except LLMError:  # a field was set and another will be; the next call raises if the settings are still wrong
             targets = ()
         return chain_metadata(
