@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
     from unified_llm._config.llm_config import LLMConfig
     from unified_llm._config.process_defaults import configure
-    from unified_llm._config.user_providers import ChatProvider, ProviderBase, register_provider
+    from unified_llm._config.provider_base import ProviderBase
+    from unified_llm._config.user_providers import ChatProvider, register_provider
     from unified_llm._core.outcome import FailureKind
     from unified_llm._core.target import BreakerConfig
     from unified_llm._providers.known_models import KnownModelName
@@ -75,7 +76,9 @@ def __getattr__(name: str) -> Any:  # noqa: C901 - one case for each module
             import unified_llm._config.llm_config as home
         case "configure":
             import unified_llm._config.process_defaults as home
-        case "ChatProvider" | "ProviderBase" | "register_provider":
+        case "ProviderBase":
+            import unified_llm._config.provider_base as home
+        case "ChatProvider" | "register_provider":
             import unified_llm._config.user_providers as home
         case "FailureKind":
             import unified_llm._core.outcome as home

@@ -14,7 +14,7 @@ from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.scripted_targets import USAGE
 from unified_llm import LLMClient, ModelInfo, register_provider
 from unified_llm import exceptions as exc
-from unified_llm._config.user_providers import ProviderBase
+from unified_llm._config.provider_base import ProviderBase
 from unified_llm._providers import registry
 from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, LLMResponse, ToolCall, ToolCallChunk
 

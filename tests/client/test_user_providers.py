@@ -15,7 +15,7 @@ from tests.support.scripted_targets import USAGE, ScriptedTargets, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
 from unified_llm import exceptions as exc
 from unified_llm._backends.objects.errors import read_failure
-from unified_llm._config.user_providers import ProviderBase
+from unified_llm._config.provider_base import ProviderBase
 from unified_llm._core.outcome import Failure
 from unified_llm._providers import registry
 from unified_llm.testing import outage

@@ -14,6 +14,7 @@ from unified_llm._client.call_options import CallOptions
 from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
+from unified_llm._client.long_prompts import PromptLength
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest
@@ -137,6 +138,7 @@ def prepare_call(
 
     Raises:
         UnsupportedOperationError: No target can serve the request.
+        ContextOverflowError: The prompt is certainly too long for each that could.
         ValidationError: A target that might has no model.
     """
     if options.timeout is not None:
@@ -183,10 +185,11 @@ def _split_by_ability(
     request: AnyRequest, chain: Sequence[Target], structured: Emulation | None
 ) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
     """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
+    length = PromptLength(request)
     able: list[Target] = []
     incapable: dict[int, list[tuple[Target, str]]] = {}
     for target in chain:
-        reason = missing(request, target) or _wrong_space(request, target, able)
+        reason = missing(request, target) or _wrong_space(request, target, able) or length.exceeds(target)
         if reason is None and structured is not None:
             reason = structured.missing(target)
         if not target.model and not isinstance(request, ModelsRequest):

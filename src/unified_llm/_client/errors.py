@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from unified_llm import exceptions as exc
+from unified_llm._client.long_prompts import TOO_LONG
 from unified_llm._core import defaults
 from unified_llm._core.api_key import NoKey
 from unified_llm._core.base_url import netloc_of
@@ -340,6 +341,11 @@ def nothing_able(attempts: Sequence[Attempt]) -> exc.LLMError:
     if NO_MODEL in reasons.values():
         return exc.ValidationError(
             f'No target can serve this request ({listed}). Name the model: pass model="...".', attempts=attempts
+        )
+    if any((reason or "").startswith(TOO_LONG) for reason in reasons.values()):
+        return exc.ContextOverflowError(
+            f"No target can serve this request ({listed}). Shorten the prompt, or add a fallback with a larger window.",
+            attempts=attempts,
         )
     advice = "Add a fallback that can." if len(reasons) == 1 else "Change the request, or add a target that can."
     return exc.UnsupportedOperationError(f"No target can serve this request ({listed}). {advice}", attempts=attempts)

@@ -7,23 +7,19 @@ deadlines, breakers, and its place in every chain and framework.
 from __future__ import annotations
 
 import atexit
-import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack, cast, get_args, runtime_checkable
 
-from unified_llm import exceptions as exc
 from unified_llm._config.field_types import check_variable, text_of_url
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core import base_url as url
 from unified_llm._core import headers, paths
-from unified_llm._core.chunks import as_chunks, as_response
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._formats.codecs import codec_for
@@ -31,7 +27,7 @@ from unified_llm._lib.fork_safe import make_lock
 from unified_llm._lib.signatures import Keywords, field_defaults, show_keywords
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
-from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
 
@@ -55,6 +51,7 @@ _NUMBERS: Final = count(1)
 _REGISTERING: Final = make_lock()
 
 
+@runtime_checkable
 class Generates(Protocol):
     """The least that a provider object needs: without ``stream``, a response comes in one chunk."""
 
@@ -63,8 +60,11 @@ class Generates(Protocol):
         ...
 
 
+@runtime_checkable
 class ChatProvider(Generates, Protocol):
     """The protocol of a user-defined provider. Nothing has to be inherited; each method may be ``async`` or not.
+
+    ``isinstance(provider, ChatProvider)`` is true of an object with both methods.
 
     It may also have ``embed(request) -> EmbeddingResponse`` (an ``EmbeddingRequest`` comes in), ``list_models() ->
     Iterable[ModelInfo]``, ``close()`` (called when another object takes its last name, and when the interpreter ends),
@@ -85,76 +85,6 @@ class ChatProvider(Generates, Protocol):
     ) -> Iterator[LLMChunk | str] | AsyncIterator[LLMChunk | str] | Awaitable[AsyncIterator[LLMChunk | str]]:
         """Stream the response. Finish reason and usage may come on any chunk; tool calls whole or in fragments."""
         ...
-
-
-class ProviderBase:
-    """An optional base class: write ``generate`` or ``stream`` (without ``async``); the other is derived from it."""
-
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        """Refuse a class from whose methods the other cannot be derived.
-
-        Raises:
-            TypeError: One method is ``async``, and the other is not there.
-        """
-        super().__init_subclass__(**arguments)
-        for name, other in (("generate", "stream"), ("stream", "generate")):
-            method = getattr(cls, name)
-            native = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
-            if native and getattr(cls, other) is getattr(ProviderBase, other):
-                raise TypeError(
-                    f"{cls.__name__}.{name} is async, so {other} cannot be derived from it: write that as well."
-                )
-
-    def generate(self, request: LLMRequest) -> LLMResponse | str:
-        """Join the chunks of ``stream`` into the whole response."""
-        if type(self).stream is ProviderBase.stream:
-            raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
-        from unified_llm._backends.objects.user_provider import StreamChecker
-
-        checker = StreamChecker()
-        chunks = [chunk for piece in self.stream(request) if (chunk := checker.check_chunk(piece))]
-        end = checker.finish()
-        return as_response(chunks, end.value if isinstance(end, Done) else LLMChunk())
-
-    def stream(self, request: LLMRequest) -> Iterator[LLMChunk | str]:
-        """Yield the response of ``generate`` in one chunk."""
-        response = self.generate(request)
-        content, last = as_chunks(LLMResponse(response) if isinstance(response, str) else response)
-        if content:
-            yield content
-        yield last
-
-    @staticmethod
-    def error(status: int, message: str = "", *, code: str | None = None, retry_after: float | None = None) -> LLMError:
-        """Make the exception for an HTTP status that is no success, to be raised.
-
-        Args:
-            status: The status.
-            message: The server's message; it is in ``.detail`` alone.
-            code: The server's own code, one word.
-            retry_after: Seconds, where the server asked for patience.
-        """
-        kind = _BY_KIND.get(kind_of_status(status), exc.ValidationError)
-        error = kind(f"HTTP {status}", status_code=status, code=code, detail=message or None)
-        if isinstance(error, exc.RateLimitError):
-            error.retry_after = retry_after
-        return error
-
-
-# The exceptions for kinds of failure that a status can mean; any other is a request that was refused.
-_BY_KIND: Final[Mapping[FailureKind, type[LLMError]]] = {
-    "auth": exc.AuthenticationError,
-    "quota": exc.QuotaExceededError,
-    "permission": exc.PermissionDeniedError,
-    "model_not_found": exc.ModelNotFoundError,
-    "not_found": exc.ConfigurationError,
-    "connect": exc.ConnectionError,
-    "request_timeout": exc.TimeoutError,
-    "conflict": exc.ServiceUnavailableError,
-    "too_large": exc.ContextOverflowError,
-    "rate_limit": exc.RateLimitError,
-    "server": exc.ServiceUnavailableError,
-}
 
 
 def _keywords() -> Keywords:
@@ -352,5 +282,5 @@ def _close_all() -> None:
         _close(provider)
 
 
-for _public in (ChatProvider, ProviderBase, register_provider):
+for _public in (ChatProvider, register_provider):
     _public.__module__ = "unified_llm"  # where users import them from

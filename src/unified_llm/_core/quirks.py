@@ -61,6 +61,7 @@ class Quirks:
         any_model: It holds whatever model was loaded, so that its chat template may refuse some orders of messages, and
             reasoning and tool calls may come as text (``_formats.any_model``).
         reasoning_format: Its requests have the field ``reasoning_format`` (Groq).
+        words_are_tokens: Its tokenizers make at least one token of each word (OpenAI).
         app_headers: What it is told about the application, unless the user's own headers say that (OpenRouter).
     """
 
@@ -95,4 +96,5 @@ class Quirks:
     turns: Literal["alternating", "closed"] | None = None
     any_model: bool = False
     reasoning_format: bool = False
+    words_are_tokens: bool = False
     app_headers: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -43,7 +43,9 @@ ROWS: Final = (
         api_features={
             "responses": CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("files", "count_tokens", "model_info")
         },
-        quirks=Quirks(rename={"max_tokens": "max_completion_tokens"}, limits=OPENAI_LIMITS, max_stops=4),
+        quirks=Quirks(
+            rename={"max_tokens": "max_completion_tokens"}, limits=OPENAI_LIMITS, max_stops=4, words_are_tokens=True
+        ),
         hosts=("api.openai.com", "*.api.openai.com"),
         docs="https://platform.openai.com/docs/api-reference/chat",
     ),

@@ -1,0 +1,73 @@
+"""Estimates of the number of tokens of a text, where no tokenizer is at hand.
+
+Measured with OpenAI's ``cl100k_base``: of English, code, JSON, Markdown and tables, ``estimate_tokens`` is within 15 %
+of the true number; of 16 other languages, it is between a half of it and a quarter more. Newer tokenizers make fewer
+tokens of these, so that it is between half and twice the number. ``least_tokens`` is never above it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from unified_llm.types.content import TextPart
+from unified_llm.types.messages import Message
+
+ESTIMATE_ERROR: Final = 0.5
+"""The share by which ``estimate_tokens`` may be too high."""
+
+_PER_MESSAGE: Final = 4
+"""Tokens that a chat template adds to a message: its role, and where it begins and ends."""
+
+# Tokens for each match.
+_WEIGHTS: Final = (
+    (re.compile(r"[A-Za-z]+"), 0.9),
+    (re.compile(r"[A-Za-z]{5}"), 0.33),
+    (re.compile(r"[0-9]{1,3}"), 1.0),
+    (re.compile(r"\n\s*|[ \t]{2,}"), 0.9),
+    (re.compile(r"[!-/:-@[-`{-~]{1,2}"), 0.8),
+    (re.compile("[\u0080-\u024f\u1e00-\u1eff]"), 1.0),  # Latin letters with marks
+    (re.compile("[\u0370-\u052f]"), 0.55),  # Greek, Cyrillic
+    (re.compile("[\u0590-\u06ff]"), 0.65),  # Hebrew, Arabic
+    (re.compile("[\u0900-\u1cff]"), 0.8),  # Indic scripts, Thai and others
+    (re.compile("[\u2000-\u2fff]"), 0.9),
+    (re.compile("[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]"), 1.05),  # Chinese, Japanese
+    (re.compile("[\uac00-\ud7af]"), 1.1),  # Korean
+    (re.compile("[\U00010000-\U0010ffff]"), 2.0),  # emoji
+)
+# A letter or number behind white space: a token of a tokenizer that splits a text into words first begins there.
+_BEGINNING: Final = re.compile(r"[ \t\r\n][^\W_]")
+
+
+def estimate_tokens(text: str) -> int:
+    """Return the number of tokens that a text probably has."""
+    return round(sum(weight * len(pattern.findall(text)) for pattern, weight in _WEIGHTS))
+
+
+def least_tokens(text: str) -> int:
+    """Return a number of tokens that a text certainly has, for a tokenizer whose tokens never reach across words.
+
+    Those of OpenAI are such: they split a text by a pattern in which a letter or number begins a match, but for one
+    blank before it, wherever it follows white space (github.com/openai/tiktoken, ``openai_public.py``). It is far below
+    the true number for scripts without spaces, and for code.
+    """
+    return len(_BEGINNING.findall(text))
+
+
+def texts_of(messages: Iterable[Message]) -> Iterator[str]:
+    """Yield the texts of a conversation, of tool calls too; images and other media have none."""
+    for message in messages:
+        if isinstance(message.content, str):
+            yield message.content
+        else:
+            yield from (part.text for part in message.content if isinstance(part, TextPart))
+        for call in message.tool_calls:
+            yield call.name
+            yield call.raw_arguments or str(dict(call.arguments))
+
+
+def estimate_prompt(messages: Iterable[Message]) -> int:
+    """Return the number of tokens that a conversation probably has, without its images, audio and files."""
+    conversation = tuple(messages)
+    return _PER_MESSAGE * len(conversation) + sum(map(estimate_tokens, texts_of(conversation)))
