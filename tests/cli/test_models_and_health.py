@@ -31,8 +31,8 @@ def test_the_models_of_a_provider_are_a_table_or_json() -> None:
     scripts = {"ollama": listing(LLAMA, ModelInfo("qwen3:4b", "ollama"))}
     ended = command("models", "--provider", "ollama", scripts=scripts)
     table = """\
-MODEL            CONTEXT  OUTPUT  FEATURES
-ollama/llama3.2  131,072          streaming, tools
+MODEL            CONTEXT  FEATURES
+ollama/llama3.2  131,072  streaming, tools
 ollama/qwen3:4b
 """
     assert ended == Ended(0, table, "")
@@ -64,6 +64,11 @@ def test_a_provider_that_does_not_respond_is_a_note(monkeypatch: pytest.MonkeyPa
     assert "unified-llm: openai: " in ended.err
     ended = command("models", "-p", "openai", scripts=scripts)
     assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+
+
+def test_a_limit_alone_names_no_provider(servers: list[LocalServer]) -> None:
+    servers.append(OLLAMA)
+    assert command("health", "--timeout", "1", scripts={"ollama": listing(LLAMA)}).code == 0
 
 
 def test_a_feature_that_does_not_exist_gets_a_suggestion() -> None:

@@ -10,6 +10,7 @@ _OPTIONS: Final = {
     "model": "--model", "provider": "--provider", "base_url": "--base-url", "timeout": "--timeout",
     "temperature": "--temperature", "max_tokens": "--max-tokens", "fallbacks": "--fallback", "api_key": "--api-key-env",
     "api_key_env": "--api-key-env", "dimensions": "--dimensions", "batch_size": "--batch-size", "purpose": "--purpose",
+    "supports": "--supports",
 }  # fmt: skip
 _WRITTEN: Final = {"skip_unconfigured=True": "--skip-unconfigured", "configure(config=...)": "--config"}
 # The name with an equals sign, and the dots that stand for a value.

@@ -81,18 +81,19 @@ class Terminal:
         """Write a table to standard output. Cells that are too wide for the terminal are folded.
 
         Args:
-            columns: The headings; empty for none.
-            rows: Texts, of which the first rows of a table without headings say how many columns there are.
+            columns: The headings; empty for none. A column in which nothing stands is left out.
+            rows: The texts of each row, at least one.
         """
         from rich.table import Table
         from rich.text import Text
 
-        rows = list(rows)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(columns))
-        for column in columns or [""] * len(rows[0]):
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(clean_line(cell), style=_CELLS.get(cell, "")) for cell in row))
+        texts = [*zip(*([clean_line(cell) for cell in row] for row in rows), strict=True)]
+        for index, cells in enumerate(texts):
+            if any(cells):
+                table.add_column(columns[index] if columns else "", overflow="fold")
+        for row in zip(*filter(any, texts), strict=True):
+            table.add_row(*(Text(cell, style=_CELLS.get(cell, "")) for cell in row))
         console = make_console()
         with console.capture() as captured:
             console.print(table)
