@@ -27,7 +27,7 @@ def doctor(*arguments: str, scripts: dict[str, list[Any]] | None = None) -> Ende
 def test_with_nothing_it_says_how_to_begin() -> None:
     ended = doctor()
     assert (ended.code, ended.err) == (1, "")
-    assert "Without --model    none: a command must name its model" in ended.out
+    assert "Without --model     none: a command must name its model" in ended.out
     assert "1.  no model can be used: start a local server such as Ollama" in ended.out
     assert "--model mlx/demo" in ended.out
 
@@ -38,10 +38,10 @@ def test_it_names_what_a_command_without_a_model_uses(
     servers.append(OLLAMA)
     ended = doctor(scripts={"ollama": LISTED})
     assert (ended.code, ended.err) == (0, "")
-    assert "Without --model    the first model of ollama at http://127.0.0.1:11434/v1" in ended.out
+    assert "Without --model     the first model of ollama at http://127.0.0.1:11434/v1" in ended.out
     assert ended.out.endswith("Nothing is wrong.\n")
     monkeypatch.setenv("UNIFIED_LLM_MODEL", "openai/gpt-5-mini")
-    assert "Without --model    openai/gpt-5-mini" in doctor(scripts={"ollama": LISTED}).out
+    assert "Without --model     openai/gpt-5-mini" in doctor(scripts={"ollama": LISTED}).out
 
 
 def test_it_advises_for_each_provider_that_cannot_be_used(

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import typer
 
 from unified_llm.cli._chat import chat
+from unified_llm.cli._config import check, path, show
 from unified_llm.cli._doctor import doctor
 from unified_llm.cli._embed import embed
 from unified_llm.cli._generate import generate
@@ -32,6 +33,10 @@ app = typer.Typer(
 )
 for _function in (generate, chat, embed, models, health, doctor, version):
     app.command()(command(_function))
+_settings = typer.Typer(help="Show or check the configuration.", rich_markup_mode=None)
+for _part in (show, path, check):
+    _settings.command()(command(_part))
+app.add_typer(_settings, name="config")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -50,6 +55,13 @@ def _invoke(arguments: Sequence[str]) -> int:
             args=list(arguments or ["--help"]), prog_name="unified-llm", standalone_mode=False
         )
     except _UsageError as wrong:
-        message = getattr(wrong, "format_message", wrong.__str__)()
-        raise ValidationError(message or "a command is missing; unified-llm --help lists them") from None
+        raise ValidationError(_describe(wrong)) from None
     return code if isinstance(code, int) else 0
+
+
+def _describe(wrong: Any) -> str:
+    """Return Click's message; where a command is missing, with what to do."""
+    message: str = wrong.format_message()
+    if not message.startswith("Missing command"):
+        return message
+    return f"A command is missing: {wrong.ctx.command_path} --help lists them."

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
+    from unified_llm._config.merged_settings import MergedSettings
     from unified_llm.cli._providers import UsableProvider
 
     _Checks: TypeAlias = Sequence[tuple[UsableProvider, dict[str, Any]]]
@@ -80,21 +81,28 @@ def doctor(
 def _examine(targets: TargetOptions, *, local: bool) -> Report:
     import asyncio
 
+    from unified_llm._config.merged_settings import merged_settings
     from unified_llm.cli._providers import check_all, chosen_providers
     from unified_llm.cli._version import versions
 
+    merged = merged_settings(with_defaults=False)
     checks = asyncio.run(check_all(chosen_providers(targets, local=local)))
     model = _default_model(checks)
-    return Report(versions(), dict(_settings()), [row for _, row in checks], model, list(_advice(checks, model)))
+    advice = [*merged.warnings, *_advice(checks, model)]
+    return Report(versions(), dict(_settings(merged)), [row for _, row in checks], model, advice)
 
 
-def _settings() -> Iterator[tuple[str, str]]:
-    from unified_llm._config.credentials import from_environment
-    from unified_llm.cli._targets import MODEL_VARIABLE
+def _settings(merged: MergedSettings) -> Iterator[tuple[str, str]]:
+    from unified_llm._core.environment import variable
 
-    yield MODEL_VARIABLE, from_environment((MODEL_VARIABLE,)) or "not set"
+    yield "Configuration file", merged.config_file or "none"
+    if merged.env_file:
+        yield ".env file", merged.env_file
+    for setting in (*merged.settings, *merged.providers, *merged.profiles):
+        origin = "" if setting.source in setting.value else f" ({setting.source})"
+        yield setting.name, f"{setting.value}{origin}"
     for name in _NETWORK:
-        if from_environment((name,)):
+        if variable(name):
             yield name, "set"  # a proxy's address may hold a password
 
 
