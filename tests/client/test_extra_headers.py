@@ -37,7 +37,7 @@ NOT_IN_A_BODY = {
     "default_query": "a query cannot be added",
     "http_client": "verify_ssl=",
     "http_async_client": "verify_ssl=",
-    "openai_proxy": "from the environment",
+    "openai_proxy": "write proxy=",
     "organization": "OpenAI-Organization",
     "openai_organization": "OpenAI-Organization",
     "project": "OpenAI-Project",

@@ -42,7 +42,7 @@ def test_a_proxy_that_cannot_be_used_counts_for_nobody(proxy: str, monkeypatch: 
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     client = LLMClient("openai/gpt-5-mini", api_key="sk-test")
     for _ in range(5):
-        with pytest.raises(ConfigurationError, match="proxy cannot be used"):
+        with pytest.raises(ConfigurationError, match="the proxy of HTTPS_PROXY cannot be used"):
             client.generate("Hello?")
     (row,) = health_snapshot()
     assert (row["state"], row["consecutive_failures"]) == ("closed", 0)
