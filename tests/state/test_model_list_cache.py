@@ -19,7 +19,8 @@ from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, LLMConfig, ModelInfo
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._state import model_list_cache
-from unified_llm._state.model_list_cache import LONGEST_STALE, ModelListCache, Models, Wanted
+from unified_llm._state.model_list_cache import ModelListCache, Models, Wanted
+from unified_llm._state.model_list_files import LONGEST_STALE
 from unified_llm.exceptions import (
     AuthenticationError,
     PermissionDeniedError,

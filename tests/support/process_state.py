@@ -13,7 +13,7 @@ def reset_process_state() -> None:
     """Forget the health of all targets, the model lists, and the settings of ``configure``."""
     reset_health()
     model_list_cache.current().clear()
-    configure(state=None, telemetry=None, error_details=None)
+    configure(state=None, telemetry=None, error_details=None, model_cache=None)
     if process_settings.without_reading() != process_settings.NOTHING_SET:
         with process_settings.LOCK:
             process_settings.replace_state(process_settings.NOTHING_SET, Hidden({}))

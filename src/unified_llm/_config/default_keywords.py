@@ -22,4 +22,5 @@ class DefaultKeywords(TargetKeywords, total=False):
     env_file: str | PathLike[str] | None
     error_details: bool | None
     telemetry: bool | Literal["without_usage"] | None
+    model_cache: bool | str | PathLike[str] | None
     state: str | None

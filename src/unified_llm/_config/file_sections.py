@@ -44,7 +44,7 @@ class FileSettings:
         document: The file.
         layer: Its ``defaults`` and ``providers``.
         profiles: The fields of each profile.
-        process: Defaults that are no fields of a target: ``telemetry``, ``error_details``, ``state``.
+        process: Defaults that are no fields of a target: ``telemetry``, ``error_details``, ``model_cache``, ``state``.
         prefix: The path of ``defaults`` in the document; empty for a file without sections.
     """
 

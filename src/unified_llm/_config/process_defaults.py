@@ -42,7 +42,8 @@ def configure(**values: Unpack[DefaultKeywords]) -> None:
             ``.env`` file, whose variables this package alone sees. ``error_details`` (at once): True adds the
             provider's own message to that of an exception, where it may quote the prompt. ``telemetry`` (at once):
             False sends nothing to OpenTelemetry; ``"without_usage"`` counts no tokens, for a tracing tool that does and
-            is not recognised; True counts them even where a tool is. ``state`` (at once): a Redis URL; breakers,
+            is not recognised; True counts them even where a tool is. ``model_cache`` (at once): True, or the path of a
+            folder, stores model lists there for later processes. ``state`` (at once): a Redis URL; breakers,
             cooldowns and model lists are shared with the processes that use the same.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Settings of the process that are no fields of a target: ``telemetry``, ``error_details``, ``state``."""
+"""Settings of the process that are no fields of a target: ``telemetry``, ``model_cache``, ``state`` ..."""
 
 from __future__ import annotations
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from unified_llm._core.environment import source_of, variable
@@ -23,10 +26,23 @@ def _read_telemetry(text: str) -> bool | str:
     return WITHOUT_USAGE if text.strip().lower() == WITHOUT_USAGE else _read_bool(text)
 
 
+def _read_folder(text: str) -> bool | str:
+    try:
+        return _read_bool(text)
+    except ValueError:
+        return text
+
+
 # name: (environment variable, how to read it, what it must hold)
 _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any], str]]] = {
     "error_details": ("UNIFIED_LLM_ERROR_DETAILS", _read_bool, "true or false"),
     "telemetry": ("UNIFIED_LLM_TELEMETRY", _read_telemetry, f"true, false or {WITHOUT_USAGE}"),
+    "model_cache": ("UNIFIED_LLM_MODEL_CACHE", _read_folder, "true, false or the path of a folder"),
+}
+# What a setting may be other than "True or False", for messages.
+_CHOICES: Final = {
+    "telemetry": f'True, False or "{WITHOUT_USAGE}"',
+    "model_cache": "True, False or the path of a folder",
 }
 NAMES: Final = tuple(_READERS)
 _configured: dict[str, Any] = {}
@@ -91,5 +107,7 @@ def check(name: str, value: Any, source: str) -> Any:
     """
     if isinstance(value, bool) or (name == "telemetry" and value == WITHOUT_USAGE):
         return value
-    choices = f'True, False or "{WITHOUT_USAGE}"' if name == "telemetry" else "True or False"
-    raise ConfigurationError(f"The value from {source} must be {choices}.")
+    if name == "model_cache" and isinstance(value, (str, os.PathLike)) and os.fsdecode(value).strip():
+        with suppress(RuntimeError):  # there is no such user
+            return str(Path(os.fsdecode(value)).expanduser().absolute())  # whatever the working directory is later
+    raise ConfigurationError(f"The value from {source} must be {_CHOICES.get(name, 'True or False')}.")

@@ -7,7 +7,8 @@ returned, marked as stale, for a day at most; the request goes on meanwhile::
     none, or a day old         the first caller requests it, the others wait
     older than its time        the request runs by itself, all callers wait a moment for it, then get the old list
 
-Where state is shared through Redis, a list that another process has requested is used as well.
+Where lists are stored in a folder, or state is shared through Redis, a list that another process has requested is used
+as well.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Final
 from unified_llm import exceptions as exc
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
-from unified_llm._state import sharing
+from unified_llm._state import model_list_files, sharing
+from unified_llm._state.model_list_files import LONGEST_STALE, Stored
 from unified_llm.types.responses import ModelInfo
 
 if TYPE_CHECKING:
@@ -34,9 +36,7 @@ if TYPE_CHECKING:
 
 Models = tuple[ModelInfo, ...]
 
-# Seconds for which an old list may be returned, counted from when it was requested; and seconds that a caller waits for
-# a new one where there is an old one.
-LONGEST_STALE: Final = 86_400.0
+# Seconds that a caller waits for a new list where there is an old one.
 PATIENCE: Final = 1.0
 # The most lists, and models in all of them, that are kept; those that were requested first are dropped.
 _MOST_LISTS: Final = 256
@@ -120,6 +120,8 @@ class ModelListCache:
             models, request, leads = self._look_up(wanted, None)
             if request is None:
                 return models
+            if leads and (stored := self._read_stored(wanted, request)) is not None:
+                return stored
             old = self._find_old(wanted)
             if leads and old is None:
                 return self._run(wanted, request, fetch)
@@ -144,6 +146,8 @@ class ModelListCache:
             models, request, leads = self._look_up(wanted, asyncio.get_running_loop())
             if request is None:
                 return models
+            if leads and (stored := await self._aread_stored(wanted, request)) is not None:
+                return stored
             old = self._find_old(wanted)
             if leads and old is None:
                 return await self._arun(wanted, request, fetch)
@@ -161,11 +165,12 @@ class ModelListCache:
 
     def forget(self, keys: Iterable[Hashable]) -> None:
         """Drop lists: they are requested again, also where a request runs."""
-        with self._lock:
-            for key in keys:
+        for key in keys:
+            with self._lock:
                 self._kept.pop(key, None)
                 self._running.pop(key, None)
                 self._dropped.put(key, None)
+            model_list_files.remove(key)
 
     def drop(self, key: Hashable, model: str) -> None:
         """Remove one model from a list: its provider has none of that name."""
@@ -204,6 +209,49 @@ class ModelListCache:
             return None
         return tuple(replace(info, stale=True) for info in kept.models) if _age(kept) < LONGEST_STALE else None
 
+    # Lists in files
+
+    def _read_stored(self, wanted: Wanted, request: _Request) -> Models | None:
+        """Keep the list that is stored, if it is newer; return it where it is fresh, which ends the request."""
+        if not self._uses_files(wanted):
+            return None
+        try:
+            return self._take(wanted, request, model_list_files.read(wanted.key))
+        except BaseException as error:
+            self._fail(wanted, request, error)
+            raise
+
+    async def _aread_stored(self, wanted: Wanted, request: _Request) -> Models | None:
+        if not self._uses_files(wanted):
+            return None
+        import asyncio
+
+        try:
+            return self._take(wanted, request, await asyncio.to_thread(model_list_files.read, wanted.key))
+        except BaseException as error:
+            self._fail(wanted, request, error)
+            raise
+
+    def _take(self, wanted: Wanted, request: _Request, stored: Stored | None) -> Models | None:
+        if stored is None:
+            return None
+        if stored.age < wanted.ttl:
+            self._store(wanted, request, stored.models, stored.age)
+            return stored.models
+        with self._lock:
+            kept = self._kept.get(wanted.key)
+            if kept is None or kept.now != wanted.now or _age(kept) > stored.age:
+                self._kept.put(wanted.key, _Kept(stored.models, wanted.now() - stored.age, wanted.now))
+        return None
+
+    def _uses_files(self, wanted: Wanted) -> bool:
+        return wanted.ttl > 0 and self._trusts(wanted) and model_list_files.folder() is not None
+
+    def _stores(self, wanted: Wanted, request: _Request, age: float) -> bool:
+        """Return whether a list is written: it was requested now, and was not dropped meanwhile."""
+        is_wanted = wanted.ttl > 0 and age <= 0 and self._running.get(wanted.key) is request
+        return is_wanted and model_list_files.folder() is not None
+
     # The request
 
     def _run(self, wanted: Wanted, request: _Request, fetch: Callable[[], Models]) -> Models:
@@ -211,6 +259,8 @@ class ModelListCache:
             sync = sharing.sync_thread()
             shared = sync.find(wanted.key, wanted.ttl) if sync and self._trusts(wanted) else None
             models, age = shared or (fetch(), 0.0)
+            if self._stores(wanted, request, age):
+                model_list_files.write(wanted.key, models)
         except BaseException as error:
             self._fail(wanted, request, error)
             raise
@@ -224,6 +274,10 @@ class ModelListCache:
             sync = sharing.sync_thread()
             shared = await sync.afind(wanted.key, wanted.ttl) if sync and self._trusts(wanted) else None
             models, age = shared or (await fetch(), 0.0)
+            if self._stores(wanted, request, age):
+                import asyncio
+
+                await asyncio.to_thread(model_list_files.write, wanted.key, models)
         except BaseException as error:
             self._fail(wanted, request, error)
             raise

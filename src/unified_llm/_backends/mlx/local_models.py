@@ -24,6 +24,7 @@ from unified_llm._backends.mlx.model_folder import (
     wants_own_code,
     weight_files,
 )
+from unified_llm._formats.json_values import is_object
 from unified_llm.types.responses import ModelInfo
 
 _DEMO: Final = ModelInfo("demo", "mlx", owned_by="unified-llm")
@@ -76,8 +77,9 @@ def _is_known(config: Mapping[str, Any]) -> bool:
     kind, quantisation = config.get("model_type"), config.get("quantization_config")
     if not isinstance(kind, str) or kind not in _types() | _OTHER_TYPES:
         return False
-    of_mlx = "quantization" in config or not isinstance(quantisation, dict)
-    return of_mlx or str(quantisation.get("quant_method")) in _QUANTISATIONS
+    if "quantization" in config or not is_object(quantisation):
+        return True
+    return str(quantisation.get("quant_method")) in _QUANTISATIONS
 
 
 @cache
