@@ -316,3 +316,27 @@ def test_what_is_set_shows_no_key() -> None:
     configure(providers={"openai": {"api_key": "sk-CANARY-configured", "default_headers": {"X-Key": "sk-CANARY"}}})
     assert "CANARY" not in repr(process_settings.state())
     assert "CANARY" not in repr(process_settings.layers())
+
+
+# Fallbacks of every chain
+
+
+def test_fallbacks_for_all_are_for_chats() -> None:
+    configure(fallbacks=["ollama/llama3.2"])
+    assert len(ChatUnified(model="groq/x").client.targets) == 2
+    for embeddings in (UnifiedEmbeddings, UnifiedEmbedding):
+        assert len(embeddings(model="openai/text-embedding-3-small").client.targets) == 1
+        assert len(embeddings(model="ollama/nomic-embed-text").client.targets) == 1
+    for model in ("cohere/rerank-v3.5", "openai/dall-e-3", "vllm/bge-reranker"):
+        assert len(LLMClient(model).targets) == 1
+    assert len(LLMClient("groq/x", fallbacks=[]).targets) == 1
+    assert len(LLMClient("groq/x", fallbacks=()).targets) == 2
+
+
+def test_what_the_process_sets_is_in_the_key_of_a_cache() -> None:
+    strings = [ChatUnified(model="ollama/m")._get_llm_string()]
+    for settings in ({"temperature": 0.5}, {"extra_body": {"user": "u"}}, {"base_url": SERVER, "api_key": "sk-CANARY"}):
+        configure(**settings)
+        strings.append(ChatUnified(model="ollama/m")._get_llm_string())
+        assert "CANARY" not in strings[-1]
+    assert len({*strings}) == len(strings)

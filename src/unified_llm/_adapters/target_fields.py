@@ -255,8 +255,10 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
         beside = config.given(tuple(LLMConfig.model_fields))
         return LLMClient(self.wrap(self.model), fallbacks=fallbacks, **passed_on, **beside)
 
-    def _wrapped_fallbacks(self) -> list[Any]:
-        return [link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks]
+    def _wrapped_fallbacks(self) -> tuple[Any, ...]:
+        # A tuple: a dump has an empty list where none were given, and a client would take that for a choice.
+        links = (link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks)
+        return tuple(links)
 
     def _described_targets(self) -> Sequence[Target]:
         """Return the targets for what they can do, those included whose keys are missing, as in a pickled copy.

@@ -338,6 +338,8 @@ def _read_targets(
     """Read the targets from the arguments of a client: configuration, fallbacks, fields."""
     config, fallbacks, fields = given.value
     first = PrimaryObject.read(config, fields) if is_wrapped(config) else LLMConfig.read(config, fields)
+    if fallbacks == [] and isinstance(first, LLMConfig) and not first.fallbacks:  # those of a profile are not wanted
+        first = first.model_copy(update={"fallbacks": ()})
     return Hidden((first, read_fallbacks(fallbacks)))
 
 

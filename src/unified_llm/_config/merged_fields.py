@@ -17,6 +17,7 @@ from unified_llm._config.setting_layers import Connection, Layer
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.base_url import matches, normalise, split_origin
 from unified_llm._providers import registry
+from unified_llm._providers.output_types import output_types
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
@@ -66,9 +67,18 @@ def complete_primary(config: LLMConfig, layers: Sequence[Layer], *, has_fallback
         config = _with_target_of(layer, config)
     if has_fallbacks:
         return config.model_copy(update={"fallbacks": own or ()})
-    if own is None and not config.fallbacks and (named := default_fallbacks(layers)):
+    if own is None and not config.fallbacks and _may_chat(config) and (named := default_fallbacks(layers)):
         config = config.model_copy(update={"fallbacks": [one for one in named if not _is_same(one, config)]})
     return config
+
+
+def _may_chat(config: LLMConfig) -> bool:
+    """Return False for a target that is known to be for embeddings, images or the like."""
+    named = None if config.provider else registry.parse_model_string(config.model or "")
+    row = registry.find(config.provider or (named[0] if named else ""))
+    model = named[1] if named else config.model or ""
+    makes = output_types(row.name if row else "", model)
+    return "text" in makes or not (makes or "embed" in model.lower() or "rerank" in model.lower())
 
 
 def default_fallbacks(layers: Sequence[Layer]) -> tuple[Any, ...]:
@@ -141,7 +151,8 @@ def _with_connection(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Lay
             break
         for connection in layer.connections(spec):
             if connection.key and _may_have_key(connection, endpoint, spec):
-                return config.model_copy(update={"api_key": None, **connection.key})
+                account = {"account": config.account} if config.account else {}
+                return config.model_copy(update={"api_key": None, **connection.key, **account})
     return config
 
 

@@ -59,7 +59,8 @@ def state() -> State:
     """
     if _state.read_for != _names_of_files():
         with LOCK, CLEAR_VARIABLES:
-            _read_files()
+            if _state.read_for != _names_of_files():  # or another thread has read them meanwhile
+                _read_files()
     return _state
 
 

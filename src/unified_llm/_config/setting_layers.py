@@ -12,7 +12,13 @@ from functools import cache
 from typing import Any, Final
 
 from unified_llm._config.checked_field import attempt, checked_field
-from unified_llm._config.field_groups import CONNECTION_FIELDS, KEY_FIELDS, NOT_IN_ENVIRONMENT, TARGET_FIELDS
+from unified_llm._config.field_groups import (
+    CONNECTION_FIELDS,
+    KEY_AND_ACCOUNT,
+    KEY_FIELDS,
+    NOT_IN_ENVIRONMENT,
+    TARGET_FIELDS,
+)
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.process_wide import BESIDE_TARGETS
 from unified_llm._core.environment import names_with, source_of, variable
@@ -25,7 +31,7 @@ from unified_llm.exceptions import ConfigurationError
 PREFIX: Final = "UNIFIED_LLM_"
 CONFIGURE: Final = "configure()"
 # Fields that describe one provider's service or model: where a layer names a provider, they are of that one alone.
-_OF_A_PROVIDER: Final = frozenset({"api", "api_version", "context_window", "space"})
+_OF_A_PROVIDER: Final = frozenset({"account", "api", "api_version", "context_window", "space"})
 _WORDS: Final = {"true": True, "false": False}
 
 
@@ -80,14 +86,15 @@ class Layer:
     def settings_for(self, spec: ProviderSpec) -> dict[str, Any]:
         """Return the fields for targets of a provider, without what names a target, its address and its key."""
         elsewhere = self.provider not in {None, spec.name}
-        left_out = TARGET_FIELDS | CONNECTION_FIELDS | (_OF_A_PROVIDER if elsewhere else frozenset())
+        left_out = TARGET_FIELDS | CONNECTION_FIELDS | _key_of(self.fields).keys() | (_OF_A_PROVIDER if elsewhere else frozenset())
         general = {name: value for name, value in self.fields.items() if name not in left_out}
         if general.get("api") not in spec.apis:
             general.pop("api", None)
         if isinstance(proxy := general.get("proxy"), Proxy):
             general["proxy"] = proxy.for_process()
         own = self.providers.get(spec.name, {})
-        return general | {name: value for name, value in own.items() if name not in CONNECTION_FIELDS}
+        of_connection = CONNECTION_FIELDS | _key_of(own).keys()  # an account goes with the key beside it
+        return general | {name: value for name, value in own.items() if name not in of_connection}
 
     def connections(self, spec: ProviderSpec) -> Iterable[Connection]:
         """Yield the addresses and keys for a provider, the closer one first."""
@@ -99,7 +106,8 @@ class Layer:
 
 
 def _key_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: fields[name] for name in KEY_FIELDS if name in fields}
+    """Return the fields of the key, and of its account."""
+    return {} if KEY_FIELDS.isdisjoint(fields) else {name: fields[name] for name in KEY_AND_ACCOUNT & fields.keys()}
 
 
 def check_key(layer: Layer) -> None:

@@ -24,5 +24,11 @@ def cache_identity(target: Target) -> str:
     return _digest([target.provider, target.base_url, target.account, headers_identity(target.headers)])
 
 
+def response_identity(target: Target) -> str:
+    """Return a digest of all that a target's responses depend on beside the request, also of what the process sets."""
+    settings = [target.model, target.format, dict(target.defaults), repr(target.extra_body)]
+    return _digest([cache_identity(target), *settings])
+
+
 def _digest(value: object) -> str:
     return hashlib.sha256(dump(value).encode()).hexdigest()[:32]

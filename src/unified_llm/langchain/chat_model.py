@@ -19,7 +19,7 @@ from unified_llm._adapters.field_values import with_body_fields
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.field_types import Limit
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
-from unified_llm._core.cache_identity import cache_identity
+from unified_llm._core.cache_identity import response_identity
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
@@ -366,8 +366,8 @@ class ChatUnified(
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return the key for LangChain's cache: all current settings that the response depends on."""
         wrapped = [model.cache_key for link in (self.model, *self.fallbacks) if (model := wrap(link))]
-        accounts = [cache_identity(target) for target in self.client.targets if target.instance is None]
-        identity = {**self._identity(), "wrapped": wrapped, "accounts": accounts, "_type": self._llm_type}
+        targets = [response_identity(target) for target in self.client.targets if target.instance is None]
+        identity = {**self._identity(), "wrapped": wrapped, "targets": targets, "_type": self._llm_type}
         return str(sorted({**identity, "stop": stop or self.stop, **digest_headers(kwargs)}.items()))
 
     def _resolve_model_profile(self) -> ModelProfile | None:
