@@ -340,3 +340,16 @@ def test_what_the_process_sets_is_in_the_key_of_a_cache() -> None:
         strings.append(ChatUnified(model="ollama/m")._get_llm_string())
         assert "CANARY" not in strings[-1]
     assert len({*strings}) == len(strings)
+
+
+def test_a_key_of_a_provider_may_be_a_variable_or_a_function_with_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_GATEWAY_KEY", "sk-CANARY-of-the-variable")
+    configure(providers={"openai": {"api_key_env": "MY_GATEWAY_KEY", "account": "team-a"}})
+    made = target("openai/gpt-5-mini")
+    assert made.key is not None
+    assert (made.key.reveal(), made.account_name) == ("sk-CANARY-of-the-variable", "team-a")
+    assert target("openai/gpt-5-mini", account="team-b").account_name == "team-b"
+    assert target("openai/gpt-5-mini", api_key="sk-CANARY-mine").account_name is None
+    configure(providers={"openai": {"api_key": lambda: "sk-CANARY-of-the-function"}, "groq": {"account": "team-c"}})
+    assert target("openai/gpt-5-mini").key_callable is not None
+    assert target("groq/x").account_name == "team-c"

@@ -120,7 +120,7 @@ def merge(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Layer]) -> LLM
     for layer in reversed(layers):
         values.update(layer.settings_for(spec))
     merged = LLMConfig(**beneath(values, given_fields(config)))
-    return _with_connection(merged, spec, layers)
+    return _with_connection(merged, spec, layers, account=config.account)
 
 
 def merge_limits(settings: LLMConfig, layers: Sequence[Layer]) -> LLMConfig:
@@ -135,8 +135,10 @@ def merge_limits(settings: LLMConfig, layers: Sequence[Layer]) -> LLMConfig:
     return LLMConfig(**{**values, **given_fields(settings)}) if values else settings
 
 
-def _with_connection(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Layer]) -> LLMConfig:
-    """Fill the address and the key, each from the first source that has one.
+def _with_connection(
+    config: LLMConfig, spec: ProviderSpec, layers: Sequence[Layer], *, account: str | None
+) -> LLMConfig:
+    """Fill the address and the key, each from the first source that has one; the account, unless it is given.
 
     The variables of the provider itself are looked up later, so nothing is filled from the layers below them.
     """
@@ -151,8 +153,8 @@ def _with_connection(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Lay
             break
         for connection in layer.connections(spec):
             if connection.key and _may_have_key(connection, endpoint, spec):
-                account = {"account": config.account} if config.account else {}
-                return config.model_copy(update={"api_key": None, **connection.key, **account})
+                given = {"account": account} if account else {}
+                return config.model_copy(update={"api_key": None, **connection.key, **given})
     return config
 
 

@@ -85,16 +85,14 @@ class Layer:
 
     def settings_for(self, spec: ProviderSpec) -> dict[str, Any]:
         """Return the fields for targets of a provider, without what names a target, its address and its key."""
-        elsewhere = self.provider not in {None, spec.name}
-        left_out = TARGET_FIELDS | CONNECTION_FIELDS | _key_of(self.fields).keys() | (_OF_A_PROVIDER if elsewhere else frozenset())
-        general = {name: value for name, value in self.fields.items() if name not in left_out}
+        general = _without_connection(self.fields, TARGET_FIELDS)
+        if self.provider not in {None, spec.name}:
+            general = {name: value for name, value in general.items() if name not in _OF_A_PROVIDER}
         if general.get("api") not in spec.apis:
             general.pop("api", None)
         if isinstance(proxy := general.get("proxy"), Proxy):
             general["proxy"] = proxy.for_process()
-        own = self.providers.get(spec.name, {})
-        of_connection = CONNECTION_FIELDS | _key_of(own).keys()  # an account goes with the key beside it
-        return general | {name: value for name, value in own.items() if name not in of_connection}
+        return general | _without_connection(self.providers.get(spec.name, {}))
 
     def connections(self, spec: ProviderSpec) -> Iterable[Connection]:
         """Yield the addresses and keys for a provider, the closer one first."""
@@ -103,6 +101,12 @@ class Layer:
         named = self.provider
         if named in {None, spec.name}:
             yield Connection(self.fields.get("base_url"), _key_of(self.fields), of_provider=named is not None)
+
+
+def _without_connection(fields: Mapping[str, Any], others: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return fields without address and key, and without the account that goes with a key beside it."""
+    left_out = CONNECTION_FIELDS | _key_of(fields).keys() | others
+    return {name: value for name, value in fields.items() if name not in left_out}
 
 
 def _key_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:
