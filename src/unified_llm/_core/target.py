@@ -137,8 +137,6 @@ class Target:
             model object) or ``user`` (an object given to ``register_provider``).
         base_url: Without a slash at the end; empty where there is no network.
         key: Its key, or None where it needs none or a callable returns it.
-        key_callable: The callable that returns its key, which an exchange calls: codecs see a target with the key.
-        tokens_as_bearer: Signed tokens go as ``Authorization: Bearer`` even where a key has a header of its own.
         headers: Sent with every request.
         extra_body: Merged into every request's body.
         features: What it can do.
@@ -168,6 +166,8 @@ class Target:
         label: The user's own name for it.
         suffix: What tells it apart from other targets of its name in the chain: its host, a number.
         account_name: The user's own name for the account, in place of its key, headers and fields of bodies.
+        key_callable: The callable that returns its key, which an exchange calls: codecs see a target with the key.
+        tokens_as_bearer: Signed tokens go as ``Authorization: Bearer`` even where a key has a header of its own.
         no_key: Why it has no API key, for the message where its server wants one.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
@@ -188,8 +188,6 @@ class Target:
     format: str
     base_url: str = ""
     key: Secret | None = None
-    key_callable: KeyCallable | None = None
-    tokens_as_bearer: bool = False
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     features: frozenset[Feature] = CHAT
@@ -219,6 +217,8 @@ class Target:
     label: str | None = None
     suffix: str = ""
     account_name: str | None = None
+    key_callable: KeyCallable | None = None
+    tokens_as_bearer: bool = False
     no_key: NoKey | None = field(default=None, repr=False, compare=False)
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])

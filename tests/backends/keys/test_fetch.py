@@ -90,7 +90,12 @@ def test_a_refused_key_is_asked_for_again_once_for_all_requests_that_sent_it(get
     clock.now += 1
     assert [text(get(source, 9e9, taken)) for taken in first] == ["key-2"] * 3
     calls: list[str] = []
-    same = KeyCallable(lambda: calls.append("called") or "key-1")
+
+    def same_key() -> str:
+        calls.append("called")
+        return "key-1"
+
+    same = KeyCallable(same_key)
     first = [TakenKey(get(same, 9e9), clock.now) for _ in range(3)]  # type: ignore[arg-type]
     clock.now += 1
     assert [text(get(same, 9e9, taken)) for taken in first] == ["key-1"] * 3

@@ -20,6 +20,7 @@ from threading import Thread
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from unified_llm._core.api_key import Secret
+from unified_llm._core.hidden import Hidden
 from unified_llm._core.key_callable import KeptKey, KeyCallable, close_awaitable, read_returned
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import current
@@ -155,13 +156,13 @@ def _start_thread(source: KeyCallable, fetch: _Fetch) -> None:
 
 def _run(source: KeyCallable, fetch: _Fetch) -> None:
     try:
-        value = source.call()
-        if isawaitable(value):  # which its signature did not say
-            close_awaitable(value)
+        returned = Hidden(source.call())
+        if isawaitable(returned.value):  # which its signature did not say
+            close_awaitable(returned.value)
             source.kept.is_async = True
             _end(source.kept, fetch, None)
         else:
-            _keep(source, fetch, value)
+            _keep(source, fetch, returned)
     except Exception as error:  # noqa: BLE001 - whatever a user's function raises
         _end(source.kept, fetch, _raised(source, error))
     except BaseException as error:  # noqa: BLE001 - raised where it is waited for
@@ -172,8 +173,8 @@ async def _call(source: KeyCallable, fetch: _Fetch) -> None:
     """Await an async callable, and end the fetch whatever happens."""
     outcome: Failure | None = None
     try:
-        value = source.call()
-        _keep(source, fetch, await value if isawaitable(value) else value)
+        returned = Hidden(source.call())
+        _keep(source, fetch, Hidden(await returned.value) if isawaitable(returned.value) else returned)
     except Exception as error:  # noqa: BLE001 - whatever a user's function raises
         outcome = _raised(source, error)
     finally:  # also where this caller gives up: one of those that wait is next
@@ -181,10 +182,9 @@ async def _call(source: KeyCallable, fetch: _Fetch) -> None:
             _end(source.kept, fetch, outcome)
 
 
-def _keep(source: KeyCallable, fetch: _Fetch, value: Any) -> None:
+def _keep(source: KeyCallable, fetch: _Fetch, returned: Hidden[Any]) -> None:
     """End a fetch with what the callable returned."""
-    read = read_returned(value, source.described)
-    del value
+    read = read_returned(returned.value, source.described)
     if isinstance(read, str):
         reason = f"the key from {source.described} {read}"
         _end(source.kept, fetch, _failure(reason, "correct what it returns"))
