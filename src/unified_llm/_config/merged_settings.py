@@ -237,7 +237,7 @@ def _variable_source(name: str) -> str:
 
 def _shown(name: str, value: Any, source: str) -> str:
     """Return a value as text, without keys and passwords: a body may hold any, so of it the names are shown."""
-    if name == "api_key_env" and value is not None:
+    if name == "api_key_env" and value:
         return f"{'set' if variable(value) else 'not set'} ({value})"
     if name in KEY_FIELDS or name == "state":
         return "" if value is None else f"set ({source})"
