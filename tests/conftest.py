@@ -12,6 +12,7 @@ from hypothesis import settings
 from tests.support import canary
 from tests.support.process_state import reset_process_state
 from tests.support.thorough import THOROUGH
+from unified_llm._state import model_list_cache
 from unified_llm._state.process_health import reset_health
 
 # The same examples in every run, so that no test fails now and then. More of them where there is time.
@@ -23,6 +24,9 @@ settings.load_profile("thorough" if THOROUGH else "steady")
 gc.set_threshold(50_000, 50, 50)
 
 canary.clear_environment()
+
+# A request that ends at once may take a second on a busy machine, and is then no slow one.
+pytest.MonkeyPatch().setattr(model_list_cache, "PATIENCE", 30.0)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -33,10 +33,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="files have owners and mod
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(
-        model_list_cache, "PATIENCE", 30.0
-    )  # a request that ends at once may take long on a busy machine
+def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "cache"
     configure(model_cache=folder)
     return folder
