@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from unified_llm._policy.target_health import Permit
 NAME = "alpha/one"
 
 
-def insistent(retries: int, name: str = NAME, **fields: object) -> Target:
+def insistent(retries: int, name: str = NAME, **fields: Any) -> Target:
     """Return a target with an explicit number of retries, made without a wait unless a server asks for one."""
     return target(name, retry=RetryLimits(limit=retries, delay=0.0), **fields)
 

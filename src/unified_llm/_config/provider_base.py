@@ -22,7 +22,6 @@ from unified_llm.types.responses import LLMChunk, LLMResponse
 # What of a request is no parameter of the model.
 _NO_PARAMETERS: Final = frozenset({"messages", "model", "stream", "native", "extra_body"})
 _NO_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
-_TEXT: Final[frozenset[Output]] = frozenset({"text"})
 # The exceptions for kinds of failure that a status can mean; any other is a request that was refused.
 _BY_KIND: Final[Mapping[FailureKind, type[LLMError]]] = {
     "auth": exc.AuthenticationError,
@@ -59,7 +58,7 @@ class ProviderBase:
     defaults: Mapping[str, Any] = _NO_DEFAULTS
     context_window: int | None = None
     max_output: int | None = None
-    outputs: Collection[Output] = _TEXT
+    outputs: Collection[str] = ("text",)
     estimate_error: float = token_estimates.ESTIMATE_ERROR
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -173,9 +172,9 @@ class ProviderBase:
             UnsupportedOperationError: ``wanted`` is not among ``outputs``; the message says what the model makes.
         """
         if wanted not in self.outputs:
-            made = frozenset(self.outputs)
-            does = describe(made) if made else "makes nothing that is known"
-            raise exc.UnsupportedOperationError(f"{type(self).__name__} makes no {wanted}: its model {does}.")
+            raise exc.UnsupportedOperationError(
+                f"{type(self).__name__} makes no {wanted}: its model {describe(self.outputs)}."
+            )
 
     @staticmethod
     def error(status: int, message: str = "", *, code: str | None = None, retry_after: float | None = None) -> LLMError:

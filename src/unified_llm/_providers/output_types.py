@@ -6,7 +6,7 @@ sources are the providers' own model pages. A model that no line matches is unkn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -147,6 +147,6 @@ def output_types(provider: str, model: str) -> frozenset[Output]:
     return frozenset()
 
 
-def describe(makes: frozenset[Output]) -> str:
+def describe(makes: Collection[str]) -> str:
     """Say what a model does that makes this, and not what it was asked for."""
-    return next(text for output, text in _WHAT_IT_DOES.items() if output in makes)
+    return next((text for output, text in _WHAT_IT_DOES.items() if output in makes), "makes something else")
