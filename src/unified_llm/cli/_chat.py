@@ -169,7 +169,8 @@ class _Messages:
         self._prompts = terminal.is_interactive and sys.stdin is not None and sys.stdin.isatty()
         if self._prompts:
             with suppress(ImportError):  # Windows has none
-                import readline  # noqa: F401 - it makes input() edit lines and remember them
+                # It makes input() edit lines and remember them.
+                import readline  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
     def __iter__(self) -> Iterator[str]:
         """Yield the messages until the end of the input."""

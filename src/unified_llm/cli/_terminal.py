@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
@@ -129,7 +129,7 @@ class Terminal:
         sys.stderr.flush()
 
     @contextmanager
-    def shows_log(self) -> Iterator[None]:
+    def shows_log(self) -> Generator[None]:
         """Write the log of the package to standard error: warnings, with ``-v`` what happens, with ``-vv`` all.
 
         With ``-v``, errors have the provider's own message as well, which may quote the prompt.
