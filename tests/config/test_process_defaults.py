@@ -296,7 +296,7 @@ def test_a_key_beside_a_model_is_that_of_its_provider(no_keys: None) -> None:
         ({"api_key": "sk-CANARY"}, "a key for no provider would go to all of them"),
         ({"providers": {"opnai": {}}}, "openai"),
         ({"providers": ["openai"]}, "is a mapping"),
-        ({"providers": {"openai": "sk-CANARY"}}, "the fields of a provider are a mapping"),
+        ({"providers": {"openai": "sk-CANARY"}}, "the fields of a provider are a mapping of names"),
         ({"providers": {"openai": {"model": "x"}}}, "model belongs to a target"),
         ({"providers": {"openai": {"apikey": "sk-CANARY"}}}, "did you mean 'api_key'?"),
         ({"providers": {"openai": {"api_key": "sk-CANARY\n"}}}, "has white space"),

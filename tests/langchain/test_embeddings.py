@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from langchain_core.messages import HumanMessage
 
 from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets, say
-from unified_llm import EmbeddingResponse, langchain
+from unified_llm import EmbeddingResponse, configure, langchain
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AuthenticationError, BadRequestError, ConfigurationError, GenerationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings, register
@@ -103,6 +104,16 @@ def test_once_registered_langchains_factories_make_our_models() -> None:
     agent = create_agent("unified:ollama/llama2", tools=[])
     with ScriptedTargets({"ollama/llama2": [say("Hi")]}).running():
         assert agent.invoke({"messages": [HumanMessage("Hi")]})["messages"][-1].content == "Hi"
+
+
+def test_the_factory_takes_a_profile_too(tmp_path: Path) -> None:
+    register()
+    path = tmp_path / "settings.json"
+    path.write_text('{"profiles": {"local": {"model": "ollama/llama3.2", "temperature": 0}}}')
+    configure(config=path)
+    chat = init_chat_model("unified:@local", max_tokens=5)
+    assert chat.client.targets[0].name == "ollama/llama3.2"
+    assert chat.client.targets[0].defaults == {"temperature": 0.0, "max_tokens": 5}
 
 
 def test_without_langchain_register_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

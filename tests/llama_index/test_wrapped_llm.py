@@ -229,7 +229,7 @@ def test_one_object_has_one_health_and_a_chain_in_a_chain_joins_it() -> None:
     names = [target.name for target in outer.client.targets]
     assert names == ["groq/llama-3.3-70b-versatile", PRIMARY, "native_llm/native-1"]
     assert outer.client.targets[-1].health_key == inner.client.targets[-1].health_key
-    assert outer.to_dict()["fallbacks"] == [{"model": PRIMARY, "allow_http": False}, "native_llm/native-1"]
+    assert outer.to_dict()["fallbacks"] == [{"model": PRIMARY}, "native_llm/native-1"]
 
 
 def test_an_object_of_given_shape_comes_from_it_too() -> None:

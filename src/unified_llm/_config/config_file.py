@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from unified_llm._core.environment import source_of, variable
+from unified_llm._core.redaction import begins_like_a_key
 from unified_llm._lib import located
 from unified_llm._lib.located import DocumentError, Located
 from unified_llm._lib.located_json import parse_json
@@ -123,7 +124,8 @@ def read_text(path: Path, named_by: str) -> tuple[str, int]:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigurationError(f"There is no file {path}, which {named_by} names.") from None
+        shown = "of that name" if begins_like_a_key(path.name) else path
+        raise ConfigurationError(f"There is no file {shown}, which {named_by} names.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is no path"
         raise ConfigurationError(f"{path}, named by {named_by}, cannot be read: {reason}.") from None

@@ -87,8 +87,8 @@ def _changed_providers(
             after.pop(spec.name, None)
             continue
         source = f"configure(providers={{{spec.name!r}: ...}})"
-        if not isinstance(fields, Mapping):
-            raise ConfigurationError(f"{source}: the fields of a provider are a mapping.")
+        if not isinstance(fields, Mapping) or not all(isinstance(field, str) for field in fields):
+            raise ConfigurationError(f"{source}: the fields of a provider are a mapping of names to values.")
         if wrong := next((field for field in fields if ALIASES.get(field, field) in TARGET_FIELDS), None):
             raise ConfigurationError(f"{source}: {wrong} belongs to a target: write it in its LLMConfig.")
         refuse_unknown(fields, (*accepted_names(LLMConfig), *ALIASES), f"{source}:")
