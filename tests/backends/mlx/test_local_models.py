@@ -103,7 +103,8 @@ def test_models_that_are_divided_or_have_their_template_in_a_file_are_listed(hub
     parts: dict[str, Any] = {f"model-{number}-of-2.safetensors": {} for number in (1, 2)}
     index: Any = {"weight_map": dict(zip("ab", parts, strict=True))}
     download(hub, "org/divided", without="model.safetensors", **{"model.safetensors.index.json": index}, **parts)
-    download(hub, "org/jinja", **{"tokenizer_config.json": {}, "chat_template.jinja": "{{ messages }}"})
+    template: dict[str, Any] = {"tokenizer_config.json": {}, "chat_template.jinja": "{{ messages }}"}
+    download(hub, "org/jinja", **template)
     download(hub, "org/awq", {"model_type": "mistral", "quantization_config": {"quant_method": "awq"}})
     assert listed() == ["demo", "org/awq", "org/divided", "org/jinja"]
 
