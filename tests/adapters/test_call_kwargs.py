@@ -113,9 +113,13 @@ def test_the_options_of_a_call_replace_those_of_the_client(call: Call) -> None:
 
 
 def test_every_option_of_a_call_is_one_in_both_adapters() -> None:
-    names = {"deadline", "timeout", "hedge_after", "failover_on", "extra_headers"}
+    of_targets = {"max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base"}
+    of_targets |= {"api_key", "base_url", "fallbacks"}
+    names = {"deadline", "timeout", "hedge_after", "failover_on", "extra_headers", *of_targets}
     assert set(OPTION_NAMES) == names
-    assert names <= langchain.REQUEST_FIELDS & llama_index.REQUEST_FIELDS
+    of_calls_alone = {"api_key", "base_url", "fallbacks"}  # not of model_kwargs, which are dumped
+    assert names - of_calls_alone <= langchain.REQUEST_FIELDS & llama_index.REQUEST_FIELDS
+    assert not of_calls_alone & (langchain.REQUEST_FIELDS | llama_index.REQUEST_FIELDS)
 
 
 @pytest.mark.parametrize("stop", [["b"], "b"])

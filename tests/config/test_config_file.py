@@ -120,9 +120,12 @@ def test_arguments_of_the_constructor_override_a_profile(write: Callable[..., Pa
 def test_a_call_may_name_a_profile(write: Callable[..., Path]) -> None:
     configure(config=write(FILE))
     client = LLMClient("groq/x", fallbacks=["ollama/y"], seed=3)
-    assert [target.name for target in client._targets("@production")] == CHAIN
-    assert [target.name for target in client._targets("@local")] == ["ollama/llama3.2", "ollama/y"]
-    assert client._targets("@local")[0].defaults == {"temperature": 0.0, "seed": 3}
+    assert [target.name for target in client._chain_of("@production", client.options).targets] == CHAIN
+    assert [target.name for target in client._chain_of("@local", client.options).targets] == [
+        "ollama/llama3.2",
+        "ollama/y",
+    ]
+    assert client._chain_of("@local", client.options).targets[0].defaults == {"temperature": 0.0, "seed": 3}
 
 
 def test_a_key_of_a_profile_stays_at_its_address(write: Callable[..., Path], no_keys: None) -> None:

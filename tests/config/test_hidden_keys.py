@@ -88,9 +88,11 @@ def test_a_key_in_any_place_is_in_no_variable_when_a_configuration_is_refused(su
         lambda: register_provider("mine", base_url="https://user:pw-CANARY@h.example"),
         lambda: register_provider("mine", base_url="https://h.example", headers={"X-Api-Key": "sk-CANARY\n"}),
         lambda: register_provider("mine", base_url="https://h.example", api_key="sk-CANARY"),  # type: ignore[call-arg]
-        lambda: LLMClient(**GOOD).generate("x", api_key="sk-CANARY"),  # type: ignore[call-arg]
+        lambda: LLMClient(**GOOD).generate("x", api_key="sk-CANARY\n"),
+        lambda: LLMClient(**GOOD).generate({"messages": "x", "api_key": "sk-CANARY\n"}),
+        lambda: LLMClient(**GOOD).generate("x", fallbacks=[{"model": "openai/x", "api_key": "sk-CANARY\n"}]),
         lambda: LLMConfig(model="openai/m", api_key=b"sk-CANARY"),  # type: ignore[arg-type]
-        lambda: LLMClient(**GOOD).embed("x", api_key="sk-CANARY"),  # type: ignore[call-arg]
+        lambda: LLMClient(**GOOD).embed("x", api_key="sk-CANARY\n"),
     ],
 )
 def test_other_functions_show_no_key_either(call: Callable[[], object]) -> None:

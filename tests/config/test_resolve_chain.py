@@ -10,6 +10,7 @@ import pytest
 from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._config import resolve
+from unified_llm._config.call_targets import CallTargets, chain_of_call
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
@@ -174,8 +175,8 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
 
 
 def target_for(first: LLMConfig, model: str) -> Target:
-    (resolved,), _ = resolve.chain(first, (), skip_unconfigured=False)
-    return resolve.with_model(resolved, model).target
+    chain, _ = resolve.chain(first, (), skip_unconfigured=False)
+    return chain_of_call(chain, first, CallTargets(model), skip_unconfigured=False).targets[0]
 
 
 def test_a_model_of_the_same_provider_takes_everything_over() -> None:

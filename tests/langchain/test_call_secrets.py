@@ -1,4 +1,4 @@
-"""Keys among the arguments of a call: refused before a tracer, a frame or a cache of LangChain's has them."""
+"""Keys among the arguments of a call: hidden or refused before a tracer, a frame or a cache of LangChain's has them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.tracers.base import BaseTracer
+from pydantic import SecretStr
 
 from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets, say
-from unified_llm.exceptions import ValidationError
+from unified_llm._core.outcome import Failure
+from unified_llm.exceptions import ConfigurationError, ServiceUnavailableError, ValidationError
 from unified_llm.langchain import ChatUnified
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 PRIMARY = "openai/gpt-5-mini"
 SECRET = KEY + "-of-a-call"
+FAKE = "fakelistchatmodel/FakeListChatModel"
+URL = "http://127.0.0.1:9"
 # Each takes a model, a tracer and the arguments of the call.
 WAYS: dict[str, Callable[..., Any]] = {
     "invoke": lambda llm, tracer, **kwargs: llm.invoke("Hi", {"callbacks": [tracer]}, **kwargs),
@@ -67,13 +72,52 @@ def variables(error: BaseException) -> str:
     return "".join(repr(frame.locals) for frame in package_frames if "tests" not in frame.filename)
 
 
-@each("argument", ["api_key", "openai_api_key", "default_headers", "headers", "access_token"])
+@each("argument", ["openai_api_key", "default_headers", "headers", "access_token"])
 @each("way", WAYS)
 def test_a_key_is_refused_before_anything_sees_it(way: str, argument: str) -> None:
     recorder, value = Recorder(), SECRET if "headers" not in argument else {"X-Api-Key": SECRET}
     with pytest.raises(ValidationError, match=argument) as raised:
         WAYS[way](model(), recorder, **{argument: value})
     assert SECRET not in repr(recorder.seen) + variables(raised.value) + str(raised.value)
+
+
+BINDINGS = ("bind", "bind_tools", "structured")
+
+
+@each("way", [way for way in WAYS if way not in BINDINGS])
+def test_the_key_of_a_call_is_used_and_nothing_else_sees_it(way: str) -> None:
+    recorder, fallbacks = Recorder(), [{"model": "openai/gpt-4o", "api_key": SECRET + "-2", "base_url": URL}]
+    with ScriptedTargets({PRIMARY: [Failure("server", 503)], URL + "/v1": [say("Hi")]}).running() as targets:
+        WAYS[way](model(), recorder, api_key=SECRET, fallbacks=fallbacks, max_retries=0)
+        assert [target.key.reveal() for target in targets.targets if target.key] == [SECRET, SECRET + "-2"]
+        with pytest.raises(ServiceUnavailableError) as raised:
+            WAYS[way](model(), recorder, api_key=SECRET, max_retries=0)
+    assert SECRET not in repr(recorder.seen) + variables(raised.value) + str(raised.value)
+    with pytest.raises(ConfigurationError, match="white space") as refused:
+        WAYS[way](model(), recorder, api_key=SECRET + "\n")
+    assert SECRET not in repr(recorder.seen) + variables(refused.value) + str(refused.value)
+
+
+@each("way", BINDINGS)
+def test_a_key_cannot_be_bound(way: str) -> None:
+    with pytest.raises(ValidationError, match="api_key"):
+        WAYS[way](model(), None, api_key=SECRET)
+    with pytest.raises(ConfigurationError, match="api_key"):
+        ChatUnified(model=PRIMARY, api_key=KEY, model_kwargs={"api_key": "misplaced"})
+
+
+def test_responses_to_two_keys_are_cached_apart() -> None:
+    llm = model()
+    first, second = (llm._get_llm_string(api_key=SecretStr(key)) for key in ("a", "b"))
+    assert len({llm._get_llm_string(), first, second}) == 3
+    assert llm._get_llm_string(request_id="1") == llm._get_llm_string()
+
+
+def test_a_chat_model_can_be_a_fallback_of_one_call() -> None:
+    other = ChatUnified("ollama/x")
+    with ScriptedTargets({PRIMARY: [Failure("server", 503)], "ollama/x": [say("Hi")], FAKE: [say("Ho")]}).running():
+        assert model().invoke("Hello?", fallbacks=[other]).content == "Hi"
+        assert model().invoke("Hello?", fallbacks=[FakeListChatModel(responses=["Ho"])]).content == "Ho"
 
 
 def test_tracers_do_not_get_the_values_of_headers_that_may_be_keys() -> None:

@@ -142,7 +142,7 @@ def test_stop_is_taken_as_one_text_and_under_anthropics_name() -> None:
     assert sent_request(targets).stop == ("###",)
 
 
-@pytest.mark.parametrize("name", ["api_key", "base_url", "default_headers", "fallbacks"])
+@pytest.mark.parametrize("name", ["openai_api_key", "default_headers", "api_version"])
 def test_what_belongs_to_the_constructor_is_refused_with_a_call_rather_than_sent_in_its_body(name: str) -> None:
     options: Any = {name: "sk-misplaced-0123456789"}
     with (

@@ -75,8 +75,8 @@ def test_an_error_is_one_of_ours_whatever_the_endpoint(way: str) -> None:
     reset_health()
     with ScriptedTargets({PRIMARY: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError):
         WAYS[way](model(fallbacks=[]))
-    with pytest.raises(ValidationError, match="api_key"):
-        WAYS[way](model(), api_key="sk-misplaced")
+    with pytest.raises(ValidationError, match="openai_api_key"):
+        WAYS[way](model(), openai_api_key="sk-misplaced")
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])

@@ -94,6 +94,7 @@ class ScriptedTargets:
         draw: Result of every random draw.
         latency: Seconds that opening an exchange takes.
         slept: Seconds of every sleep of the policy, in order.
+        targets: The target of every request, in order.
     """
 
     scripts: Mapping[str, Sequence[Attempt]]
@@ -103,6 +104,7 @@ class ScriptedTargets:
     draw: float = 0.5
     latency: float = 0.01
     slept: list[float] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -134,6 +136,7 @@ class ScriptedTargets:
 
     def key(self, target: Target) -> str:
         """Return the key of a target's script: its base URL where targets share a model, else provider/model."""
+        self.targets.append(target)
         return target.base_url if target.base_url in self.scripts else f"{target.provider}/{target.model}".rstrip("/")
 
     def attempt(self, name: str) -> Attempt:

@@ -48,8 +48,7 @@ def in_the_names_of_calls(client: LLMClient) -> None:
     client.embed("hi", temperature=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     client.embed("hi", hedge_after=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     client.rerank("hi", ["a"], top_k=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
-    client.generate("hi", stream=True)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
-    client.generate("hi", api_key="k")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    client.generate("hi", apikey="k")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
 async def in_the_names_of_async_calls(client: LLMClient) -> None:

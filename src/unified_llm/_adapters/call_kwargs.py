@@ -8,7 +8,7 @@ from typing import Any
 
 from unified_llm._adapters.call_names import ALIASES, check_body_fields, request_fields
 from unified_llm._client import read_request
-from unified_llm._client.call_options import CallOptions
+from unified_llm._client.call_options import TARGET_OPTIONS, CallOptions
 from unified_llm._client.read_tools import list_of_tools
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Message, ResponseFormat, Tool
@@ -59,7 +59,7 @@ def read_call(
     Raises:
         ValidationError: An argument belongs to the constructor, is misspelled, or cannot be right.
     """
-    known = request_fields(arguments.plain, arguments.not_sent)
+    known = request_fields(arguments.plain, arguments.not_sent) | {*TARGET_OPTIONS}
     given = _rename(kwargs, refused, known)
     tools = tuple(map(arguments.read_tool, list_of_tools(given.pop("tools", None))))
     tool_choice = arguments.read_tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])

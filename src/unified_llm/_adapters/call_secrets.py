@@ -1,25 +1,48 @@
-"""Keys among the keyword arguments of a call: refused before a framework's tracers get the arguments, or hidden.
+"""Keys among the keyword arguments of a call: hidden before a framework's tracers get the arguments, or refused.
 
-No call takes a key: it belongs to a target. The frameworks pass a call's arguments to their tracers before the model
-sees them, and keep them in the variables of their frames. So the check comes first, around the framework's own methods.
+The frameworks pass a call's arguments to their tracers before the model sees them, and keep them in the variables of
+their frames. So the check comes first, around the framework's own methods. What is bound to a model is kept and copied,
+so a key is no argument that can be bound.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Final, TypeVar
 
+from pydantic import SecretStr
+
+from unified_llm._adapters.field_values import describe_config
+from unified_llm._config.llm_config import LLMConfig, read_fallbacks
+from unified_llm._core.api_key import Secret
 from unified_llm._core.cache_identity import headers_identity
 from unified_llm._core.hidden import Hidden
 from unified_llm._core.not_in_a_body import advice_on, may_hold_a_key
-from unified_llm._core.redaction import may_be_a_key
+from unified_llm._core.redaction import hide_keys, may_be_a_key
 from unified_llm.exceptions import ValidationError
 
 _Class = TypeVar("_Class", bound=type)
 
 _HEADERS: Final = "extra_headers"
+
+
+def _hide_keys(kwargs: dict[str, Any]) -> None:
+    """Hide the key of a call and those of its fallbacks, in place; refuse others.
+
+    Raises:
+        ValidationError: There is another argument that may hold a key.
+        ConfigurationError: A key or a fallback is malformed.
+    """
+    given = {name: kwargs.pop(name) for name in ("api_key", "fallbacks") if kwargs.get(name) is not None}
+    refuse_keys(kwargs)
+    hide_keys(given)
+    if "api_key" in given:
+        key = given["api_key"]
+        kwargs["api_key"] = SecretStr(key.reveal()) if isinstance(key, Secret) else key  # which every tracer can write
+    if "fallbacks" in given:
+        kwargs["fallbacks"] = read_fallbacks(given["fallbacks"])
 
 
 def refuse_keys(kwargs: dict[str, Any]) -> None:
@@ -33,18 +56,25 @@ def refuse_keys(kwargs: dict[str, Any]) -> None:
         raise ValidationError(f"{names[0]!r} cannot be passed with a call: {advice_on(names[0])}")
 
 
-def refuses_keys(*methods: str) -> Callable[[_Class], _Class]:
-    """Decorate an adapter's class so that these methods, inherited ones too, refuse keys before anything sees them."""
+def guards_keys(calls: Sequence[str], bindings: Sequence[str] = ()) -> Callable[[_Class], _Class]:
+    """Decorate an adapter's class so that nothing sees a key among the arguments of its methods, inherited ones too.
+
+    Args:
+        calls: Methods that call the model, which hide a key.
+        bindings: Methods that bind arguments to it, which refuse one.
+    """
 
     def decorate(adapter: _Class) -> _Class:
-        for name in methods:
-            setattr(adapter, name, _guard(getattr(adapter, name)))
+        for name in calls:
+            setattr(adapter, name, _guard(getattr(adapter, name), _hide_keys))
+        for name in bindings:
+            setattr(adapter, name, _guard(getattr(adapter, name), refuse_keys))
         return adapter
 
     return decorate
 
 
-def _guard(method: Callable[..., Any]) -> Callable[..., Any]:
+def _guard(method: Callable[..., Any], check: Callable[[dict[str, Any]], None]) -> Callable[..., Any]:
     """Wrap a method. Its arguments are prompts, so the variables that wait for it show none of them."""
     if inspect.iscoroutinefunction(method):
 
@@ -53,7 +83,7 @@ def _guard(method: Callable[..., Any]) -> Callable[..., Any]:
             given = Hidden((args, kwargs))
             del args, kwargs
             with self.translated():
-                refuse_keys(given.value[1])
+                check(given.value[1])
             return await method(self, *given.value[0], **given.value[1])
 
         return acall
@@ -63,23 +93,34 @@ def _guard(method: Callable[..., Any]) -> Callable[..., Any]:
         given = Hidden((args, kwargs))
         del args, kwargs
         with self.translated():
-            refuse_keys(given.value[1])
+            check(given.value[1])
         return method(self, *given.value[0], **given.value[1])
 
     return call
 
 
-def hide_header_values(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments as tracers may see them: values of headers that may be keys are hidden."""
-    shown = dict(kwargs)
+def shown_to_tracers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments as tracers may see them: without the key, and with headers that may be keys hidden."""
+    shown = {name: value for name, value in kwargs.items() if name != "api_key"}
+    if isinstance(fallbacks := shown.get("fallbacks"), Sequence):
+        shown["fallbacks"] = [
+            describe_config(link) if isinstance(link, LLMConfig) else link if isinstance(link, str) else repr(link)
+            for link in fallbacks
+        ]
     if isinstance(headers := shown.get(_HEADERS), Mapping):
         shown[_HEADERS] = {name: "***" if may_be_a_key(str(name)) else value for name, value in headers.items()}
     return shown
 
 
-def digest_headers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments as a cache key may hold them: headers as a digest, without those of one request."""
-    kept = dict(kwargs)
+def digest_keys(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments as a cache key may hold them: the key and headers as digests, without those of a request.
+
+    Responses of fallbacks are not cached.
+    """
+    kept = {name: value for name, value in kwargs.items() if name not in {"api_key", "fallbacks", "request_id"}}
+    if (key := kwargs.get("api_key")) is not None:
+        is_text = isinstance(key, SecretStr)
+        kept["account"] = Secret(key.get_secret_value(), "api_key=").fingerprint if is_text else repr(key)
     if isinstance(headers := kept.pop(_HEADERS, None), Mapping):
         kept[_HEADERS] = headers_identity(headers)
     return kept

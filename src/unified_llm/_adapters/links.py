@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unified_llm._adapters.field_values import describe_config
@@ -72,6 +72,21 @@ def _read_link(fallback: Any, wrap: Wrap) -> tuple[Link, ...]:
         return (fallback,)
     kinds = "a model string, a mapping, an LLMConfig or a model of the framework"
     raise ConfigurationError(f"A fallback is {kinds}, not {explain(fallback)}")
+
+
+def wrap_links(links: Iterable[Link], wrap: Wrap) -> tuple[Any, ...]:
+    """Return fallbacks as the client takes them.
+
+    A tuple: a dump has an empty list where none were given, and a client would take that for a choice.
+    """
+    return tuple(link if isinstance(link, (str, LLMConfig)) else wrap(link) or link for link in links)
+
+
+def with_wrapped_fallbacks(kwargs: dict[str, Any], wrap: Wrap) -> dict[str, Any]:
+    """Return the arguments of a call with its fallbacks, if there are any, as the client takes them."""
+    if kwargs.get("fallbacks") is None:
+        return kwargs
+    return {**kwargs, "fallbacks": wrap_links(read_links(kwargs["fallbacks"], wrap), wrap)}
 
 
 def describe_link(link: Link, wrap: Wrap) -> Any:

@@ -27,7 +27,15 @@ from pydantic import (
 
 from unified_llm._adapters.copies import Copies
 from unified_llm._adapters.field_values import hide_key, name_of, read_set_value
-from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_object, read_links, read_primary
+from unified_llm._adapters.links import (
+    ChainOfTargets,
+    Link,
+    describe_link,
+    is_object,
+    read_links,
+    read_primary,
+    wrap_links,
+)
 from unified_llm._adapters.models_and_health import ModelsAndHealth
 from unified_llm._config.always_validated import AlwaysValidated
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
@@ -248,17 +256,12 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
     def _make_client(self) -> LLMClient:
         from unified_llm._client.client import LLMClient
 
-        fallbacks, config = self._wrapped_fallbacks(), self._config()
+        fallbacks, config = wrap_links(self.fallbacks, self.wrap), self._config()
         passed_on = {name: getattr(self, name) for name in self.PASSED_ON}
         if not is_object(self.model):
             return LLMClient(config, fallbacks=fallbacks, **passed_on)
         beside = config.given(tuple(LLMConfig.model_fields))
         return LLMClient(self.wrap(self.model), fallbacks=fallbacks, **passed_on, **beside)
-
-    def _wrapped_fallbacks(self) -> tuple[Any, ...]:
-        # A tuple: a dump has an empty list where none were given, and a client would take that for a choice.
-        links = (link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks)
-        return tuple(links)
 
     def _described_targets(self) -> Sequence[Target]:
         """Return the targets for what they can do, those included whose keys are missing, as in a pickled copy.
@@ -273,7 +276,9 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
         from unified_llm._config.model_objects import PrimaryObject
 
         config, model = self._config(), self.wrap(self.model)
-        return resolve.described(PrimaryObject(model, config) if model else config, self._wrapped_fallbacks())
+        return resolve.described(
+            PrimaryObject(model, config) if model else config, wrap_links(self.fallbacks, self.wrap)
+        )
 
     def _config(self) -> LLMConfig:
         """Make the primary's configuration of every field that was given a value; that of an object has no model."""
@@ -302,14 +307,21 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
         return read_links(fallbacks, cls.wrap)
 
     def links(self) -> tuple[Link, ...]:
-        """Return the whole chain, as fallbacks of another one: without those targets that it skips itself."""
-        settings = self._config()
-        links = (self.model if is_object(self.model) else settings, *self.fallbacks)
-        if not self.skip_unconfigured:
-            return links
-        from unified_llm._config.resolve import is_configured
+        """Return the whole chain, as fallbacks of another one: without those targets that it skips itself.
 
-        return tuple(link for link in links if is_configured(settings, link))
+        Those without a model have what they take over from the primary of this chain, not from that of the other.
+        """
+        from unified_llm._config.resolve import Primary, inherit, is_configured
+
+        settings = self._config()
+        first = self.model if is_object(self.model) else settings
+        named = self.wrap(first)
+        primary = Primary(settings, named.provider, named.model) if named else Primary.of(settings)
+        links = [first]
+        for link in self.fallbacks:
+            follows = isinstance(link, LLMConfig) and link.model is None
+            links.append(inherit(primary, link) if follows else link)
+        return tuple(link for link in links if not self.skip_unconfigured or is_configured(link))
 
     @field_serializer("model")
     def _describe_model(self, model: Any) -> Any:

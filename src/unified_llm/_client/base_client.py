@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,6 +16,7 @@ from unified_llm._client.errors import from_failure
 from unified_llm._client.model_lists import ModelListKey
 from unified_llm._client.vector_space import VectorSpace, find_unusable
 from unified_llm._config import resolve
+from unified_llm._config.call_targets import CallChain, CallTargets, chain_of_call
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.make_target import ResolvedTarget
 from unified_llm._config.model_objects import PrimaryObject
@@ -36,7 +37,7 @@ from unified_llm._state import model_list_cache, sharing
 from unified_llm._state.process_health import health_of
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import EmbeddingRequest
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 
 _MOST_NAMED: Final = 256  # models named in calls whose chains are kept
 # What a pickle and a deep copy keep: the configuration, and nothing learned.
@@ -75,12 +76,12 @@ class BaseClient:
         resolved = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
         self._chain, self._unconfigured = resolved[0], {target.name: target.reason for target in resolved[1]}
         logs.warn_of_demo_model(self.targets)
-        self._named: dict[str, tuple[Target, ...]] = {}
+        self._named: BoundedDict[CallTargets, CallChain] = BoundedDict(_MOST_NAMED)
         sharing.begin()
         self._backends = Backends()
         self._hedges = HedgeBudget()
-        self._vector_lock = make_lock()
-        self._vector_spaces: BoundedDict[tuple[str | None, int | None], VectorSpace] = BoundedDict(_MOST_NAMED)
+        self._lock = make_lock()
+        self._vector_spaces: BoundedDict[tuple[Hashable, int | None], VectorSpace] = BoundedDict(_MOST_NAMED)
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -106,20 +107,30 @@ class BaseClient:
 
     # One call
 
-    def _targets(self, model: str | None) -> Sequence[Target]:
-        if model is None:
-            return self.targets
-        targets = self._named.get(model)
-        if targets is None:
-            targets = tuple(resolved.target for resolved in resolve.chain_for(self._chain, model))
-            if len(self._named) < _MOST_NAMED:
-                self._named[model] = targets
-        return targets
+    def _chain_of(self, model: str | None, options: CallOptions) -> CallChain:
+        """Return the chain of a call: the client's, with what the call names in its place."""
+        named = options.named_targets
+        if model is None and named is None:
+            return CallChain(self.targets, self._unconfigured)
+        named = CallTargets(model) if named is None else replace(named, model=model)
+        chain = self._named.get(named) if named.may_be_kept else None
+        if chain is None:
+            settings = self._config.settings if isinstance(self._config, PrimaryObject) else self._config
+            chain = chain_of_call(self._chain, settings, named, skip_unconfigured=self._skip_unconfigured)
+            if self._unconfigured and named.fallbacks is None:
+                chain = replace(chain, left_out={**self._unconfigured, **chain.left_out})
+            if named.may_be_kept:
+                with self._lock:
+                    self._named.put(named, chain)
+        return chain
 
     def _prepare(
-        self, request: AnyRequest, targets: Sequence[Target], options: CallOptions, until: float | None = None
+        self, request: AnyRequest, chain: CallChain, options: CallOptions, until: float | None = None
     ) -> PreparedCall:
-        first = self._chain[0]
+        first, targets = self._chain[0], chain.targets
+        skips_primary = targets[0] is first.target and not first.is_primary
+        if isinstance(request, LLMRequest) and request.request_id:
+            targets = extra_headers.add_request_id(targets, request.request_id)
         call = prepare_call(
             request,
             extra_headers.add(targets, options.extra_headers, first_is_left=first.is_primary),
@@ -130,16 +141,15 @@ class BaseClient:
             on_model_gone=self._drop_from_list,
             until=until,
         )
-        if self._unconfigured:
-            call = replace(call, unconfigured=self._unconfigured)
-        skips_primary = targets[0] is first.target and not first.is_primary
+        if chain.left_out:
+            call = replace(call, unconfigured=chain.left_out)
         return replace(call, primary=None) if skips_primary else call
 
     def _vector_space(self, request: EmbeddingRequest, targets: Sequence[Target]) -> VectorSpace:
-        key = request.model, request.dimensions
+        key = targets[0].health_key, request.dimensions
         space = self._vector_spaces.get(key)
         if space is None:
-            with self._vector_lock:
+            with self._lock:
                 space = self._vector_spaces.get(key) or self._open_space(targets, request.dimensions)
                 self._vector_spaces.put(key, space)
         return space

@@ -145,6 +145,8 @@ def prepare_call(
         chain = [_with_timeout(target, options.timeout) for target in chain]
     elif isinstance(request, LLMRequest) and (request.reasoning_effort is not None or request.extra_body):
         chain = [timeouts.for_request(target, request, chain[0]) for target in chain]
+    if options.retries:
+        chain = [replace(target, retry=replace(target.retry, **options.retries)) for target in chain]
     if isinstance(request, LLMRequest) and request.stream and request.tools:
         chain = [_with_time_for_all(target, request) for target in chain]
     if runtime.observe_chain is not None:

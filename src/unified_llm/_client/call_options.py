@@ -6,9 +6,9 @@ A mistake in a client's options is found when the client is made; one in those o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from unified_llm._client import extra_headers
 from unified_llm._core.outcome import FailureKind, kind_of_status
@@ -17,6 +17,9 @@ from unified_llm._core.seconds import SecondsError, read_seconds
 from unified_llm._lib.close_names import closest
 from unified_llm._observe.tracing_tools import ModelSpan
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
+
+if TYPE_CHECKING:
+    from unified_llm._config.call_targets import CallTargets
 
 DEADLINE: Final = 600.0
 
@@ -33,6 +36,8 @@ class CallOptions:
         hedge_after: Seconds after which the request is sent to another target beside a slow one, or None for never.
         failover_on: For some kinds of failure, whether the call fails over.
         extra_headers: Headers of this call, for the server of the first target alone.
+        retries: Fields of ``RetryLimits`` for every target of this call, in place of those of its configuration.
+        named_targets: The key, the URL and the fallbacks that this call names; None where it names none.
         model_spans: What tracing tools record of this call. An adapter sets it; it is no option for users.
     """
 
@@ -41,6 +46,8 @@ class CallOptions:
     hedge_after: float | None = None
     failover_on: Mapping[FailureKind, bool] = field(default_factory=dict[FailureKind, bool])
     extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    retries: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    named_targets: CallTargets | None = field(default=None, repr=False)
     model_spans: tuple[ModelSpan, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -54,7 +61,11 @@ class CallOptions:
 
     def without_target_changes(self) -> CallOptions:
         """Return these options without those that change targets, for targets that were changed already."""
-        return replace(self, timeout=None, extra_headers={})
+        return replace(self, timeout=None, extra_headers={}, retries={})
+
+    def with_timeout(self, timeout: float | None) -> CallOptions:
+        """Return these options with the timeout that a request has, unless the call has one."""
+        return self if timeout is None or self.timeout is not None else replace(self, timeout=timeout)
 
     def of_call(self, overrides: dict[str, Any], *, chat: bool) -> CallOptions:
         """Take the options of one call out of its keyword arguments; the rest are fields of the request.
@@ -68,10 +79,22 @@ class CallOptions:
         """
         names = OPTION_NAMES if chat else _OPTIONS_OF_OTHERS
         given = {name: overrides.pop(name) for name in names if name in overrides}
-        return replace(self, **_read(given, ValidationError)) if given else self
+        if not given:
+            return self
+        of_targets: dict[str, Any] = {name: given.pop(name) for name in _OPTIONS_OF_TARGETS if name in given}
+        options = replace(self, **_read(given, ValidationError))
+        if any(value is not None for value in of_targets.values()):
+            from unified_llm._client import target_options  # which imports what makes targets
+
+            options = replace(options, **target_options.read(of_targets))
+        return options
 
 
-OPTION_NAMES: Final = tuple(option.name for option in fields(CallOptions) if option.name != "model_spans")
+TARGET_OPTIONS: Final = ("api_key", "base_url", "fallbacks")
+_OPTIONS_OF_TARGETS: Final = (
+    "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", *TARGET_OPTIONS,
+)  # fmt: skip
+OPTION_NAMES: Final = ("deadline", "timeout", "hedge_after", "failover_on", "extra_headers", *_OPTIONS_OF_TARGETS)
 _OPTIONS_OF_OTHERS: Final = tuple(name for name in OPTION_NAMES if name != "hedge_after")
 
 

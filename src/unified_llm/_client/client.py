@@ -10,7 +10,6 @@ from unified_llm._client import embedding_batches, read_request
 from unified_llm._client.call import PreparedCall, finish_part
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_flag, check_stream_break
 from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
-from unified_llm._client.field_names import rename
 from unified_llm._client.keyword_tables import (
     keywords_of_chat,
     keywords_of_embedding,
@@ -158,22 +157,24 @@ class LLMClient(ModelsClient):
 
     def run(self, request: LLMRequest, options: CallOptions) -> LLMResponse:
         """Send a chat request as it is, and return the whole response."""
-        response: LLMResponse = self._run(self._prepare(request, self._targets(request.model), options))
+        response: LLMResponse = self._run(self._prepare(request, self._chain_of(request.model, options), options))
         return response
 
     async def arun(self, request: LLMRequest, options: CallOptions) -> LLMResponse:
         """Do the same as ``run``, for async callers."""
-        response: LLMResponse = await self._arun(self._prepare(request, self._targets(request.model), options))
+        response: LLMResponse = await self._arun(
+            self._prepare(request, self._chain_of(request.model, options), options)
+        )
         return response
 
     def open_stream(self, request: LLMRequest, options: CallOptions) -> Stream:
         """Stream the response to a chat request, in which ``stream`` is set."""
-        call = self._prepare(request, self._targets(request.model), options)
+        call = self._prepare(request, self._chain_of(request.model, options), options)
         return Stream(self._driver(call), call)
 
     def aopen_stream(self, request: LLMRequest, options: CallOptions) -> AsyncStream:
         """Do the same as ``open_stream``, for async callers."""
-        call = self._prepare(request, self._targets(request.model), options)
+        call = self._prepare(request, self._chain_of(request.model, options), options)
         return AsyncStream(self._adriver(call), call)
 
     # Embeddings
@@ -285,12 +286,13 @@ class LLMClient(ModelsClient):
 
     def _chat(self, given: Hidden[tuple[Any, Any]], *, stream: bool) -> tuple[LLMRequest, CallOptions]:
         with CLEAR_VARIABLES:
-            rename(given.value[1])
+            given = Hidden(read_request.with_options(*given.value))
             options = self._options.of_call(given.value[1], chat=True)
-            return read_request.chat(*given.value, stream=stream, api_fields=self._api_fields), options
+            request = read_request.chat(*given.value, stream=stream, api_fields=self._api_fields(options))
+            return request, options.with_timeout(request.timeout_override)
 
-    def _api_fields(self, model: str | None) -> frozenset[str]:
-        return fields_of(self._targets(model)[0])
+    def _api_fields(self, options: CallOptions) -> read_request.APIFields:
+        return lambda model: fields_of(self._chain_of(model, options).targets[0])
 
     def _embedding(
         self, given: Hidden[tuple[Any, Any]], batch_size: int | None, finished: FinishedVectors | None
@@ -300,7 +302,8 @@ class LLMClient(ModelsClient):
             options = self._options.of_call(given.value[1], chat=False)
             request = read_request.embedding(*given.value)
         read_request.check_whole_number("batch_size", batch_size, 1)
-        targets = self._targets(request.model)
+        chain = self._chain_of(request.model, options)
+        targets = chain.targets
         max_texts = min(target.embeds_at_once for target in targets)
         max_texts = max_texts if batch_size is None else min(max_texts, batch_size)
         if request.dimensions is None:
@@ -313,8 +316,9 @@ class LLMClient(ModelsClient):
 
         def prepare(part: Part) -> PreparedCall:
             if part.chain is None:
-                return self._prepare(part.request, space.without_dropped(targets), options, until)
-            return self._prepare(part.request, part.chain, later, until)
+                kept = replace(chain, targets=space.without_dropped(targets))
+                return self._prepare(part.request, kept, options, until)
+            return self._prepare(part.request, replace(chain, targets=part.chain), later, until)
 
         return embedding.batches(), prepare
 
@@ -322,14 +326,15 @@ class LLMClient(ModelsClient):
         with CLEAR_VARIABLES:
             options = self._options.of_call(given.value[2], chat=False)
             request = read_request.ranking(*given.value)
-        return self._prepare(request, self._targets(request.model), options)
+        return self._prepare(request, self._chain_of(request.model, options), options)
 
     def _counting(self, given: Hidden[tuple[Any, Any]]) -> PreparedCall:
         with CLEAR_VARIABLES:
-            rename(given.value[1])
+            given = Hidden(read_request.with_options(*given.value))
             options = self._options.of_call(given.value[1], chat=False)
-            request = CountRequest(read_request.chat(*given.value, api_fields=self._api_fields))
-        return self._prepare(request, self._targets(request.chat.model), options)
+            chat = read_request.chat(*given.value, api_fields=self._api_fields(options))
+            request, options = CountRequest(chat), options.with_timeout(chat.timeout_override)
+        return self._prepare(request, self._chain_of(request.chat.model, options), options)
 
 
 def _read_targets(

@@ -53,6 +53,19 @@ def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: boo
     return [_with_headers(target, extra) if target.origin == origin else target for target in chain]
 
 
+def add_request_id(chain: Sequence[Target], request_id: str) -> Sequence[Target]:
+    """Return the chain with the caller's identifier of the request, where a provider documents a place for it."""
+    return [_with_request_id(target, request_id) for target in chain]
+
+
+def _with_request_id(target: Target, request_id: str) -> Target:
+    if name := target.quirks.request_id_header:
+        return _with_headers(target, {name: request_id})
+    if name := target.quirks.request_id_field:
+        return replace(target, extra_body={**target.extra_body, name: request_id})
+    return target
+
+
 def _with_headers(target: Target, extra: Mapping[str, Any]) -> Target:
     headers.check(extra, "extra_headers", ValidationError, key_header=target.quirks.key_header)
     return replace(target, headers=Headers(headers.overlay(target.headers, extra)))

@@ -15,6 +15,7 @@ from unified_llm._lib.close_names import LIKENESS, closest
 from unified_llm.exceptions import LLMError, ValidationError
 
 _VERY_LIKE: Final = 0.8  # where another name would be sent
+_ALIASES: Final = {**CALL_ALIASES, "timeout_override": "timeout", "fallback_configs": "fallbacks"}
 _SHORT: Final[Mapping[str, str]] = {
     "temp": "temperature", "freq_penalty": "frequency_penalty", "pres_penalty": "presence_penalty",
     "num_completions": "n", "candidate_count": "n", "random_seed": "seed",
@@ -25,15 +26,16 @@ _PROMPT: Final = "the prompt comes first", ', as a string, or as "messages" of a
 _SYSTEM: Final = "a system text is a message", ': generate([("system", "..."), ("user", "...")])'
 _FORMAT: Final = "ask for JSON with response_format=", '{"type": "json_schema", "json_schema": {...}}'
 _MEDIA: Final = "an image belongs to a message", ": [Message.user(text, images=[...])]"
-_CLIENT: Final = "it belongs to the constructor", " of the client: LLMClient(..., fallbacks=[...])"
+_CLIENT: Final = "it belongs to the constructor", " of the client: LLMClient(...)"
+_FALLBACKS: Final = "other targets of one call go into fallbacks=[...]", ": generate(..., fallbacks=[...])"
 _ADVICE: Final[Mapping[str, tuple[str, str]]] = {
-    "stream": ("call stream() or astream() for an answer in chunks", ""),
     "role": ("one message alone goes into a list", ': [{"role": "user", "content": "..."}]'),
     **dict.fromkeys(("prompt", "input", "inputs", "text", "query", "question", "contents", "content"), _PROMPT),
     **dict.fromkeys(SYSTEM_NAMES, _SYSTEM),
     **dict.fromkeys(("schema", "json_schema", "response_model", "output_schema", "json_mode"), _FORMAT),
     **dict.fromkeys(("image", "images", "image_url", "attachments", "files"), _MEDIA),
-    **dict.fromkeys(("fallbacks", "fallback", "provider", "skip_unconfigured", "on_attempt"), _CLIENT),
+    **dict.fromkeys(("provider", "skip_unconfigured", "on_attempt"), _CLIENT),
+    **dict.fromkeys(("fallback", "fallback_models", "backup", "backups"), _FALLBACKS),
     "n": ("a call of this adapter has one response", ""),  # of the others it is a field
     "functions": ("functions are tools: tools=[...]", ""),
     "function_call": ("functions are tools: tools=[...] and tool_choice=", ""),
@@ -41,7 +43,7 @@ _ADVICE: Final[Mapping[str, tuple[str, str]]] = {
 _IN_A_BODY: Final = "fields that only some providers know go into extra_body={...}."
 
 
-def rename(given: dict[str, Any], aliases: Mapping[str, str] = CALL_ALIASES) -> None:
+def rename(given: dict[str, Any], aliases: Mapping[str, str] = _ALIASES) -> None:
     """Give fields under other providers' names our names.
 
     Raises:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict
 
-from unified_llm._config.keywords import KindOfFailure
+from unified_llm._config.keywords import ApiKey, KindOfFailure
+from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.model_name import ModelName
 from unified_llm._lib.list_of import ListOf
 from unified_llm.types.messages import Message, ResponseFormat, Tool
@@ -22,6 +23,13 @@ class OptionKeywords(TypedDict, total=False):
     deadline: float | None
     failover_on: Mapping[KindOfFailure, bool] | None
     extra_headers: Mapping[str, str] | None
+    max_retries: int | None
+    retry_delay: float | None
+    retry_max_delay: float | None
+    retry_exponential_base: float | None
+    api_key: ApiKey | None
+    base_url: str | None
+    fallbacks: ListOf[ModelName | LLMConfig | Mapping[str, Any]] | None
 
 
 class ChatKeywords(OptionKeywords, total=False):
@@ -32,6 +40,9 @@ class ChatKeywords(OptionKeywords, total=False):
     temperature: float | None
     max_tokens: int | None
     max_completion_tokens: int | None
+    stream: bool | None
+    request_id: str | None
+    timeout_override: float | None
     top_p: float | None
     stop: str | ListOf[str] | None
     seed: int | None

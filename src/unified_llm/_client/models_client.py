@@ -18,6 +18,7 @@ from unified_llm._client.model_lists import (
     model_list_keys,
     with_short_limits,
 )
+from unified_llm._config.call_targets import CallChain
 from unified_llm._core import runtime
 from unified_llm._state import model_list_cache
 from unified_llm._state.learned_windows import learn_from_list
@@ -39,13 +40,17 @@ class ModelsClient(BaseClient):
         Raises:
             UnsupportedOperationError: The provider does not describe its models one by one.
         """
-        info: ModelInfo = self._run(self._prepare(ModelRequest(), self._targets(model)[:1], self._options))
+        info: ModelInfo = self._run(self._describing(model))
         return info
 
     async def amodel_info(self, model: str | None = None) -> ModelInfo:
         """Do the same as ``model_info``, for async callers."""
-        info: ModelInfo = await self._arun(self._prepare(ModelRequest(), self._targets(model)[:1], self._options))
+        info: ModelInfo = await self._arun(self._describing(model))
         return info
+
+    def _describing(self, model: str | None) -> PreparedCall:
+        first = self._chain_of(model, self._options).targets[:1]
+        return self._prepare(ModelRequest(), CallChain(first), self._options)
 
     def list_models(
         self, *, use_cache: bool = True, provider: str | None = None, supports: str | Iterable[str] | None = None
@@ -172,7 +177,7 @@ class ModelsClient(BaseClient):
     def _learn_from(self, key: ModelListKey, models: Models) -> None:
         """Remember the context windows in a list."""
         targets = (resolved.target for resolved in self._chain)
-        named = (target for targets in self._named.values() for target in targets[:1])
+        named = (target for chain in [*self._named.values()] for target in chain.targets)
         learn_from_list(models, [target for target in (*targets, *named) if key.serves(target)])
 
     def _listing_deadline(self) -> float | None:
@@ -187,7 +192,7 @@ class ModelsClient(BaseClient):
                 loaded = self._run(self._prepare_loaded(key, until))[0]
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
-            pages.read(self._run(self._prepare(request, (key.target,), self._options, until)))
+            pages.read(self._run(self._prepare(request, CallChain((key.target,)), self._options, until)))
         return pages.with_windows(loaded)
 
     async def _afetch(self, key: ModelListKey, until: float | None) -> Models:
@@ -197,8 +202,9 @@ class ModelsClient(BaseClient):
                 loaded = (await self._arun(self._prepare_loaded(key, until)))[0]
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
-            pages.read(await self._arun(self._prepare(request, (key.target,), self._options, until)))
+            pages.read(await self._arun(self._prepare(request, CallChain((key.target,)), self._options, until)))
         return pages.with_windows(loaded)
 
     def _prepare_loaded(self, key: ModelListKey, until: float | None) -> PreparedCall:
-        return self._prepare(ModelsRequest(loaded=True), (with_short_limits(key.target),), self._options, until)
+        chain = CallChain((with_short_limits(key.target),))
+        return self._prepare(ModelsRequest(loaded=True), chain, self._options, until)

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from typing import Any, Final, TypeAlias, get_args
 
 from unified_llm._client import field_names
+from unified_llm._client.call_options import OPTION_NAMES, check_seconds
 from unified_llm._client.read_texts import one_or_several
 from unified_llm._client.read_tools import check_tool_choice, read_tool_choice, read_tools
 from unified_llm._config.field_groups import REASONING_FORMATS
@@ -34,6 +35,7 @@ _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0
 _PARTS: Final = get_args(Part)
 _ROLES: Final = get_args(Role)
 _PROMPT: Final = "A prompt is a string, or a list of messages"
+_LONGEST_ID: Final = 512  # of OpenAI, whose limit is the only one that is documented
 _NO_TEXTS: Final = (None, None, None)
 _TEXTS: Final = ("model", "reasoning_effort")
 _SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text", "text_tool_calls", "merge_messages")
@@ -57,6 +59,7 @@ def chat(
     Raises:
         ValidationError: There is no message, a field is unknown, or a value cannot be right.
     """
+    overrides = _without_stream(overrides, stream=stream)
     if isinstance(prompt, LLMRequest):
         read = {"messages": prompt.messages, "tools": prompt.tools, "stop": prompt.stop, **overrides}
         if not read.keys() <= _CHAT_FIELDS:
@@ -66,7 +69,7 @@ def chat(
     elif isinstance(prompt, Mapping):
         given = dict(prompt)
         field_names.rename(given)
-        given |= overrides
+        given = {**_without_stream(given, stream=stream), **overrides}
         request = LLMRequest(**_chat_fields(given, api_fields, needs_messages=True))
     elif prompt is None and "messages" in overrides:
         request = LLMRequest(**_chat_fields(overrides, api_fields))
@@ -78,6 +81,34 @@ def chat(
     check_tool_choice(request.tool_choice, request.tools)
     check(request)
     return with_whole_characters(request)
+
+
+def with_options(prompt: Any, overrides: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return a prompt and the keyword arguments of a call, under our names, with the options in the latter.
+
+    Raises:
+        ValidationError: Something is given by two names.
+    """
+    given = dict(overrides)
+    field_names.rename(given)
+    if isinstance(prompt, Mapping):
+        prompt = dict(prompt)
+        field_names.rename(prompt)
+        given = {**{name: prompt.pop(name) for name in OPTION_NAMES if name in prompt}, **given}
+    return prompt, given
+
+
+def _without_stream(given: Mapping[str, Any], *, stream: bool) -> Mapping[str, Any]:
+    """Leave out ``stream``, which the method of the client decides.
+
+    Raises:
+        ValidationError: A stream is asked for where the response comes as a whole.
+    """
+    if "stream" not in given:
+        return given
+    if given["stream"] not in {None, False, stream}:
+        raise ValidationError("A request has no field 'stream': call stream() or astream() for an answer in chunks.")
+    return {name: value for name, value in given.items() if name != "stream"}
 
 
 def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> EmbeddingRequest:
@@ -221,9 +252,20 @@ def check(request: LLMRequest) -> None:
         check_whole_number(name, getattr(request, name), least)
     for name in _TEXTS:
         _check_text(name, getattr(request, name))
+    if request.request_id is not None:
+        _check_request_id(request.request_id)
+    if request.timeout_override is not None:
+        check_seconds("timeout_override", request.timeout_override, ValidationError)
     if request.n is not None and request.n > 1 and request.stream:
         raise ValidationError("n asks for several answers, which come whole: call generate() or agenerate().")
     _check_choices(request)
+
+
+def _check_request_id(value: Any) -> None:
+    if not (isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isascii() and value.isprintable()):
+        raise ValidationError(f"request_id is printable ASCII text of at most {_LONGEST_ID} characters.")
+    if value != value.strip():
+        raise ValidationError("request_id has blanks around it: remove them.")
 
 
 def with_whole_characters(request: LLMRequest) -> LLMRequest:

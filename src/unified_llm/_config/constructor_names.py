@@ -77,7 +77,7 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "further targets are listed in fallbacks=[...], in order.": (
         "context_window_fallback_dict", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks",
-        "fallback", "fallback_models", "backup", "models", "model_list", "routing_strategy",
+        "fallback", "fallback_models", "backup", "backups", "models", "model_list", "routing_strategy",
     ),
     "write breaker=BreakerConfig(...).": ("allowed_fails", "cooldown_time", "circuit_breaker"),
     "write max_retries=.": ("retries", "retry", "max_attempts", "retry_policy", "num_retries"),

@@ -47,6 +47,8 @@ def find_endpoint(config: LLMConfig, spec: ProviderSpec, lacks: list[str]) -> En
     Raises:
         ConfigurationError: The URL is malformed.
     """
+    if spec.format in WITHOUT_NETWORK:
+        return Endpoint(spec.base_url, "the provider table", own_host=True)
     if config.base_url is not None:
         base = normalise(config.base_url, source="base_url=", version=spec.version)
         return Endpoint(base, "base_url=", matches(base, spec.hosts))
@@ -54,7 +56,7 @@ def find_endpoint(config: LLMConfig, spec: ProviderSpec, lacks: list[str]) -> En
         return in_environment
     if spec.url_template:
         return _fill_in(spec, lacks)
-    if not spec.base_url and spec.format not in WITHOUT_NETWORK:
+    if not spec.base_url:
         names = f" or set {spec.base_url_env[0]}" if spec.base_url_env else ""
         lacks.append(f"no URL (pass base_url={names})")
     return Endpoint(spec.base_url, "the provider table", own_host=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator
@@ -125,15 +126,37 @@ def text_of_url(value: object) -> object:
 
 
 def read_url(value: object) -> object:
-    """Return a base URL as text, also that of a URL object.
+    """Return a base URL as text, also that of a URL object; what may be a folder is checked with the provider.
 
     Raises:
         ConfigurationError: It is malformed, or holds a password.
     """
-    url = text_of_url(value)
-    if isinstance(url, str):
+    url = str(value) if isinstance(value, PurePath) else text_of_url(value)
+    if isinstance(url, str) and not _may_be_folder(url):
         normalise(url, source="base_url=")
     return url
+
+
+def check_base_url(url: str, spec: ProviderSpec | None) -> None:
+    """Refuse a folder for a provider behind HTTP, and a URL for MLX.
+
+    Raises:
+        ConfigurationError: With what to write instead.
+    """
+    if spec is None or spec.format != "mlx":
+        normalise(url, source="base_url=")
+    elif not _may_be_folder(url):
+        raise ConfigurationError(
+            "The base_url= of MLX is the folder of a model. A server of mlx-lm speaks OpenAI's format: write "
+            'provider="openai-compatible" with its base_url=.'
+        )
+
+
+def _may_be_folder(text: str) -> bool:
+    """Return whether a text may be the path of a folder: MLX alone has such a thing as ``base_url``."""
+    if "://" in text:
+        return text.lower().startswith("file://")
+    return text.startswith(("~", ".")) or "/" in text or "\\" in text
 
 
 def check_headers(value: object) -> object:

@@ -109,6 +109,8 @@ class ProviderKeywords(TypedDict, total=False):
     base_url_env: ListOf[str]
     token_env: ListOf[str]
     version_env: ListOf[str]
+    model_env: ListOf[str]
+    timeout_env: ListOf[str]
     key_required: bool
     format: str
     apis: Mapping[str, str]
@@ -117,6 +119,7 @@ class ProviderKeywords(TypedDict, total=False):
     hosts: ListOf[str]
     local: bool
     literal_models: bool
+    owner_in_names: bool
     first_token: float | None
     embeds_at_once: int
     headers: Mapping[str, str]

@@ -24,6 +24,7 @@ from unified_llm._config.field_types import (
     NUMBER,
     Limit,
     check_account,
+    check_base_url,
     check_headers,
     check_key_header,
     check_model,
@@ -230,9 +231,11 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
         self._check_together()
 
     def _check_together(self) -> None:
-        """Refuse fields that contradict each other."""
+        """Refuse fields that contradict each other, or make no sense at their provider."""
         if self.api_key_env is not None and isinstance(self.api_key, (Secret, KeyCallable)):
             raise ConfigurationError("api_key= and api_key_env= are both given: leave one out.")
+        if self.base_url is not None:
+            check_base_url(self.base_url, self._find_row())
         if self.default_headers:
             check_key_header(self.default_headers, self._find_row())
         if self.model is not None and (problem := paths.problem_with(self.model.strip())):

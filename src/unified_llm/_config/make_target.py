@@ -48,12 +48,16 @@ class ResolvedTarget:
         config: Its configuration, without what the process sets for it.
         is_primary: It is the client's first target: not a fallback that moved up where the first one is skipped.
         cache_ttl: Seconds that the list of its provider's models stays fresh.
+        follows_model: It names no model of its own, so it is asked for that of the call.
+        same_deployment: It names no provider either: it is the primary's deployment at another address.
     """
 
     target: Target
     config: LLMConfig | None
     is_primary: bool = False
     cache_ttl: float = 300.0
+    follows_model: bool = False
+    same_deployment: bool = False
 
 
 def resolve_target(config: LLMConfig, layers: Sequence[Layer]) -> ResolvedTarget | UnconfiguredTarget:

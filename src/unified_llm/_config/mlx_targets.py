@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
-from unified_llm._core.features import Feature
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from unified_llm._core.features import CHAT, Feature
 from unified_llm.exceptions import ConfigurationError
+
+
+def default_mlx_model() -> str:
+    """Return the folder in ``MLX_MODEL_PATH``, where that holds one model; empty where there is none to choose."""
+    from unified_llm._backends.mlx import model_folder
+
+    folder = model_folder.configured_folder()
+    if folder is None:
+        return ""
+    models = [folder] if model_folder.is_model(folder) else model_folder.models_below(folder)
+    return str(models[0]) if len(models) == 1 else ""
+
+
+def model_in(base_url: str, model: str) -> str:
+    """Return the folder of a model whose ``base_url`` is a folder: that one, or the one of this name below it.
+
+    Raises:
+        ConfigurationError: There is no such folder.
+    """
+    text = unquote(urlsplit(base_url).path) if base_url.lower().startswith("file:") else base_url
+    folder = Path(text).expanduser()
+    if not model or model == folder.name:
+        return str(folder)
+    if (below := folder / model).is_dir():
+        return str(below)
+    raise ConfigurationError(
+        "There is no folder of the model's name below the folder in base_url=: leave out model=, or write the path of "
+        "the model as model= and leave out base_url=."
+    )
 
 
 def check_mlx(model: str) -> str | None:
@@ -18,6 +50,8 @@ def check_mlx(model: str) -> str | None:
 
     if reason := mlx.unavailable_reason():
         return reason.rstrip(".")
+    if not model:  # until the call names one
+        return None
     if reason := model_folder.find_problem(resolve_folder(model)):
         raise ConfigurationError(reason)
     return None
@@ -32,6 +66,8 @@ def mlx_is_impossible() -> bool:
 
 def mlx_features(model: str) -> frozenset[Feature]:
     """Return what a model can do, by the files of its folder."""
+    if not model:
+        return CHAT
     from unified_llm._backends.mlx import model_folder
     from unified_llm._backends.mlx.exchange import resolve_folder
 
@@ -40,6 +76,8 @@ def mlx_features(model: str) -> frozenset[Feature]:
 
 def mlx_window(model: str) -> int | None:
     """Return the context window of a model in tokens, by its ``config.json``; None where that says nothing."""
+    if not model:
+        return None
     from unified_llm._backends.mlx import model_folder
     from unified_llm._backends.mlx.exchange import resolve_folder
 

@@ -1,4 +1,4 @@
-"""Targets made from configurations: model strings, fallbacks, and what a call names in place of the primary.
+"""Targets of a client made from configurations: the primary, and its fallbacks with what they take over from it.
 
 All of it happens when a client is made, before any request, so that mistakes are found there.
 """
@@ -6,7 +6,7 @@ All of it happens when a client is made, before any request, so that mistakes ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from unified_llm._config import process_settings, target_names
@@ -16,20 +16,52 @@ from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.make_target import ResolvedTarget, describe_target, resolve_target
 from unified_llm._config.merged_fields import complete_primary, default_fallbacks, expand_profile, merge_limits
 from unified_llm._config.model_objects import PrimaryObject, is_wrapped, target_of
-from unified_llm._config.profile_names import profile_named
+from unified_llm._config.model_string import has_own_model, name_elsewhere, provider_and_model
 from unified_llm._config.setting_layers import Layer
-from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_call, error_of_chain
+from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_chain
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
 from unified_llm._providers import registry
-from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
 Fallback: TypeAlias = LLMConfig | WrappedModel
 """A target of a chain: a configuration to resolve, or a wrapped model."""
 
 _MANY_RETRIES: Final = 10  # more are warned of
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """What fallbacks take over from the target that they stand in for.
+
+    Attributes:
+        settings: Its configuration, or what stands beside a wrapped model.
+        provider: The name of its provider; empty for settings without any target.
+        model: Its model, as the provider names it; empty where the call names it.
+    """
+
+    settings: LLMConfig
+    provider: str = ""
+    model: str = ""
+
+    @classmethod
+    def of(cls, first: LLMConfig) -> Primary:
+        """Read what a configuration names."""
+        if first.model is None and first.provider is None:
+            return cls(first)
+        spec, model = provider_and_model(first)
+        return cls(first, spec.name, model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A target of a chain before it is resolved, with the attributes of a ``ResolvedTarget``."""
+
+    target: Fallback
+    is_primary: bool = False
+    follows_model: bool = False
+    same_deployment: bool = False
 
 
 def chain(
@@ -42,24 +74,9 @@ def chain(
         ConfigurationError: A target is wrong.
     """
     layers = process_settings.layers()
-    settings, configs = _read_chain(first, fallbacks, layers)
-    resolved: list[ResolvedTarget] = []
-    unconfigured: list[UnconfiguredTarget] = []
-    for position, config in enumerate(configs):
-        is_primary = position == 0
-        if not isinstance(config, LLMConfig):
-            resolved.append(ResolvedTarget(target_of(config, settings, is_primary=is_primary), None, is_primary))
-        elif isinstance(outcome := resolve_target(config, layers), UnconfiguredTarget):
-            unconfigured.append(outcome)
-        else:
-            resolved.append(replace(outcome, is_primary=is_primary))
-    missing = [target for target in unconfigured if not (skip_unconfigured or target.impossible)]
-    if missing:
-        raise error_of_chain(missing, len(configs), skipped=False)
-    if unconfigured and not resolved:
-        raise error_of_chain(unconfigured, len(configs), skipped=True)
-    for target in unconfigured:
-        warn_once(("unconfigured", str(target)), "A target is skipped: %s", target)
+    settings, links = _read_chain(first, fallbacks, layers)
+    resolved, unconfigured = _resolve_links(links, settings, layers)
+    check_unconfigured(resolved, unconfigured, skip_unconfigured=skip_unconfigured)
     _warn_of_copies(resolved)
     _warn_of_many_retries(resolved)
     return distinguish(resolved), unconfigured
@@ -72,30 +89,82 @@ def described(first: LLMConfig | PrimaryObject, fallbacks: Sequence[Any]) -> tup
         ConfigurationError: A target is wrong.
     """
     layers = process_settings.layers()
-    settings, configs = _read_chain(first, fallbacks, layers)
+    settings, links = _read_chain(first, fallbacks, layers)
     targets = (
-        describe_target(config, layers)
-        if isinstance(config, LLMConfig)
-        else target_of(config, settings, is_primary=position == 0)
-        for position, config in enumerate(configs)
+        describe_target(link.target, layers)
+        if isinstance(link.target, LLMConfig)
+        else target_of(link.target, settings, is_primary=link.is_primary)
+        for link in links
     )
     return tuple(target for target in targets if target is not None)
 
 
 def _read_chain(
     first: LLMConfig | PrimaryObject, fallbacks: Sequence[Any], layers: Sequence[Layer]
-) -> tuple[LLMConfig, list[Fallback]]:
+) -> tuple[LLMConfig, list[_Link]]:
     """Return the settings of the primary, and what the targets are made from, in order."""
-    settings = first.settings if isinstance(first, PrimaryObject) else first
-    settings = settings.model_copy()  # which validates it once more, whatever happened to it since it was made
-    primary: Fallback
     if isinstance(first, PrimaryObject):
-        primary, settings = first.model, merge_limits(settings, layers)
+        settings = merge_limits(first.settings.model_copy(), layers)
+        primary = Primary(settings, first.model.provider, first.model.model)
+        head = _Link(first.model, is_primary=True)
         fallbacks = fallbacks or ("fallbacks" not in settings.model_fields_set and default_fallbacks(layers)) or ()
-    else:
-        primary = settings = complete_primary(settings, layers, has_fallbacks=bool(fallbacks))
-    given = (*_flatten(settings.fallbacks), *_flatten(fallbacks))
-    return settings, [primary, *(_read_fallback(settings, fallback) for fallback in given)]
+    else:  # the copy is validated once more, whatever happened to the original since it was made
+        settings = complete_primary(first.model_copy(), layers, has_fallbacks=bool(fallbacks))
+        primary = Primary.of(settings)
+        head = _Link(settings, is_primary=True)
+    return settings, [head, *_links(primary, settings.fallbacks), *_links(primary, fallbacks)]
+
+
+def fallbacks_of(
+    primary: Primary, fallbacks: Sequence[Any], layers: Sequence[Layer]
+) -> tuple[list[ResolvedTarget], list[UnconfiguredTarget]]:
+    """Resolve fallbacks of a target; return those that are not configured as well.
+
+    Raises:
+        ConfigurationError: A target is wrong.
+    """
+    return _resolve_links([*_links(primary, fallbacks)], primary.settings, layers)
+
+
+def _resolve_links(
+    links: Sequence[_Link], settings: LLMConfig, layers: Sequence[Layer]
+) -> tuple[list[ResolvedTarget], list[UnconfiguredTarget]]:
+    resolved: list[ResolvedTarget] = []
+    unconfigured: list[UnconfiguredTarget] = []
+    for link in links:
+        if not isinstance(link.target, LLMConfig):
+            target = target_of(link.target, settings, is_primary=link.is_primary)
+            resolved.append(ResolvedTarget(target, None, link.is_primary))
+        elif isinstance(outcome := resolve_target(link.target, layers), UnconfiguredTarget):
+            unconfigured.append(outcome)
+        else:
+            resolved.append(
+                replace(
+                    outcome,
+                    is_primary=link.is_primary,
+                    follows_model=link.follows_model,
+                    same_deployment=link.same_deployment,
+                )
+            )
+    return resolved, unconfigured
+
+
+def check_unconfigured(
+    resolved: Sequence[ResolvedTarget], unconfigured: Sequence[UnconfiguredTarget], *, skip_unconfigured: bool
+) -> None:
+    """Warn of each target that is left out, or refuse the chain.
+
+    Raises:
+        UnconfiguredError: One may not be left out, or no target is left.
+    """
+    targets = len(resolved) + len(unconfigured)
+    missing = [target for target in unconfigured if not (skip_unconfigured or target.impossible)]
+    if missing:
+        raise error_of_chain(missing, targets, skipped=False)
+    if unconfigured and not resolved:
+        raise error_of_chain(unconfigured, targets, skipped=True)
+    for target in unconfigured:
+        warn_once(("unconfigured", str(target)), "A target is skipped: %s", target)
 
 
 def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
@@ -122,104 +191,72 @@ def _warn_of_many_retries(resolved: Sequence[ResolvedTarget]) -> None:
             warn_once(("retries", target.name, limit), text, target.name, limit, limit + 1, target=target.name)
 
 
-def is_configured(first: LLMConfig, fallback: Any) -> bool:
+def is_configured(target: Any) -> bool:
     """Return whether a target of a chain has what it needs; True for a model object of a framework."""
-    fallback = next(_flatten([fallback]))
-    if not isinstance(fallback, LLMConfig):
+    if isinstance(target, str):
+        target = LLMConfig(model=target)
+    if not isinstance(target, LLMConfig):
         return True
-    return not isinstance(resolve_target(inherit(first, fallback), process_settings.layers()), UnconfiguredTarget)
+    return not isinstance(resolve_target(expand_profile(target), process_settings.layers()), UnconfiguredTarget)
 
 
 def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
     """Tell the targets of one name apart (see ``target_names``)."""
     suffixes = target_names.suffixes([resolved.target for resolved in chain])
     return tuple(
-        replace(resolved, target=replace(resolved.target, suffix=suffix)) if suffix else resolved
+        replace(resolved, target=replace(resolved.target, suffix=suffix))
+        if suffix != resolved.target.suffix
+        else resolved
         for resolved, suffix in zip(chain, suffixes, strict=True)
     )
 
 
-def _flatten(fallbacks: Sequence[Any]) -> Iterator[Any]:
-    """Yield each fallback, a string or profile as its configuration, and its own fallbacks after it."""
-    for given in fallbacks:
-        fallback = LLMConfig(model=given) if isinstance(given, str) else given
-        if not isinstance(fallback, LLMConfig):
-            yield fallback
-            continue
-        expanded = expand_profile(fallback)
-        yield expanded
-        yield from _flatten(expanded.fallbacks)
+def _links(primary: Primary, fallbacks: Sequence[Any], *, follow: bool = True) -> Iterator[_Link]:
+    """Yield each fallback, and its own fallbacks after it, which stand in for it.
+
+    Args:
+        primary: The target that these are the fallbacks of.
+        fallbacks: What the user gave.
+        follow: Whether those without a model follow the call: that of a target which names one itself follow it.
+    """
+    for fallback in fallbacks:
+        if isinstance(fallback, str):
+            fallback = LLMConfig(model=fallback)  # noqa: PLW2901
+        if isinstance(fallback, LLMConfig):
+            fallback = expand_profile(fallback)  # noqa: PLW2901
+            link = _link(primary, fallback, follow=follow)
+            yield link
+            if fallback.fallbacks and isinstance(link.target, LLMConfig):
+                yield from _links(Primary.of(link.target), fallback.fallbacks, follow=link.follows_model)
+        elif is_wrapped(fallback):
+            yield _Link(fallback)
+        else:
+            raise ConfigurationError(
+                f"A fallback is a model string, a mapping or an LLMConfig, not {explain(fallback)}"
+            )
 
 
-def _read_fallback(first: LLMConfig, fallback: Any) -> Fallback:
-    if isinstance(fallback, LLMConfig):
-        return inherit(first, fallback)
-    if is_wrapped(fallback):
-        return fallback
-    raise ConfigurationError(f"A fallback is a model string, a mapping or an LLMConfig, not {explain(fallback)}")
+def _link(primary: Primary, fallback: LLMConfig, *, follow: bool) -> _Link:
+    names_model = fallback.model is not None or has_own_model(fallback)
+    same_deployment = not names_model and fallback.provider is None
+    config = inherit(primary, fallback)
+    return _Link(config, follows_model=follow and not names_model, same_deployment=same_deployment)
 
 
-def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:
+def inherit(primary: Primary, fallback: LLMConfig) -> LLMConfig:
     """Fill the fields that a fallback inherits from the primary.
 
     One that names no model and no provider is the same deployment at another address and inherits everything. Any other
-    inherits what belongs to the call (sampling, limits), never a key, URL, headers or body. A key of its own replaces
+    inherits what belongs to the call (sampling, limits), never a key, URL, headers or body; one that names a provider
+    alone, and has no model of its own in the environment, is asked for the primary's model. A key of its own replaces
     whatever says which key and account the primary has.
     """
-    same_deployment = fallback.model is None and fallback.provider is None
-    names = tuple(set(LLMConfig.model_fields) - {"fallbacks", "name"}) if same_deployment else CALL_FIELDS
-    own = set(LLMConfig.model_fields) - ({"model", "provider"} if same_deployment else set())
-    return LLMConfig(**beneath(first.given(names), fallback.given(tuple(own))))
-
-
-def chain_for(chain: Sequence[ResolvedTarget], model: str) -> tuple[ResolvedTarget, ...]:
-    """Return the chain of a call that names a model, or a profile, in place of the primary.
-
-    The fallbacks of a profile go in place of those of the chain, if it has any.
-    """
-    if profile_named(model) is None:
-        return distinguish((with_model(chain[0], model), *chain[1:]))
-    before = chain[0].config
-    profile = expand_profile(LLMConfig(model=model))
-    config = LLMConfig(
-        **{**(before.given(CALL_FIELDS) if before else {}), **profile.given(tuple(LLMConfig.model_fields))}
-    )
-    primary = replace(_resolve_named(config), is_primary=True)
-    if not config.fallbacks:
-        return distinguish((primary, *chain[1:]))
-    others = [_read_fallback(config, fallback) for fallback in _flatten(config.fallbacks)]
-    return distinguish((primary, *(_resolve_named(other) for other in others if isinstance(other, LLMConfig))))
-
-
-def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:
-    """Resolve the target that a call names in place of the primary.
-
-    The names of a gateway's models contain slashes, so there ``model`` is taken literally; ``provider:model`` always
-    names the provider. A change of provider carries neither key nor URL along.
-    """
-    config = resolved.config
-    if config is None:
-        raise ConfigurationError("The first target is a wrapped model object, so a call cannot name another model.")
-    spec = registry.row(resolved.target.provider)
-    named = registry.parse_model_string(model)
-    own_name = spec.instance and named and named[0] == spec.name  # models of an object do not begin with its name
-    if (config.provider or spec.literal_models) and not (own_name or registry.parse_model_string(model, ":")):
-        config = _with_name(config, spec, resolved.target, model)
-    elif named is None or named[0] == spec.name:
-        config = _with_name(config, spec, resolved.target, named[1] if named else model)
-    else:  # the caller chose another provider in place of whatever is first
-        return replace(_resolve_named(LLMConfig(model=model, **config.given(CALL_FIELDS))), is_primary=True)
-    return replace(_resolve_named(config), is_primary=resolved.is_primary)
-
-
-def _resolve_named(config: LLMConfig) -> ResolvedTarget:
-    outcome = resolve_target(config, process_settings.layers())
-    if isinstance(outcome, UnconfiguredTarget):
-        raise error_of_call(outcome)
-    return outcome
-
-
-def _with_name(config: LLMConfig, spec: ProviderSpec, target: Target, model: str) -> LLMConfig:
-    """Return the configuration for another model of its provider; a declared window is that of the target's model."""
-    window = config.context_window if model == target.model else None
-    return config.model_copy(update={"provider": spec.name, "model": model, "context_window": window})
+    own = set(LLMConfig.model_fields)
+    if fallback.model is None and fallback.provider is None:
+        inherited = primary.settings.given(tuple(own - {"fallbacks", "name"}))
+        return LLMConfig(**beneath(inherited, fallback.given(tuple(own - {"model", "provider"}))))
+    config = LLMConfig(**{**primary.settings.given(CALL_FIELDS), **fallback.given(tuple(own))})
+    if config.model is not None or config.provider is None or not primary.model or has_own_model(config):
+        return config
+    model = name_elsewhere(primary.provider, primary.model, registry.row(config.provider))
+    return config.model_copy(update={"model": model})

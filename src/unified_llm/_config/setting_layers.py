@@ -148,14 +148,24 @@ def environment_layer() -> Layer:
     for name in names_with(PREFIX):
         if (field_name := _fields_by_variable().get(name)) and (text := variable(name)):
             fields[field_name] = _read_variable(field_name, text)
-    return Layer("the environment", fields)
+    return Layer("the environment", fields, _timeouts_of_providers())
 
 
-def _read_variable(name: str, text: str) -> Any:
+def _timeouts_of_providers() -> dict[str, dict[str, Any]]:
+    """Read the variables that providers have for their timeouts."""
+    variables = ((spec.name, name) for spec in registry.specs() for name in spec.timeout_env)
+    return {
+        provider: {"timeout": _read_variable("timeout", text, name)}
+        for provider, name in variables
+        if (text := variable(name))
+    }
+
+
+def _read_variable(name: str, text: str, source: str = "") -> Any:
     value: object = _WORDS.get(text.strip().lower(), number_from_text(text) if name in TIMES else text)
     read, problem = attempt(lambda: checked_field(name, value))
     if problem is not None:
-        raise _error_in(environment_variable(name), problem)
+        raise _error_in(source or environment_variable(name), problem)
     return read
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from unified_llm.exceptions import LLMError
 
 _HEADERS: Final = "headers of one call go into extra_headers={...}, those of all requests into default_headers={...}."
-_KEY: Final = "the key belongs to the target: api_key= of the constructor or of a fallback."
+_KEY: Final = "the key belongs to the target: api_key= of the constructor, of a fallback or of a call."
 # What to use instead: the names.
 _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     _HEADERS: (
@@ -23,9 +23,9 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     "a query cannot be added to the URL: headers go into extra_headers={...}, Azure's version into api_version=.": (
         "extra_query", "default_query", "query_params",
     ),
-    "the address belongs to the target: base_url= of the constructor or of a fallback.": (
-        "base_url", "api_base", "azure_endpoint", "azure_deployment", "endpoint_url", "api_type", "openai_api_type",
-        "data_residency",
+    "the address belongs to the target: base_url= of the constructor, of a fallback or of a call.": (
+        "base_url", "api_base", "azure_endpoint", "endpoint", "azure_deployment", "endpoint_url", "api_type",
+        "openai_api_type", "data_residency",
     ),
     _KEY: (
         "api_key", "auth", "authorization", "auth_token", "bearer_token", "access_token", "token", "credentials",
@@ -40,7 +40,7 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     'it is a header: default_headers={"OpenAI-Organization": ..., "OpenAI-Project": ...}.': (
         "organization", "openai_organization", "openai_org_id", "organization_id", "project", "openai_project",
     ),
-    "retries belong to the target: max_retries= of the constructor or of a fallback.": (
+    "retries belong to the target: max_retries= of the constructor, of a fallback or of a call.": (
         "max_retries", "num_retries", "retry_delay",
     ),
     "the version belongs to the target: api_version= of the constructor or of a fallback.": ("api_version",),

@@ -23,6 +23,8 @@ class Quirks:
         limits: The least and the greatest value that it takes, by our names of fields; a fallback gets no other.
         max_stops: The most stop sequences that it takes; None where no bound is known.
         key_header: The header that carries the key; empty for ``Authorization: Bearer``.
+        request_id_header: The header for the caller's own identifier of a request, where it documents one.
+        request_id_field: The field of the body for that, where it documents one.
         codes: What error codes of its own mean, and HTTP statuses ("412") that mean something else there.
         context_status: The HTTP status that means a context overflow, where it is not 400 (Together: 403).
         has_free_models: Some of its models are free: a lack of credit rules out the model that was asked, not others of
@@ -70,6 +72,8 @@ class Quirks:
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     max_stops: int | None = None
     key_header: str = ""
+    request_id_header: str = ""
+    request_id_field: str = ""
     codes: Mapping[str, FailureKind] = field(default_factory=dict[str, FailureKind])
     context_status: int | None = None
     has_free_models: bool = False

@@ -44,7 +44,11 @@ ROWS: Final = (
             "responses": CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("files", "count_tokens", "model_info")
         },
         quirks=Quirks(
-            rename={"max_tokens": "max_completion_tokens"}, limits=OPENAI_LIMITS, max_stops=4, words_are_tokens=True
+            rename={"max_tokens": "max_completion_tokens"},
+            limits=OPENAI_LIMITS,
+            max_stops=4,
+            words_are_tokens=True,
+            request_id_header="x-client-request-id",  # developers.openai.com/api/reference/overview
         ),
         hosts=("api.openai.com", "*.api.openai.com"),
         docs="https://platform.openai.com/docs/api-reference/chat",
@@ -53,15 +57,20 @@ ROWS: Final = (
         "azure",
         "Azure OpenAI",
         version="/openai/v1",
-        key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+        key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_OPENAI_KEY"),
         token_env=("AZURE_OPENAI_AD_TOKEN", "AZURE_AD_TOKEN"),
         version_env=("OPENAI_API_VERSION", "AZURE_API_VERSION"),
+        model_env=("AZURE_OPENAI_DEPLOYMENT",),
         base_url_env=("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"),
         format="azure",
         apis={"chat": "azure", "responses": "azure_responses"},
         features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS,
         quirks=Quirks(
-            rename={"max_tokens": "max_completion_tokens"}, limits=OPENAI_LIMITS, max_stops=4, key_header="api-key"
+            rename={"max_tokens": "max_completion_tokens"},
+            limits=OPENAI_LIMITS,
+            max_stops=4,
+            key_header="api-key",
+            request_id_header="x-ms-client-request-id",  # of all services: github.com/microsoft/api-guidelines
         ),
         hosts=("*.openai.azure.com", "*.services.ai.azure.com", "*.cognitiveservices.azure.com"),
         otel_name="azure.ai.openai",
@@ -167,6 +176,7 @@ ROWS: Final = (
         base_url="http://127.0.0.1:11434/v1",
         key_env=("OLLAMA_API_KEY",),
         base_url_env=("OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"),
+        timeout_env=("OLLAMA_TIMEOUT",),
         key_required=False,
         format="ollama",
         apis={"chat": "openai_chat"},
@@ -191,6 +201,7 @@ ROWS: Final = (
     ProviderSpec(
         "mlx",
         "MLX, in this process",
+        model_env=("VISION_MODEL",),
         key_required=False,
         format="mlx",
         features=CHAT,
@@ -217,6 +228,7 @@ ROWS: Final = (
             app_headers={"X-OpenRouter-Title": "unified-llm"},  # openrouter.ai/docs/app-attribution
         ),
         literal_models=True,
+        owner_in_names=True,
         docs="https://openrouter.ai/docs/api-reference/overview",
         note="To name your application there, set HTTP-Referer and X-OpenRouter-Title (or X-Title) in default_headers, "
         "in place of the name of this client.",
@@ -400,6 +412,7 @@ ROWS: Final = (
             codes=error_codes.ZAI,
             limits={"temperature": (0.0, 1.0), "top_p": (0.01, 1.0)},
             max_stops=1,
+            request_id_field="request_id",
         ),
         docs="https://docs.z.ai/api-reference/llm/chat-completion",
     ),

@@ -52,7 +52,8 @@ SERVERS: Final = (
         apis=BOTH_APIS,
         features=_SERVER - features("files"),
         api_features={"messages": CHAT | TOOLS | VISION | features("json_schema", "count_tokens")},
-        quirks=Quirks(models_whole=True, any_model=True, tool_names=True),
+        # docs.vllm.ai/en/latest/api/vllm/entrypoints/serve/middleware/x_request_id
+        quirks=Quirks(models_whole=True, any_model=True, tool_names=True, request_id_header="x-request-id"),
         hosts=("127.0.0.1", "localhost"),
         local=True,
         literal_models=True,

@@ -66,6 +66,8 @@ class ProviderSpec:
         token_env: Environment variables that may hold a token, which goes as ``Authorization: Bearer`` even where a key
             has a header of its own; they come before ``key_env``.
         version_env: Environment variables that may hold the version of the API.
+        model_env: Environment variables that may hold the model of a target that names none.
+        timeout_env: Environment variables that may hold the timeout, in seconds.
         key_required: Whether it refuses requests without a key.
         format: Its wire format: a name of ``_formats.codecs.FORMATS``, ``mlx``, or ``user``.
         apis: Other formats that it speaks at the same address, by the name to choose them with (``api="responses"``).
@@ -77,6 +79,7 @@ class ProviderSpec:
         local: It runs on this machine or network and may have to load a model first.
         literal_models: Its models have slashes in their names (``org/name``): a model named in a call is taken
             literally, and paths of URLs keep the slash.
+        owner_in_names: All of its models are named like that, with the provider that made them before the slash.
         first_token: Seconds to the first token of a stream, where those of its kind do not fit.
         embeds_at_once: The most texts that one embedding request can have.
         headers: Sent with every request.
@@ -98,6 +101,8 @@ class ProviderSpec:
     base_url_env: tuple[str, ...] = ()
     token_env: tuple[str, ...] = ()
     version_env: tuple[str, ...] = ()
+    model_env: tuple[str, ...] = ()
+    timeout_env: tuple[str, ...] = ()
     key_required: bool = True
     format: str = "openai_chat"
     apis: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -107,6 +112,7 @@ class ProviderSpec:
     hosts: tuple[str, ...] = ()
     local: bool = False
     literal_models: bool = False
+    owner_in_names: bool = False
     first_token: float | None = None
     embeds_at_once: int = 2048
     headers: Mapping[str, str] = field(default_factory=dict[str, str])

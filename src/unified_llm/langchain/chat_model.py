@@ -14,8 +14,9 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
-from unified_llm._adapters.call_secrets import digest_headers, hide_header_values, refuses_keys
+from unified_llm._adapters.call_secrets import digest_keys, guards_keys, shown_to_tracers
 from unified_llm._adapters.field_values import with_body_fields
+from unified_llm._adapters.links import with_wrapped_fallbacks
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.field_types import Limit
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
@@ -46,10 +47,10 @@ def _read_stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-@refuses_keys(
-    "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "generate", "agenerate",
-    "bind", "bind_tools", "with_structured_output",
-)  # fmt: skip
+@guards_keys(
+    ("invoke", "ainvoke", "stream", "astream", "batch", "abatch", "generate", "agenerate"),
+    ("bind", "bind_tools", "with_structured_output"),
+)
 class ChatUnified(
     LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedStreamsMixin, TokenEstimatesMixin, BaseChatModel
 ):
@@ -221,7 +222,8 @@ class ChatUnified(
         with CLEAR_VARIABLES:
             model_spans = model_spans_of(run)
             return read_call(
-                *given.value,
+                *given.value[:2],
+                with_wrapped_fallbacks(given.value[2], self.wrap),
                 replace(self.client.options, model_spans=model_spans) if model_spans else self.client.options,
                 fields={name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS},
                 refused=frozenset(type(self).model_fields),
@@ -354,8 +356,8 @@ class ChatUnified(
         return self._identity()
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        """Return the settings of a call for tracers, without the values of headers that may be keys."""
-        return super()._get_invocation_params(stop=stop, **hide_header_values(kwargs))
+        """Return the settings of a call for tracers, without keys."""
+        return super()._get_invocation_params(stop=stop, **shown_to_tracers(kwargs))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         """Return the chain's names for LangSmith; the response carries those of the target that served it."""
@@ -368,7 +370,7 @@ class ChatUnified(
         wrapped = [model.cache_key for link in (self.model, *self.fallbacks) if (model := wrap(link))]
         targets = [response_identity(target) for target in self.client.targets if target.instance is None]
         identity = {**self._identity(), "wrapped": wrapped, "targets": targets, "_type": self._llm_type}
-        return str(sorted({**identity, "stop": stop or self.stop, **digest_headers(kwargs)}.items()))
+        return str(sorted({**identity, "stop": stop or self.stop, **digest_keys(kwargs)}.items()))
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return the capabilities that every target of the chain has."""

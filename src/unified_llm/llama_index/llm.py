@@ -26,8 +26,9 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
 from unified_llm._adapters.call_names import ALIASES
-from unified_llm._adapters.call_secrets import refuses_keys
+from unified_llm._adapters.call_secrets import guards_keys
 from unified_llm._adapters.field_values import with_body_fields
+from unified_llm._adapters.links import with_wrapped_fallbacks
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.field_types import Limit
 from unified_llm._config.llm_config import LLMConfig
@@ -78,8 +79,8 @@ def _stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-@refuses_keys(
-    "chat", "achat", "stream_chat", "astream_chat", "complete", "acomplete", "stream_complete", "astream_complete"
+@guards_keys(
+    ("chat", "achat", "stream_chat", "astream_chat", "complete", "acomplete", "stream_complete", "astream_complete")
 )
 class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallingLLM):
     """One model over many providers: retry, failover, circuit breaking.
@@ -322,7 +323,8 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         with CLEAR_VARIABLES:
             model_spans = find_model_spans(get_dispatcher().span_handlers, active_span_id.get())
             return read_call(
-                *given.value,
+                given.value[0],
+                with_wrapped_fallbacks(given.value[1], self.wrap),
                 replace(self.client.options, model_spans=model_spans) if model_spans else self.client.options,
                 fields={name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS},
                 refused=frozenset(type(self).model_fields),

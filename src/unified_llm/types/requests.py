@@ -22,6 +22,11 @@ class LLMRequest:
         model: Replaces the primary for this call (``provider/model``, or a model of the primary's provider).
         temperature: Randomness, commonly 0 to 2.
         max_tokens: The most tokens to generate.
+        stream: Whether the response is streamed in chunks; set by the client.
+        request_id: Your own identifier of the request, for the provider's logs: printable ASCII, at most 512
+            characters. It is sent to providers that document a header for it (OpenAI, Azure, vLLM), by each attempt.
+            (``LLMResponse.request_id`` is the provider's.)
+        timeout_override: Seconds for each attempt of this call: ``timeout`` of the call, where that has none itself.
         top_p: Nucleus sampling, 0 to 1.
         stop: Texts at which to stop; they are not part of the response. The client applies those that a target does not
             take.
@@ -46,7 +51,6 @@ class LLMRequest:
         merge_messages: Whether system messages are moved to the beginning and neighbouring turns of one side are joined
             (True unless set); for servers that hold any model, since many chat templates refuse any other order.
         extra_body: Further fields of the request's body, sent unchanged to the targets whose API knows them.
-        stream: Whether the response is streamed in chunks; set by the client.
         native: The framework's own form of this request, for a target that is itself a model of that framework. Its
             method ``extended(messages)`` returns one with more messages.
     """
@@ -55,6 +59,9 @@ class LLMRequest:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    stream: bool = False
+    request_id: str | None = None
+    timeout_override: float | None = None
     top_p: float | None = None
     stop: tuple[str, ...] = field(default=(), repr=False)
     seed: int | None = None
@@ -73,7 +80,6 @@ class LLMRequest:
     text_tool_calls: bool | None = None
     merge_messages: bool | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    stream: bool = False
     native: Any = field(default=None, repr=False, compare=False)
 
 

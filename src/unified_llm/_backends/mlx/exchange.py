@@ -32,6 +32,7 @@ from unified_llm._backends.mlx.engine_types import (
 )
 from unified_llm._backends.mlx.hub_cache import find_snapshot, is_hub_id
 from unified_llm._backends.mlx.local_models import find_models
+from unified_llm._backends.mlx.model_folder import find_configured
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
@@ -112,6 +113,8 @@ def resolve_folder(model: str) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
+    if (configured := find_configured(model)) is not None:
+        return configured
     if (snapshot := find_snapshot(model)) is not None:
         return snapshot
     raise ConfigurationError(_not_found_message(model, folder))

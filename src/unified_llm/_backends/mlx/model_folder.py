@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
+from unified_llm._core.environment import variable
 from unified_llm._core.features import CHAT, Feature
 
 # huggingface.co/docs/transformers/model_doc/bert: what most small embedding models are (MiniLM, BGE, E5, GTE).
@@ -26,6 +27,36 @@ _OTHER_ENCODERS: Final = frozenset({
     "xlm-roberta",
 })  # fmt: skip
 _EMBEDDINGS: Final[frozenset[Feature]] = frozenset({"embeddings", "models"})
+
+
+def configured_folder() -> Path | None:
+    """Return the folder of models, or of one model, that ``MLX_MODEL_PATH`` names; None where it is not set."""
+    text = (variable("MLX_MODEL_PATH") or "").strip()
+    return Path(text).expanduser() if text else None
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether a folder holds a model, rather than folders of models."""
+    return (folder / "config.json").is_file()
+
+
+def models_below(folder: Path) -> list[Path]:
+    """Return the folders of models in a folder, in order of their names."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if is_model(entry))
+    except OSError:
+        return []
+
+
+def find_configured(name: str) -> Path | None:
+    """Return the folder of a model's name in ``MLX_MODEL_PATH``; a name of the Hugging Face hub may lack its owner."""
+    folder = configured_folder()
+    if folder is None:
+        return None
+    if is_model(folder):
+        return folder if folder.name in {name, name.rpartition("/")[2]} else None
+    below = (folder / name, folder / name.rpartition("/")[2])
+    return next((place for place in below if is_model(place)), None)
 
 
 def read_features(folder: Path) -> frozenset[Feature]:
