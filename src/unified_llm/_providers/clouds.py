@@ -62,7 +62,7 @@ CLOUDS: Final = (
         langsmith_name="google_vertexai",
         docs="https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/call-gemini-using-openai-library",
         note=f"{_NOT_TRIED} Its OpenAI-compatible API: models are publisher/model (google/gemini-2.5-flash), images "
-        "are sent as data. The key is an access token (gcloud auth print-access-token). The location is global unless "
-        "GOOGLE_CLOUD_LOCATION names a region.",
+        "are sent as data. The key is an access token (gcloud auth print-access-token), which lasts an hour: a "
+        "callable as api_key= renews it. The location is global unless GOOGLE_CLOUD_LOCATION names a region.",
     ),
 )
