@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig, configure
+from unified_llm._core.api_key import Secret
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.target import Target
 from unified_llm.exceptions import ConfigurationError, UnconfiguredError
@@ -45,7 +46,7 @@ def closure() -> Callable[[], str]:
 
 
 def target_of(chain: Any) -> Target:
-    return (chain if isinstance(chain, LLMClient) else chain.client).targets[0]  # type: ignore[no-any-return]
+    return (chain if isinstance(chain, LLMClient) else chain.client).targets[0]
 
 
 def account(**fields: Any) -> object:
@@ -171,7 +172,7 @@ def test_the_key_of_a_named_variable_is_read_in_each_process_and_sent_anywhere(m
     for key in (KEY, "sk-rotated-0123456789"):
         monkeypatch.setenv("MY_KEY", key)
         for client in (LLMClient(config), pickle.loads(data), copy.deepcopy(LLMClient(config))):  # noqa: S301 - made here
-            assert client.targets[0].key.reveal() == key
+            assert client.targets[0].key == Secret(key, "a test")
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(UnconfiguredError, match=r"no API key \(set MY_KEY, which api_key_env= names\)"):
         pickle.loads(data)  # noqa: S301 - made here
@@ -216,8 +217,8 @@ def test_a_copy_without_its_key_knows_its_window_and_features(monkeypatch: pytes
     for more in ({"api_key": KEY}, {"api_key": closure()}, {"api_key_env": "MY_KEY"}, {"skip_unconfigured": True}):
         monkeypatch.setenv("MY_KEY", KEY)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        llm = UnifiedLLM(GPT, fallbacks=[fallback], **more)  # type: ignore[arg-type]
-        chat = ChatUnified(GPT, fallbacks=[fallback], **more)  # type: ignore[arg-type]
+        llm = UnifiedLLM(GPT, fallbacks=[fallback], **more)
+        chat = ChatUnified(GPT, fallbacks=[fallback], **more)
         metadata, profile, payload = llm.metadata, chat.profile, llm.to_payload()
         data = pickle.dumps((llm, chat))
         monkeypatch.delenv("MY_KEY")

@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, assert_type
 
+from pydantic import SecretStr
+
 from unified_llm import (
     Attempt,
     BreakerConfig,
@@ -39,6 +41,23 @@ from unified_llm.exceptions import (
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
 from unified_llm.types import RerankResponse
+
+
+def expiring() -> tuple[SecretStr, int]:
+    return SecretStr("sk-..."), 3600
+
+
+async def fetched() -> str:
+    return "sk-..."
+
+
+def keys() -> None:
+    LLMClient("openai/gpt-5-mini", api_key=expiring, account="team")
+    LLMClient("azure/chat", fallbacks=[LLMConfig(base_url="https://eu.example", api_key=fetched)])
+    ChatUnified("openai/gpt-5-mini", api_key=lambda: "sk-...")
+    UnifiedLLM("openai/gpt-5-mini", api_key=fetched)
+    UnifiedEmbedding("openai/text-embedding-3-small", api_key_env="MY_KEY")
+    LLMConfig(model="openai/gpt-5-mini", api_key=LLMConfig(api_key=expiring).api_key)
 
 
 def making(context: ssl.SSLContext, seen: list[Attempt]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from pydantic import SecretStr
 
 from unified_llm._config.model_name import ModelName
-from unified_llm._core.api_key import Secret
+from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.features import Feature
 from unified_llm._core.key_callable import KeyCallable
@@ -33,7 +33,7 @@ else:
 CertificateFiles: TypeAlias = str | PurePath | tuple[str | PurePath | None, ...] | list[str]
 _Key: TypeAlias = str | SecretStr | Secret
 _ReturnedKey: TypeAlias = _Key | tuple[_Key, float | None]
-ApiKey: TypeAlias = _Key | KeyCallable | Callable[[], _ReturnedKey] | Callable[[], Awaitable[_ReturnedKey]]
+ApiKey: TypeAlias = _Key | KeyCallable | OmittedKey | Callable[[], _ReturnedKey] | Callable[[], Awaitable[_ReturnedKey]]
 
 
 class ModelKeywords(TypedDict, total=False):

@@ -29,7 +29,7 @@ _LONGEST: Final = 10 * 365 * 86400.0
 _LONGEST_NAME: Final = 200
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class KeptKey:
     """What a callable returned last, and the call of it that is in progress. Fields change under ``lock`` only.
 
@@ -53,6 +53,10 @@ class KeptKey:
     fetch: Any = None
     fetching_since: float = -FOREVER
     lock: threading.RLock = field(default_factory=make_lock)
+
+    def __post_init__(self) -> None:
+        """Register it, for a child of this process."""
+        _all.add(self)
 
     def keep(self, key: Secret, seconds: float | None, asked_at: float) -> None:
         """Keep a key, for its time in seconds; None is until it is refused."""
@@ -194,6 +198,7 @@ def refuse_awaitable(value: object) -> None:
         raise ConfigurationError("api_key= is what an async function returned: pass the function itself, without ().")
 
 
+_all: Final = weakref.WeakSet[KeptKey]()
 # One process keeps what a callable returned for as long as the callable exists.
 _kept: Final[dict[object, tuple[weakref.ref[Any], KeptKey]]] = {}
 _numbers: Final[dict[str, int]] = {}
@@ -214,7 +219,7 @@ def _kept_for(call: Callable[[], Any], name: str) -> KeptKey:
 
 def _forget_calls_in_progress() -> None:
     """Forget calls that only the parent of this process has threads for."""
-    for _, kept in _kept.values():
+    for kept in list(_all):
         kept.fetch = None
 
 

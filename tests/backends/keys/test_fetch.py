@@ -15,7 +15,7 @@ from tests.support.each import each
 from unified_llm._backends.keys.fetch import Fetched, TakenKey, aget_key, get_key
 from unified_llm._core import runtime
 from unified_llm._core.api_key import Secret
-from unified_llm._core.key_callable import KeyCallable
+from unified_llm._core.key_callable import KeyCallable, _forget_calls_in_progress
 from unified_llm._core.outcome import Failure
 
 Get = Callable[..., Fetched]
@@ -233,3 +233,19 @@ def test_others_call_again_where_the_first_caller_was_interrupted(error: type[Ba
     leader.join()
     follower.join()
     assert ends in ([error, "key-1"], ["key-1", error])
+
+
+def test_a_forked_child_does_not_wait_for_a_call_of_its_parent() -> None:
+    release, calls = threading.Event(), list[str]()
+
+    def key() -> str:
+        calls.append("called")
+        if len(calls) == 1:
+            release.wait(5)
+        return f"key-{len(calls)}"
+
+    source = KeyCallable(key)
+    assert text(get_key(source, 0.0)).startswith("timeout: ")
+    _forget_calls_in_progress()  # which a child does first
+    assert text(get_key(source, runtime.current().now() + 5)) == "key-2"
+    release.set()
