@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -77,6 +78,22 @@ def ours(fake: Azure, style: str = "dated", **fields: Any) -> LLMClient:
     if not style.startswith("v1"):
         given["api_version"] = VERSIONS[0]
     return LLMClient(LLMConfig(**{**given, **fields}))
+
+
+@pytest.mark.parametrize("style", ["dated", "v1"])
+def test_a_token_that_a_callable_returns_goes_where_the_official_sdk_puts_it(fake: Azure, style: str) -> None:
+    def token() -> str:
+        return TOKEN
+
+    async def atoken() -> tuple[str, int]:
+        return TOKEN, 3600
+
+    them = openai.AzureOpenAI(azure_endpoint=fake.address, api_version=VERSIONS[0], azure_ad_token_provider=token)
+    them.chat.completions.create(model="my-chat", messages=[{"role": "user", "content": "Hi"}])
+    ours(fake, style, api_key=token).generate("Hi")
+    asyncio.run(ours(fake, style, api_key=atoken).agenerate("Hi"))
+    credentials = [(sent.headers.get("authorization"), sent.headers.get("api-key")) for sent in fake.requests]
+    assert credentials == [(f"Bearer {TOKEN}", None)] * 3
 
 
 def _sent(fake: Azure) -> list[Any]:
