@@ -17,6 +17,7 @@ from tests.support.process_state import reset_process_state
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._config import config_file, process_settings
 from unified_llm._core.defaults import default
+from unified_llm._lib.located_yaml import parse_yaml
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
@@ -340,7 +341,7 @@ MANY = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for 
         ("a: \x01\n", 1, "a character is not printable"),
         (MANY, 1, "it has more than 10000 values"),
         (b"a: 1\nb: \xff\n", 2, "it is not UTF-8 text"),
-        ("[" * 3000, None, "it nests too deep"),
+        ("[" * 1000, None, "it nests too deep"),
         ("#" + "x" * 300_000, None, "is larger than 256 KiB"),
     ],
 )
@@ -374,7 +375,7 @@ def test_an_error_names_the_file_and_the_line_and_no_value(
         ("{} {}", 1, "there is more after the end of the document"),
         ("[1]", 1, "a configuration file is a mapping"),
         ('{"timeout": ' + "9" * 5000 + "}", 1, "a number has too many digits"),
-        ("[" * 3000, None, "it nests too deep"),
+        ("[" * 1000, None, "it nests too deep"),
         ("[" + "1," * 10_001 + "1]", 1, "it has more than 10000 values"),
     ],
 )
@@ -480,3 +481,33 @@ def test_a_wrong_line_of_variables_is_named(write: Callable[..., Path]) -> None:
     configure(env_file=path)
     with pytest.raises(ConfigurationError, match=r"The variable UNIFIED_LLM_TIMEOUT in .*\.env: timeout must be"):
         LLMClient("ollama/m")
+
+
+def test_a_file_as_the_design_has_it_is_one_target_with_its_fallbacks(write: Callable[..., Path]) -> None:
+    fields = {
+        "provider": "ollama",
+        "base_url": "http://127.0.0.1:7",
+        "model": "llama2:7b",
+        "timeout": 30.0,
+        "fallback_configs": [{"model": "lmstudio/m", "base_url": "http://127.0.0.1:8", "max_retries": 2}],
+    }
+    configure(config=write(json.dumps(fields), "llm_config.json"))
+    for client in (LLMClient(), ChatUnified().client, UnifiedLLM().client):
+        assert [(target.name, target.base_url) for target in client.targets] == [
+            ("ollama/llama2:7b", "http://127.0.0.1:7/v1"),
+            ("lmstudio/m", "http://127.0.0.1:8/v1"),
+        ]
+        assert [target.timing.whole for target in client.targets] == [30.0, 30.0]
+
+
+def test_a_file_that_is_cut_anywhere_is_read_or_refused(write: Callable[..., Path]) -> None:
+    for text, name in ((FILE, "cut.yaml"), (json.dumps(parse_yaml(FILE).value, indent=1), "cut.json")):
+        for end in range(0, len(text), 31):
+            path = write(text[:end], name)
+            message = ""
+            try:
+                configure(config=path)
+            except ConfigurationError as refused:
+                message = str(refused)
+            assert not message or message.startswith(f"{path}, line ")
+            assert "CANARY" not in message

@@ -112,6 +112,7 @@ def test_the_factory_takes_a_profile_too(tmp_path: Path) -> None:
     path.write_text('{"profiles": {"local": {"model": "ollama/llama3.2", "temperature": 0}}}')
     configure(config=path)
     chat = init_chat_model("unified:@local", max_tokens=5)
+    assert isinstance(chat, ChatUnified)
     assert chat.client.targets[0].name == "ollama/llama3.2"
     assert chat.client.targets[0].defaults == {"temperature": 0.0, "max_tokens": 5}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm._lib.located import DocumentError, Located, Path, check_count, twice
 
@@ -57,8 +57,7 @@ def _loader() -> Any:
     class TextLoader(yaml.SafeLoader):
         """Resolves no plain scalar, so that all are texts until they are typed here."""
 
-        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-
+    TextLoader.yaml_implicit_resolvers = {}
     return TextLoader
 
 
