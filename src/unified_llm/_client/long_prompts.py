@@ -17,8 +17,10 @@ from unified_llm.types.requests import LLMRequest
 TOO_LONG: Final = "its context window of "
 """The beginning of the reason why a target is not asked."""
 
-# Characters of a word and the blank before it.
 _SHORTEST_WORD: Final = 2
+"""Characters of a word and the blank before it, which are a token at least."""
+# Characters of a prompt that fits into any window of the table.
+_SHORT: Final = _SHORTEST_WORD * 4_096
 # With this field, the Responses API cuts a prompt to the window.
 _CUT_TO_FIT: Final = "truncation"
 
@@ -26,30 +28,30 @@ _CUT_TO_FIT: Final = "truncation"
 class PromptLength:
     """The length of a request's prompt, counted where a target's window makes it necessary."""
 
-    __slots__ = ("_least", "_request")
+    __slots__ = ("_characters", "_least", "_request")
 
     def __init__(self, request: AnyRequest) -> None:
         self._request = request if isinstance(request, LLMRequest) else None
-        self._least: int | None = None
+        self._characters = self._least = -1  # not counted yet
 
     def exceeds(self, target: Target) -> str | None:
         """Say why the prompt cannot fit into the target's context window; None where it may."""
         request = self._request
-        if request is None or not target.quirks.words_are_tokens or (window := _certain_window(target)) is None:
+        if request is None or not target.quirks.words_are_tokens:
+            return None
+        if self._characters < 0:
+            self._characters = sum(map(len, texts_of(request.messages)))
+        if self._characters < _SHORT or (window := _certain_window(target)) is None:
+            return None
+        if self._characters <= _SHORTEST_WORD * window:
             return None
         if _CUT_TO_FIT in request.extra_body or _CUT_TO_FIT in target.extra_body:
             return None
-        if self._least is None:
-            self._least = _count(request, window)
+        if self._least < 0:
+            self._least = sum(map(least_tokens, texts_of(request.messages)))
         if self._least <= window:
             return None
         return f"{TOO_LONG}{window:,} tokens is smaller than the prompt, which has at least {self._least:,}"
-
-
-def _count(request: LLMRequest, window: int) -> int:
-    """Return the least number of tokens of the prompt; 0 where so few characters cannot be more than the window."""
-    texts = list(texts_of(request.messages))
-    return sum(map(least_tokens, texts)) if sum(map(len, texts)) > _SHORTEST_WORD * window else 0
 
 
 def _certain_window(target: Target) -> int | None:
