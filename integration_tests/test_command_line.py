@@ -108,6 +108,18 @@ def test_a_prompt_from_a_pipe_is_answered_on_standard_output(ollama: Ollama) -> 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Ollama was asked: Grüße?\n", "")
 
 
+@pytest.mark.skipif(not BASH, reason="needs bash")
+def test_a_text_that_is_not_read_is_noted(ollama: Ollama, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("a text", encoding="utf-8")
+    command = f"{' '.join(PROGRAM)} generate {' '.join(target(ollama))} Hi"
+    note = "unified-llm: standard input was not read: add - to the command to make it a part of the prompt\n"
+    for redirection in (f"< {tmp_path}/text", f"< <(cat {tmp_path}/text)"):
+        assert shell(f"{command} {redirection}").stderr == note
+    for redirection in ("< /dev/null", "<&-", f"- < {tmp_path}/text", "< <(sleep 9)"):
+        ended = shell(f"{command} {redirection}")
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_exit_codes_tell_a_failed_call_from_a_wrong_command(ollama: Ollama) -> None:
     refused = run("generate", "-m", "openai-compatible/m", "-u", "http://127.0.0.1:9", "Hi")
     assert refused.returncode == 1

@@ -228,6 +228,16 @@ def test_a_local_server_that_runs_answers_where_no_model_is_named(servers: list[
     assert "load or pull a model at ollama, which runs at http://127.0.0.1:11434/v1" in generate("Hi")[0].err
 
 
+def test_a_key_comes_from_the_variable_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["-m", "openai/gpt-5-mini", "--api-key-env", "MY_GATEWAY_KEY", "Hi"]
+    scripts: dict[str, list[Any]] = {"openai/gpt-5-mini": [say("Hi.")]}
+    ended, _ = generate(*arguments, scripts=scripts)
+    assert ended.code == 2
+    assert "MY_GATEWAY_KEY" in ended.err
+    monkeypatch.setenv("MY_GATEWAY_KEY", "sk-1234567890abcdef")
+    assert generate(*arguments, scripts=scripts)[0] == Ended(0, "Hi.\n", "")
+
+
 def test_control_characters_of_a_response_do_not_reach_a_terminal() -> None:
     text = "a\x1b]0;title\x07b\x1b[2Jc\r\nd\te\x9b1mf"
     script = {OLLAMA: [[text, Done(LLMChunk(finish_reason="stop"))]]}

@@ -19,6 +19,10 @@ def test_without_arguments_it_shows_its_help() -> None:
     assert ended.out == run("--help").out
 
 
+def test_the_version_is_an_option_as_well() -> None:
+    assert run("--version").out == f"unified-llm {unified_llm.__version__}\n"
+
+
 def test_an_unknown_command_gets_a_suggestion() -> None:
     ended = run("genrate", "Hi")
     assert (ended.code, ended.out) == (2, "")

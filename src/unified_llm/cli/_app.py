@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import typer
 
+from unified_llm._version import __version__
 from unified_llm.cli._chat import chat
 from unified_llm.cli._config import check, path, show
 from unified_llm.cli._doctor import doctor
@@ -15,13 +16,20 @@ from unified_llm.cli._generate import generate
 from unified_llm.cli._health import health
 from unified_llm.cli._models import models
 from unified_llm.cli._options import command
-from unified_llm.cli._outcome import run_guarded
+from unified_llm.cli._outcome import INTERRUPTED, run_guarded
 from unified_llm.cli._terminal import Terminal
 from unified_llm.cli._version import version
 from unified_llm.exceptions import ValidationError
 
 # Click's own error for wrong arguments. Some versions of Typer import Click, others contain it.
 _UsageError: Final[type[Exception]] = cast("Any", typer.BadParameter.__bases__[0])
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer passes it so
+    if asked:
+        Terminal().write(f"unified-llm {__version__}\n")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="unified-llm",
@@ -31,6 +39,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _options(
+    *,
+    version_alone: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version_alone  # its callback has done it
+
+
 for _function in (generate, chat, embed, models, health, doctor, version):
     app.command()(command(_function))
 _settings = typer.Typer(help="Show or check the configuration.", rich_markup_mode=None)
@@ -54,6 +74,8 @@ def _invoke(arguments: Sequence[str]) -> int:
         code: object = click_command.main(
             args=list(arguments or ["--help"]), prog_name="unified-llm", standalone_mode=False
         )
+    except typer.Abort:  # what older versions of Typer make of Ctrl-C
+        return INTERRUPTED
     except _UsageError as wrong:
         raise ValidationError(_describe(wrong)) from None
     return code if isinstance(code, int) else 0

@@ -60,7 +60,7 @@ def generate(
     terminal: Terminal,
 ) -> None:
     """Send a prompt and print the response."""
-    from unified_llm.cli._prompt import read_messages
+    from unified_llm.cli._prompt import is_unread, read_messages
     from unified_llm.cli._targets import open_client
 
     messages = read_messages(prompt or (), attachments.file or (), attachments.image or (), sampling.system)
@@ -69,6 +69,8 @@ def generate(
             _print_stream(client, messages, terminal, as_json=output.as_json)
         else:
             _print_response(client, messages, terminal, as_json=output.as_json)
+    if is_unread():
+        terminal.note("standard input was not read: add - to the command to make it a part of the prompt")
 
 
 def _print_response(client: LLMClient, messages: list[Message], terminal: Terminal, *, as_json: bool) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import os
+import stat
 import sys
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -137,6 +140,26 @@ def check_argument(text: str, name: str) -> str:
     except UnicodeEncodeError:
         raise ValidationError(f"{name} has bytes that are no text in UTF-8") from None
     return text
+
+
+def is_unread() -> bool:
+    """Check whether a text waits on standard input, in a file or a pipe, that no argument asked for."""
+    try:
+        status = os.fstat(sys.stdin.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size > os.lseek(sys.stdin.fileno(), 0, os.SEEK_CUR)
+        return stat.S_ISFIFO(status.st_mode) and _bytes_waiting() > 0
+    except (OSError, ValueError, AttributeError, ImportError):  # it is closed, or this is Windows
+        return False
+
+
+def _bytes_waiting() -> int:
+    import fcntl
+    import termios
+
+    waiting = array("i", [0])
+    fcntl.ioctl(sys.stdin.fileno(), termios.FIONREAD, waiting)
+    return waiting[0]
 
 
 def _is_terminal() -> bool:
