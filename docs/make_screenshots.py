@@ -155,7 +155,8 @@ def _apart() -> Iterator[None]:
 
 def text_of(drawn: str) -> list[str]:
     """Return the texts in a picture: its form may differ with the version of rich."""
-    return [html.unescape(text).replace("\xa0", " ").rstrip() for text in re.findall(r">([^<>]+)</text>", drawn)]
+    texts = (html.unescape(text).replace("\xa0", " ").rstrip() for text in re.findall(r">([^<>]+)</text>", drawn))
+    return [text for text in texts if text]
 
 
 def outdated() -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+
 import pytest
 
 from unified_llm._client import local_servers
@@ -9,11 +12,13 @@ from unified_llm._client.local_servers import LocalServer
 
 
 @pytest.fixture(autouse=True)
-def servers(no_keys: None, monkeypatch: pytest.MonkeyPatch) -> list[LocalServer]:
-    """Return the servers that a search of this machine finds, to which a test may add some."""
+def servers(no_keys: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[LocalServer]]:
+    """Yield the servers that a search of this machine finds, to which a test may add some."""
     for name in ("UNIFIED_LLM_MODEL", "FORCE_COLOR", "COLUMNS", "OLLAMA_HOST", "OLLAMA_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     running: list[LocalServer] = []
     monkeypatch.setattr(local_servers, "find_local_servers", lambda: running)
-    return running
+    with warnings.catch_warnings():  # old versions of Typer import what newer ones of Click deprecate
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="typer")
+        yield running

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, cast
 
 import typer
 
+from unified_llm._lib.close_names import closest
 from unified_llm._version import __version__
 from unified_llm.cli._chat import chat
 from unified_llm.cli._config import check, path, show
@@ -21,6 +23,7 @@ from unified_llm.cli._terminal import Terminal
 from unified_llm.cli._version import version
 from unified_llm.exceptions import ValidationError
 
+_UNKNOWN: Final = re.compile(r"No such command '(.*)'")
 # Click's own error for wrong arguments. Some versions of Typer import Click, others contain it.
 _UsageError: Final[type[Exception]] = cast("Any", typer.BadParameter.__bases__[0])
 
@@ -82,8 +85,12 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 
 def _describe(wrong: Any) -> str:
-    """Return Click's message; where a command is missing, with what to do."""
-    message: str = wrong.format_message()
-    if not message.startswith("Missing command"):
-        return message
-    return f"A command is missing: {wrong.ctx.command_path} --help lists them."
+    """Return Click's message; where a command is missing or unknown, with what to do."""
+    message: str = wrong.format_message().replace(" (env var: 'None')", "")  # as some versions of Typer add
+    if message.startswith("Missing command"):
+        return f"A command is missing: {wrong.ctx.command_path} --help lists them."
+    if (unknown := _UNKNOWN.match(message)) and "?" not in message:
+        near = closest(unknown[1], wrong.ctx.command.commands)
+        advice = f"Did you mean {near!r}?" if near else f"{wrong.ctx.command_path} --help lists them."
+        return f"{message} {advice}"
+    return message
