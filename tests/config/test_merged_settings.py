@@ -47,6 +47,7 @@ def test_each_value_is_shown_with_its_source(file: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("UNIFIED_LLM_TEMPERATURE", "0.5")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-CANARY-of-the-environment")
     monkeypatch.setenv("OLLAMA_HOST", "10.0.0.5")
+    monkeypatch.setenv("OLLAMA_TIMEOUT", "90")
     configure(
         config=file,
         max_retries=1,
@@ -68,6 +69,7 @@ def test_each_value_is_shown_with_its_source(file: Path, monkeypatch: pytest.Mon
     assert values["groq.api_key"] == (f"set ({file}:10)", f"{file}:10")
     assert values["anthropic.api_key"] == ("set (ANTHROPIC_API_KEY)", "ANTHROPIC_API_KEY")
     assert values["ollama.base_url"] == ("http://10.0.0.5:11434/v1", "OLLAMA_HOST")
+    assert values["ollama.timeout"] == ("90", "OLLAMA_TIMEOUT")
     assert values["@production"] == ("openai/gpt-5-mini -> @local -> groq/x", f"{file}:12")
     assert "X-Team': 'one'" in values["default_headers"][0]
     assert "CANARY" not in repr(settings)

@@ -219,6 +219,9 @@ def _source(layer: Layer, path: tuple[str, ...], file: FileSettings | None) -> s
         return layer.name
     if file is not None and layer is file.layer:
         return _line(file, path if path[0] == "providers" else (*file.prefix, *path))
+    if path[0] == "providers":
+        named = next(name for name in registry.row(path[1]).timeout_env if variable(name))
+        return _variable_source(named)
     return _variable_source(environment_variable(path[-1]))
 
 
