@@ -52,11 +52,17 @@ def test_downloaded_models_are_listed_after_the_demo_with_what_their_files_say(h
     client = LLMClient("mlx/demo")
     expected = [
         DEMO,
-        ModelInfo("BAAI/bge-small-en", "mlx", "BAAI", context_window=512, features=frozenset({"embeddings", "models"})),
+        ModelInfo(
+            "BAAI/bge-small-en",
+            "mlx",
+            owned_by="BAAI",
+            context_window=512,
+            features=frozenset({"embeddings", "models"}),
+        ),
         ModelInfo(
             "mlx-community/Qwen3-4B-4bit",
             "mlx",
-            "mlx-community",
+            owned_by="mlx-community",
             context_window=40_960,
             features=frozenset({"streaming", "models"}),
         ),
