@@ -12,6 +12,7 @@ import pytest
 from tests.support.each import each
 from unified_llm import LLMClient, ModelInfo
 from unified_llm._backends.mlx import local_models
+from unified_llm._backends.mlx.exchange import resolve_folder
 
 QWEN = {"model_type": "qwen3", "max_position_embeddings": 40_960, "quantization": {"bits": 4, "group_size": 64}}
 CHAT = {"chat_template": "{{ messages }}"}
@@ -121,6 +122,30 @@ def test_a_download_that_was_cut_off_is_not_listed(hub: Path) -> None:
     (hub / "models--org--empty").mkdir()
     (hub / "datasets--org--data").mkdir()
     assert listed() == ["demo"]
+
+
+def test_models_in_the_folder_of_the_variable_are_listed_first_by_the_names_that_it_takes(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download(hub, "org/model")
+    download(hub, "org/two")
+    cached, top = hub / "models--org--model" / "snapshots" / "c0ffee", hub / "mine"
+    for name in ("own", "org/model", "demo", "org/unfinished"):
+        folder = top / name
+        folder.mkdir(parents=True)
+        for file in cached.iterdir():
+            if name != "org/unfinished" or file.name != "model.safetensors":
+                (folder / file.name).write_bytes(file.read_bytes())
+    (top / "notes.txt").touch()
+    monkeypatch.setenv("MLX_MODEL_PATH", str(top))
+    assert listed() == ["demo", "own", "org/model", "org/two"]
+    for name, folder in (("own", top / "own"), ("org/model", top / "org/model")):
+        assert resolve_folder(name) == folder
+    monkeypatch.setenv("MLX_MODEL_PATH", str(top / "own"))
+    assert listed() == ["demo", "own", "org/model", "org/two"]
+    for absent in (hub / "absent", top / "notes.txt"):
+        monkeypatch.setenv("MLX_MODEL_PATH", str(absent))
+        assert listed() == ["demo", "org/model", "org/two"]
 
 
 def test_without_a_cache_or_without_mlx_there_is_little_to_list(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The models on this machine that MLX can run: the embedded one, and those that were downloaded.
+"""The models on this machine that MLX can run: the embedded one, and those in ``MLX_MODEL_PATH`` or downloaded.
 
 Their files are looked at, nothing is loaded and nothing is downloaded. What is incomplete, of a type that the installed
 mlx-lm does not know, without a chat template, or runs code of its own is left out: it would fail at its first call.
@@ -16,8 +16,11 @@ from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine_types import EngineError
 from unified_llm._backends.mlx.hub_cache import downloaded_models
 from unified_llm._backends.mlx.model_folder import (
+    configured_folder,
     find_problem,
     is_encoder,
+    is_model,
+    models_below,
     read_features,
     read_object,
     read_window,
@@ -44,7 +47,31 @@ def find_models() -> tuple[ModelInfo, ...]:
     """Return the models that ``mlx/<id>`` can name; none where MLX cannot run here."""
     if unavailable_reason():
         return ()
-    return (_DEMO, *(_describe(name, folder) for name, folder in downloaded_models() if can_run(folder)))
+    folders: dict[str, Path] = {}
+    for name, folder in (*_configured_models(), *downloaded_models()):
+        if name not in folders and name != _DEMO.id and can_run(folder):
+            folders[name] = folder
+    return (_DEMO, *(_describe(name, folder) for name, folder in folders.items()))
+
+
+def _configured_models() -> Iterator[tuple[str, Path]]:
+    """Yield the models in ``MLX_MODEL_PATH``: the folder itself, those in it, and those in folders of their owners."""
+    top = configured_folder()
+    if top is None:
+        return
+    if is_model(top):
+        yield top.name, top
+        return
+    yield from ((folder.name, folder) for folder in models_below(top))
+    for owner in _other_folders(top):
+        yield from ((f"{owner.name}/{folder.name}", folder) for folder in models_below(owner))
+
+
+def _other_folders(top: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in top.iterdir() if entry.is_dir() and not is_model(entry))
+    except OSError:
+        return []
 
 
 def _describe(name: str, folder: Path) -> ModelInfo:
