@@ -85,6 +85,18 @@ def test_what_goes_before_is_shown_alone(file: Path, monkeypatch: pytest.MonkeyP
     assert "retry_delay" not in values
 
 
+def test_a_key_is_that_which_is_sent_to_the_address(file: Path, monkeypatch: pytest.MonkeyPatch, no_keys: None) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-of-the-environment")
+    configure(providers={"openai": {"base_url": "https://gateway.example"}}, breaker={"failures": 2})
+    values = shown(merged_settings())
+    assert values["openai.api_key"] == ("set (OPENAI_API_KEY), not sent to this address", "OPENAI_API_KEY")
+    assert values["breaker"][0].startswith("BreakerConfig(failures=2")
+    file.write_text("providers: {openai: {base_url: 'https://gateway.example', api_key: sk-CANARY-of-the-file}}")
+    configure(config=file, providers=None)
+    values = shown(merged_settings())
+    assert values["openai.api_key"] == (f"set ({file}:1)", f"{file}:1")
+
+
 def test_a_variable_of_an_env_file_is_named_with_the_file(file: Path, no_keys: None) -> None:
     path = file.parent / ".env"
     path.write_text("OPENAI_API_KEY=sk-CANARY-of-the-file\nUNIFIED_LLM_SEED=4\n")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm._config import config_file, process_settings, process_wide
-from unified_llm._config.checked_field import attempt
 from unified_llm._config.constructor_names import ALIASES
-from unified_llm._config.credentials import endpoint_in_environment
-from unified_llm._config.field_groups import KEY_FIELDS
-from unified_llm._config.llm_config import default_fields
+from unified_llm._config.credentials import find_endpoint, has_own_address, has_own_key
+from unified_llm._config.field_groups import CONNECTION_FIELDS, KEY_FIELDS
+from unified_llm._config.llm_config import LLMConfig, default_fields
+from unified_llm._config.merged_fields import merge
 from unified_llm._config.setting_layers import Layer, environment_variable, unknown_variables
 from unified_llm._core import defaults
 from unified_llm._core.environment import file_in_use, source_of, variable
@@ -159,39 +159,49 @@ def _of_the_process(file: FileSettings | None, *, with_defaults: bool) -> Iterat
 
 
 def _of_providers(layers: tuple[Layer, ...], file: FileSettings | None) -> Iterator[Setting]:
-    seen: set[str] = set()
+    for spec in registry.specs():
+        fields: dict[str, Setting] = {}
+        for layer in layers:
+            for name, value in layer.providers.get(spec.name, {}).items():
+                source = _source(layer, ("providers", spec.name, name), file)
+                fields.setdefault(name, Setting(f"{spec.name}.{name}", _shown(name, value, source), source))
+        yield from (setting for name, setting in fields.items() if name not in CONNECTION_FIELDS)
+        is_named = any(layer.provider == spec.name for layer in layers)
+        if fields or is_named or has_own_address(spec) or has_own_key(spec):
+            yield from _of_connection(spec, layers, file)
+
+
+def _of_connection(spec: ProviderSpec, layers: tuple[Layer, ...], file: FileSettings | None) -> Iterator[Setting]:
+    """Yield the address and the key of the targets of a provider that name none themselves."""
+    address, key = f"{spec.name}.base_url", f"{spec.name}.api_key"
+    config = merge(LLMConfig(provider=spec.name), spec, layers)
+    variable_of_address = next((name for name in spec.base_url_env if variable(name)), "")
+    if config.base_url is not None:
+        yield Setting(
+            address,
+            config.base_url,
+            _connection_source("base_url", config.base_url, spec=spec, layers=layers, file=file),
+        )
+    elif variable_of_address:
+        yield Setting(address, find_endpoint(config, spec, []).base_url, _variable_source(variable_of_address))
+    if (name := next((name for name in sorted(KEY_FIELDS) if getattr(config, name) is not None), None)) is not None:
+        source = _connection_source(name, getattr(config, name), spec=spec, layers=layers, file=file)
+        yield Setting(f"{spec.name}.{name}", _shown(name, getattr(config, name), source), source)
+    elif has_own_key(spec):
+        source = _variable_source(next(name for name in (*spec.token_env, *spec.key_env) if variable(name)))
+        is_sent = find_endpoint(config, spec, []).own_host
+        yield Setting(key, f"set ({source}){'' if is_sent else ', not sent to this address'}", source)
+
+
+def _connection_source(
+    name: str, value: object, *, spec: ProviderSpec, layers: tuple[Layer, ...], file: FileSettings | None
+) -> str:
     for layer in layers:
-        if not layer.is_configured:
-            yield from _of_variables(seen)
-        for provider, fields in layer.providers.items():
-            for name, value in fields.items():
-                source = _source(layer, ("providers", provider, name), file)
-                yield from _first(seen, Setting(f"{provider}.{name}", _shown(name, value, source), source))
-    yield from _of_variables(seen)
-
-
-def _of_variables(seen: set[str]) -> Iterator[Setting]:
-    """Yield what the providers' own variables hold."""
-    for spec in (*registry.ROWS, *registry.registered()):
-        key = next((name for name in (*spec.token_env, *spec.key_env) if variable(name)), None)
-        address = next((name for name in spec.base_url_env if variable(name)), None)
-        if key:
-            source = _variable_source(key)
-            yield from _first(seen, Setting(f"{spec.name}.api_key", f"set ({source})", source))
-        if address:
-            source = _variable_source(address)
-            yield from _first(seen, Setting(f"{spec.name}.base_url", _address(spec), source))
-
-
-def _address(spec: ProviderSpec) -> str:
-    endpoint, problem = attempt(lambda: endpoint_in_environment(spec))
-    return endpoint.base_url if endpoint else f"wrong: {problem}"
-
-
-def _first(seen: set[str], setting: Setting) -> Iterator[Setting]:
-    if setting.name not in seen:
-        seen.add(setting.name)
-        yield setting
+        if layer.providers.get(spec.name, {}).get(name) == value:
+            return _source(layer, ("providers", spec.name, name), file)
+        if layer.fields.get(name) == value:
+            return _source(layer, (name,), file)
+    return DEFAULT
 
 
 def _profiles(file: FileSettings | None) -> Iterator[Setting]:
@@ -251,6 +261,6 @@ def _shown(name: str, value: Any, source: str) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    if looks_like_a_key(text):
+    if isinstance(value, str) and looks_like_a_key(text):
         return MASK
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
