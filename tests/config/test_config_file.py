@@ -16,6 +16,7 @@ from tests.support.each import each
 from tests.support.process_state import reset_process_state
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._config import config_file, process_settings
+from unified_llm._config.file_sections import _has_secret
 from unified_llm._core.defaults import default
 from unified_llm._lib.located_yaml import parse_yaml
 from unified_llm.exceptions import ConfigurationError
@@ -428,10 +429,19 @@ def test_keys_that_others_can_read_are_warned_of_once(
     with caplog.at_level(logging.WARNING):
         configure(config=path)
         configure(config=path)
-        configure(config=write("timeout: 1", "without.yaml"))
+        for content in ("timeout: 1", "default_headers: {X-Team: one}", "proxy: http://127.0.0.1:3128"):
+            without = write(content, "without.yaml")
+            without.chmod(0o644)
+            configure(config=without)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path} holds API keys and can be read by other users: chmod 600, or name variables with api_key_env"
+        f"{path} holds keys and can be read by other users: chmod 600, or name variables with api_key_env"
     ]
+
+
+@each("text", ["proxy: http://u:pw@127.0.0.1:3128", "default_headers: {X-Key: k}", "extra_body: {user_token: t}"])
+def test_other_secrets_are_warned_of_as_well(text: str) -> None:
+    config = LLMConfig(**parse_yaml(text).value)
+    assert _has_secret(config.given(("proxy", "default_headers", "extra_body")))
 
 
 # .env files

@@ -22,6 +22,8 @@ from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.profile_names import PROFILE_NAME, profile_named, suggest_profile
 from unified_llm._config.setting_layers import Layer, check_key
 from unified_llm._config.unknown_fields import refuse_unknown
+from unified_llm._core.proxy import Proxy
+from unified_llm._core.redaction import has_key
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.located import Path
@@ -78,7 +80,7 @@ def read_sections(document: Document) -> FileSettings:
     profiles = reader.profiles(sections.get("profiles"))
     reader.check_targets(layer, profiles, prefix)
     if document.readable_by_others and reader.has_key:
-        text = "%s holds API keys and can be read by other users: chmod 600, or name variables with api_key_env"
+        text = "%s holds keys and can be read by other users: chmod 600, or name variables with api_key_env"
         warn_once(("readable", document.path), text, document.path)
     return FileSettings(
         document, layer, profiles, {name: value for name, value in process.items() if value is not None}, prefix
@@ -134,7 +136,7 @@ class _Reader:
                 raise self._document.error((*path, name), f"{field_name} is given twice, by two names: leave one out.")
             if value is not None:
                 fields[field_name] = self._field(field_name, value, (*path, name))
-        self.has_key = self.has_key or "api_key" in fields
+        self.has_key = self.has_key or "api_key" in fields or _has_secret(fields)
         self.at(path, lambda: LLMConfig(**fields), where=_shown(path))
         return fields
 
@@ -238,6 +240,13 @@ def _names_of_profiles(fields: Mapping[str, Any], path: Path) -> list[tuple[Path
         within = {"model": fallback} if isinstance(fallback, str) else given_fields(fallback)
         names += _names_of_profiles(within, (*path, "fallbacks", index))
     return names
+
+
+def _has_secret(fields: Mapping[str, Any]) -> bool:
+    """Return whether headers, a body or the URL of a proxy are likely to hold a key or a password."""
+    proxy = fields.get("proxy")
+    in_proxy = isinstance(proxy, Proxy) and proxy.has_credentials
+    return in_proxy or has_key(fields.get("default_headers", {}), fields.get("extra_body", {}))
 
 
 def _shown(path: Path) -> str:
