@@ -238,6 +238,21 @@ def test_a_key_comes_from_the_variable_that_is_named(monkeypatch: pytest.MonkeyP
     assert generate(*arguments, scripts=scripts)[0] == Ended(0, "Hi.\n", "")
 
 
+def test_a_key_in_the_wrong_place_is_not_repeated() -> None:
+    key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD"
+    for arguments in (
+        ["-m", key],
+        ["-p", key],
+        ["--api-key-env", key, "-m", OLLAMA],
+        ["--fallback", key, "-m", OLLAMA],
+    ):
+        ended, _ = generate(*arguments, "Hi")
+        assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+        assert key not in ended.err
+    assert key not in run(key).err
+    assert "not the API key itself" in generate("--api-key-env", key, "-m", OLLAMA, "Hi")[0].err
+
+
 def test_control_characters_of_a_response_do_not_reach_a_terminal() -> None:
     text = "a\x1b]0;title\x07b\x1b[2Jc\r\nd\te\x9b1mf"
     script = {OLLAMA: [[text, Done(LLMChunk(finish_reason="stop"))]]}

@@ -71,6 +71,11 @@ def test_a_limit_alone_names_no_provider(servers: list[LocalServer]) -> None:
     assert command("health", "--timeout", "1", scripts={"ollama": listing(LLAMA)}).code == 0
 
 
+def test_a_fallback_needs_a_model() -> None:
+    ended = command("models", "--fallback", "ollama/llama3.2", scripts={})
+    assert ended == Ended(2, "", "unified-llm: error: --fallback is given without --model\n")
+
+
 def test_a_feature_that_does_not_exist_gets_a_suggestion() -> None:
     ended = command("models", "-p", "ollama", "--supports", "tool", scripts={"ollama": listing(LLAMA)})
     assert ended.code == 2

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
+from unified_llm._core.redaction import MASK, looks_like_a_key
 from unified_llm._lib.close_names import closest
 from unified_llm._version import __version__
 from unified_llm.cli._chat import chat
@@ -80,7 +81,10 @@ def _invoke(arguments: Sequence[str]) -> int:
     except typer.Abort:  # what older versions of Typer make of Ctrl-C
         return INTERRUPTED
     except _UsageError as wrong:
-        raise ValidationError(_describe(wrong)) from None
+        message = _describe(wrong)
+        for argument in filter(looks_like_a_key, arguments):  # in the wrong place
+            message = message.replace(argument, MASK)
+        raise ValidationError(message) from None
     return code if isinstance(code, int) else 0
 
 

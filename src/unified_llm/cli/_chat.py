@@ -24,6 +24,7 @@ _QUOTES: Final = '"""'
 _COMMANDS: Final = {
     "/model": "use another model from here on: /model provider/model",
     "/reset": "forget the conversation so far",
+    _QUOTES: "begin a message of several lines, and end it with the same",
     "/help": "list the commands",
     "/exit": "end; so does Ctrl-D",
 }
@@ -45,7 +46,7 @@ def chat(
     """
     conversation = Conversation(targets, sampling, terminal, local=local)
     if terminal.is_interactive:
-        terminal.note(f"{conversation.model}; /help lists the commands, {_QUOTES} begins and ends a long message")
+        terminal.note(f"chatting with {conversation.model}; /help lists the commands")
     for text in _Messages(terminal):
         if not conversation.take(text):
             break

@@ -12,7 +12,13 @@ _OPTIONS: Final = {
     "api_key_env": "--api-key-env", "dimensions": "--dimensions", "batch_size": "--batch-size", "purpose": "--purpose",
     "supports": "--supports",
 }  # fmt: skip
-_WRITTEN: Final = {"skip_unconfigured=True": "--skip-unconfigured", "configure(config=...)": "--config"}
+# Whole phrases.
+_WRITTEN: Final = {
+    "skip_unconfigured=True": "--skip-unconfigured",
+    "configure(config=...)": "--config",
+    "; an API key itself is passed as api_key= of a client or a fallback": ", not the API key itself",
+    "pass the key as api_key=": "name the variable that holds it with --api-key-env",
+}
 # The name with an equals sign, and the dots that stand for a value.
 _ARGUMENT: Final = re.compile(rf"(?<![\w.(-])({'|'.join(_OPTIONS)})=(\"\.\.\.\")?(?=[\s,;.:)]|$)")
 _IN_DETAIL: Final = re.compile(r"\.detail (holds the provider's message|says where)")
@@ -20,7 +26,7 @@ _IN_DETAIL: Final = re.compile(r"\.detail (holds the provider's message|says whe
 
 def name_options(message: str) -> str:
     """Return a message with options in place of the arguments that it names."""
-    message = _ARGUMENT.sub(lambda match: _OPTIONS[match[1]], message)
     for written, option in _WRITTEN.items():
         message = message.replace(written, option)
+    message = _ARGUMENT.sub(lambda match: _OPTIONS[match[1]], message)
     return _IN_DETAIL.sub("--verbose shows the provider's message", message)
