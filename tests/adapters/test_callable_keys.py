@@ -18,6 +18,7 @@ from tests.support.each import each
 from tests.support.key_server import KeyServer
 from tests.support.variables import traceback_leaks
 from unified_llm import LLMClient
+from unified_llm._core.key_callable import KeyCallable
 from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
@@ -111,6 +112,26 @@ def test_a_callable_may_be_a_configurable_field(monkeypatch: pytest.MonkeyPatch)
     chat = make(ChatUnified, OLD).configurable_fields(api_key=ConfigurableField("key"))
     chat.invoke("Hi", {"configurable": {"key": lambda: NEW}})
     assert server.keys == [NEW]
+
+
+def returning(key: str) -> Callable[[], str]:
+    return lambda: key
+
+
+def test_a_callable_of_one_call_has_an_account_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, tenant, other = KeyServer(monkeypatch, OLD, NEW), returning(OLD), returning(NEW)
+    chat = make(ChatUnified, tenant)
+    chat.invoke("Hi", api_key=other)
+    chat.client.generate("Hi", api_key=other)
+    asyncio.run(chat.ainvoke("Hi", api_key=other))
+    chat.invoke("Hi")
+    assert server.keys == [NEW, NEW, NEW, OLD]
+    cached = [
+        chat._get_llm_string(**given)
+        for given in ({}, {"api_key": KeyCallable(tenant)}, {"api_key": KeyCallable(other)})
+    ]
+    assert len(set(cached)) == 3
+    assert_no_canary(cached)
 
 
 def crash(*_: object, **__: object) -> NoReturn:

@@ -120,7 +120,7 @@ def digest_keys(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in kwargs.items() if name not in {"api_key", "fallbacks", "request_id"}}
     if (key := kwargs.get("api_key")) is not None:
         is_text = isinstance(key, SecretStr)
-        kept["account"] = Secret(key.get_secret_value(), "api_key=").fingerprint if is_text else repr(key)
+        kept["account"] = Secret(key.get_secret_value(), "api_key=").fingerprint if is_text else key.account
     if isinstance(headers := kept.pop(_HEADERS, None), Mapping):
         kept[_HEADERS] = headers_identity(headers)
     return kept
