@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from unified_llm._backends.keys.exchange import AsyncKeyedExchange, KeyedExchange
 from unified_llm._client.first_use import load_for
 from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
@@ -34,6 +33,8 @@ class Backends:
             return exchange
         codec, transport = codec_for(target.format), self._transport
         if target.key_callable is not None:
+            from unified_llm._backends.keys.exchange import KeyedExchange
+
             return KeyedExchange(target.key_callable, partial(transport.exchange, codec, request), target)
         return transport.exchange(codec, request, target)
 
@@ -46,6 +47,8 @@ class Backends:
             return exchange
         codec, transport = codec_for(target.format), self._transport
         if target.key_callable is not None:
+            from unified_llm._backends.keys.exchange import AsyncKeyedExchange
+
             return AsyncKeyedExchange(target.key_callable, partial(transport.aexchange, codec, request), target)
         return transport.aexchange(codec, request, target)
 

@@ -14,7 +14,6 @@ from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Done
 from unified_llm._core.redaction import show_chain
 from unified_llm._core.response_limits import CHUNK_COST, response_limits
-from unified_llm._lib import attempt_table
 from unified_llm._lib.short_repr import count, short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.call_state import CallFailed
@@ -54,6 +53,8 @@ class _ChunkReader:
 
     def _repr_html_(self) -> str:
         """Show the text so far and the attempts in a notebook."""
+        from unified_llm._lib import attempt_table  # here, because few programs are notebooks
+
         attempts = [attempt.as_row() for attempt in self.attempts]
         return attempt_table.render_stream(self.partial, type(self).__name__, self._chunks, attempts)
 

@@ -17,7 +17,6 @@ from unified_llm._core.environment import source_of, variable
 from unified_llm._core.redaction import begins_like_a_key
 from unified_llm._lib import located
 from unified_llm._lib.located import DocumentError, Located
-from unified_llm._lib.located_json import parse_json
 from unified_llm.exceptions import ConfigurationError
 
 VARIABLE: Final = "UNIFIED_LLM_CONFIG"
@@ -104,6 +103,8 @@ def read_document(path: Path, named_by: str) -> Document:
 
 def _parse(text: str, *, is_json: bool) -> Located:
     if is_json:
+        from unified_llm._lib.located_json import parse_json
+
         return parse_json(text) if text.strip() else Located(None, {})
     from unified_llm._lib.located_yaml import parse_yaml
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 LIKENESS: Final = 0.6
@@ -18,6 +17,8 @@ def closest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str 
         known: The names that exist.
         likeness: The least likeness of a misspelling.
     """
+    from difflib import get_close_matches  # here, because most programs misspell nothing
+
     by_letters: dict[str, list[str]] = {}
     for known_name in known:
         by_letters.setdefault(_letters(known_name), []).append(known_name)
