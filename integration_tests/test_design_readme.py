@@ -21,7 +21,7 @@ import pytest
 
 from integration_tests.fakes.local_servers import MODEL, LMStudio, LocalServer, Ollama
 from tests.support.doc_pages import sections
-from unified_llm import LLMClient, LLMConfig
+from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, Message, ModelInfo, Provider, Usage
 
 SECTIONS: Final = {
     section.title: section for section in sections(Path(__file__).parent / "fixtures" / "local_client.md")
@@ -113,6 +113,18 @@ def test_a_provider_that_does_not_respond_is_not_healthy(
     assert capsys.readouterr().out == "Provider is not responding\n"
 
 
+@pytest.mark.parametrize("is_down", [False, True])
+def test_the_fallback_is_asked_for_the_model_that_the_call_names(
+    servers: tuple[Ollama, LMStudio], *, is_down: bool
+) -> None:
+    (namespace,) = run("a fallback")
+    servers[0].down = is_down
+    response = namespace["client"].generate(REQUEST)
+    assert response.content == f"{'LMStudio' if is_down else 'Ollama'} was asked: Hello?"
+    assert (response.model, response.used_fallback) == (MODEL, is_down)
+    assert response.fallback_provider == ("lmstudio" if is_down else None)
+
+
 def test_the_exceptions_can_be_imported_and_caught(
     servers: tuple[Ollama, LMStudio], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +144,24 @@ def test_the_remedies_run(capsys: pytest.CaptureFixture[str]) -> None:
         *_, slow, insecure = run("remedies", client=client, LLMConfig=LLMConfig)
     assert "Available models: ['llama2:7b']\n" in capsys.readouterr().out
     assert (slow["config"].timeout, insecure["config"].verify_ssl) == (120.0, False)
+
+
+RECORDS: Final = (Message, LLMRequest, LLMResponse, ModelInfo, Usage, Provider)
+VALUES: Final = {
+    "role": "user", "messages": [Message("user", "Hello?")], "content": "Hi", "model": MODEL, "provider": "ollama",
+    "finish_reason": "stop", "response_id": "r-1", "latency_ms": 12.5, "id": MODEL, "prompt_tokens": 1,
+    "completion_tokens": 2, "total_tokens": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("record", [record for record in RECORDS[:-1] if record is not ModelInfo])
+def test_a_record_has_the_fields_of_the_design(record: Callable[..., Any]) -> None:
+    (source,) = SECTIONS["records"].sources("python")
+    call = source.partition(f"\n{record.__name__}(")[2].partition(")")[0]
+    names = re.findall(r"(\w+)(?=[,=]|\s*$)", re.sub(r"=[^,]*", "=", call))
+    made = record(**{name: VALUES[name] for name in names if name in VALUES})
+    assert names
+    assert [name for name in names if not hasattr(made, name)] == []
 
 
 @pytest.mark.parametrize("file", ["a.pdf", "a.jpg", "a.png", "a.mp3", "a.wav"])

@@ -51,6 +51,7 @@ class LLMResponse(HintsAtOtherNames):
         provider: The provider that served the request.
         finish_reason: ``stop``, ``length``, ``tool_calls`` or ``content_filter``.
         response_id: The provider's identifier of the response.
+        latency_ms: Milliseconds from the call to the response, including all attempts and waits.
         usage: Tokens used by the attempt that succeeded.
         tool_calls: The calls that the model requests.
         reasoning: The model's visible reasoning, if any.
@@ -60,7 +61,6 @@ class LLMResponse(HintsAtOtherNames):
         alternatives: The other responses, if ``n`` requested several.
         provider_state: Opaque state of the provider, to be sent back with this response in the history.
         request_id: The provider's identifier of the request, for its support.
-        latency_ms: Milliseconds from the call to the response, including all attempts and waits.
         retry_count: Attempts beyond the first, over all targets.
         used_fallback: Whether another target than the first served the request.
         fallback_provider: The provider of that other target.
@@ -80,6 +80,7 @@ class LLMResponse(HintsAtOtherNames):
     provider: str = ""
     finish_reason: FinishReason = "stop"
     response_id: str | None = None
+    latency_ms: float = 0.0
     usage: Usage | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str | None = field(default=None, repr=False)
@@ -89,7 +90,6 @@ class LLMResponse(HintsAtOtherNames):
     alternatives: "tuple[LLMResponse, ...]" = ()
     provider_state: ProviderState | None = None
     request_id: str | None = None
-    latency_ms: float = 0.0
     retry_count: int = 0
     used_fallback: bool = False
     fallback_provider: str | None = None
