@@ -44,7 +44,7 @@ def with_every_field() -> ModelInfo:
 
 MODELS = (
     ModelInfo("one", "alpha"),
-    ModelInfo("zwei-é", "alpha", "somebody", 1_700_000_000, 4096),
+    ModelInfo("zwei-é", "alpha", "model", 1_700_000_000, "somebody", 4096, "A model."),
     with_every_field(),
 )
 LISTED = ("alpha", "https://alpha/v1", None)

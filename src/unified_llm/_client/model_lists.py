@@ -13,6 +13,8 @@ from unified_llm._core import runtime
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import RetryLimits, Target
+from unified_llm._providers import models
+from unified_llm._providers.output_types import output_types
 from unified_llm._state.model_list_cache import Models, Wanted
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest
@@ -97,22 +99,46 @@ class PageReader:
         Raises:
             GenerationError: The list has more than 100,000 models.
         """
-        models, cursor = page
-        self._models += models
+        listed, cursor = page
+        self._models += map(with_known_facts, listed)
         if len(self._models) > _MOST_MODELS:
             detail = f"More than {_MOST_MODELS} models in one list."
             raise errors.from_failure(self._target, Failure("oversized", detail=detail))
         self._read += 1
         self.next = ModelsRequest(cursor) if cursor is not None and self._read < _MOST_PAGES else None
 
-    def with_windows(self, loaded: Models) -> Models:
-        """Return the models, with the context windows that the loaded ones of these names are served with."""
-        windows = {info.id: info.context_window for info in loaded}
-        only = loaded[0].context_window if len(loaded) == len(self._models) == 1 else None
-        return tuple(
-            replace(info, context_window=window) if (window := windows.get(info.id) or only) else info
-            for info in self._models
-        )
+    def with_loaded(self, loaded: Models) -> Models:
+        """Return the models, with what the server says of the loaded ones: above all the windows they are served with.
+
+        Args:
+            loaded: Their descriptions; that of the only model of a server may have another name.
+        """
+        by_name = {info.id: info for info in loaded}
+        only = loaded[0] if len(loaded) == len(self._models) == 1 else None
+        described = ((info, by_name.get(info.id) or only) for info in self._models)
+        return tuple(_merge(info, other) if other else info for info, other in described)
+
+
+def _merge(info: ModelInfo, loaded: ModelInfo) -> ModelInfo:
+    return replace(
+        info,
+        context_window=loaded.context_window or info.context_window,
+        family=loaded.family or info.family,
+        output_types=loaded.output_types or info.output_types,
+    )
+
+
+def with_known_facts(info: ModelInfo) -> ModelInfo:
+    """Return the description of a model with what the tables know of it and its provider does not say.
+
+    Not its context window: what a server says counts for its targets, and it may serve a model with a smaller one.
+    """
+    known = models.find(info.provider, info.id) if info.max_output is None else None
+    makes = output_types(info.provider, info.id) if info.output_types is None else frozenset[str]()
+    if not makes and (known is None or known.output is None):
+        return info
+    max_output = known.output if known else info.max_output
+    return replace(info, max_output=max_output, output_types=makes or info.output_types)
 
 
 class ModelListMerger:

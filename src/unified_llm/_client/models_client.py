@@ -16,6 +16,7 @@ from unified_llm._client.model_lists import (
     PageReader,
     ProviderCheck,
     model_list_keys,
+    with_known_facts,
     with_short_limits,
 )
 from unified_llm._config.call_targets import CallChain
@@ -40,13 +41,11 @@ class ModelsClient(BaseClient):
         Raises:
             UnsupportedOperationError: The provider does not describe its models one by one.
         """
-        info: ModelInfo = self._run(self._describing(model))
-        return info
+        return with_known_facts(self._run(self._describing(model)))
 
     async def amodel_info(self, model: str | None = None) -> ModelInfo:
         """Do the same as ``model_info``, for async callers."""
-        info: ModelInfo = await self._arun(self._describing(model))
-        return info
+        return with_known_facts(await self._arun(self._describing(model)))
 
     def _describing(self, model: str | None) -> PreparedCall:
         first = self._chain_of(model, self._options).targets[:1]
@@ -193,7 +192,7 @@ class ModelsClient(BaseClient):
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
             pages.read(self._run(self._prepare(request, CallChain((key.target,)), self._options, until)))
-        return pages.with_windows(loaded)
+        return pages.with_loaded(loaded)
 
     async def _afetch(self, key: ModelListKey, until: float | None) -> Models:
         loaded: Models = ()
@@ -203,7 +202,7 @@ class ModelsClient(BaseClient):
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
             pages.read(await self._arun(self._prepare(request, CallChain((key.target,)), self._options, until)))
-        return pages.with_windows(loaded)
+        return pages.with_loaded(loaded)
 
     def _prepare_loaded(self, key: ModelListKey, until: float | None) -> PreparedCall:
         chain = CallChain((with_short_limits(key.target),))

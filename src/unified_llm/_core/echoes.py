@@ -18,6 +18,7 @@ EndT = TypeVar("EndT", Done, Failure)
 _WITH_METADATA: Final = (LLMResponse, LLMChunk, EmbeddingResponse, RerankResponse)
 _METADATA: Final = ("model", "response_id")
 _WORDS: Final = ("code", "subcode", "param", "detail")
+_TEXTS_OF_A_MODEL: Final = ("id", "owned_by", "description", "family")
 
 
 def mask_echoes(end: EndT, sent: SentKeys) -> EndT:
@@ -65,7 +66,8 @@ def _mask_value(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 def _mask_model(model: ModelInfo, mask: Callable[[str], str]) -> ModelInfo:
-    return replace(model, id=mask(model.id), owned_by=mask(model.owned_by) if model.owned_by else model.owned_by)
+    masked: dict[str, Any] = {name: mask(text) for name in _TEXTS_OF_A_MODEL if (text := getattr(model, name))}
+    return replace(model, **masked)
 
 
 def _models(value: Any) -> Sequence[ModelInfo]:

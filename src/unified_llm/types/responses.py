@@ -230,25 +230,41 @@ class ModelInfo:
     Attributes:
         id: The provider's name for it.
         provider: The provider that offers it; ``provider/id`` is a model string.
-        owned_by: The organisation that made it, if the provider reports it.
+        object: ``model``, as in OpenAI's lists.
         created: Unix time in seconds, if the provider reports it.
-        context_window: Size in tokens, if the provider reports it.
-        max_output: The most tokens of a response, if the provider reports it.
+        owned_by: The organisation that made it, if the provider reports it.
+        context_length: Another name for ``context_window``.
+        description: What the provider says of it, if it says anything.
+        context_window: Size in tokens, if the provider reports it. Where both names are given, this one counts.
+        max_output: The most tokens of a response, if that is reported or known.
         features: Supported features (``tools``, ``images``, ``json_schema`` ...), if the provider reports them; else
             None.
         parameters: Supported request fields, if the provider reports them; else None.
+        family: The family that its architecture belongs to (``llama``, ``qwen3``), if the provider reports it.
+        output_types: What it makes (``text``, ``image``, ``embeddings`` ...), if that is reported or known.
         stale: The list is older than ``cache_ttl``: it could not be requested again, or that takes long.
     """
 
     id: str
     provider: str
-    owned_by: str | None = None
+    object: str = "model"
     created: int | None = None
+    owned_by: str | None = None
+    context_length: int | None = field(default=None, repr=False)
+    description: str | None = field(default=None, repr=False)
     context_window: int | None = None
-    max_output: int | None = None
+    max_output: int | None = field(default=None, compare=False)  # as output_types, may be known beside the list
     features: frozenset[str] | None = None
     parameters: frozenset[str] | None = None
+    family: str | None = None
+    output_types: frozenset[str] | None = field(default=None, compare=False)
     stale: bool = False
+
+    def __post_init__(self) -> None:
+        """Give the context window both of its names."""
+        window = self.context_length if self.context_window is None else self.context_window
+        object.__setattr__(self, "context_window", window)
+        object.__setattr__(self, "context_length", window)
 
     @property
     def model_string(self) -> str:

@@ -170,6 +170,7 @@ def keep_state(thinking: str, plan: str, target: Target, *, has_calls: bool) -> 
 _VECTOR_TYPES: Final = ("float", "base64", "int8", "uint8")
 # The features of our table, by a model's endpoints.
 _FEATURE_OF_ENDPOINT: Final[Mapping[str, str]] = {"chat": "streaming", "embed": "embeddings", "rerank": "rerank"}
+_MADE_AT_ENDPOINT: Final[Mapping[str, str]] = {"chat": "text", "embed": "embeddings", "rerank": "rerank"}
 
 
 def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
@@ -228,14 +229,17 @@ def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | Non
         return None
     endpoints, features = item.get("endpoints"), item.get("features")
     known: set[str] = {name for name in features if isinstance(name, str)} if is_list(features) else set()
+    made: set[str] = set()
     for endpoint in endpoints if is_list(endpoints) else ():
         if isinstance(endpoint, str) and endpoint in _FEATURE_OF_ENDPOINT:
             known.add(_FEATURE_OF_ENDPOINT[endpoint])
+            made.add(_MADE_AT_ENDPOINT[endpoint])
     return ModelInfo(
         id=name,
         provider=target.provider,
         context_window=count(item.get("context_length")) or None,
         features=frozenset(known) if is_list(endpoints) or is_list(features) else None,
+        output_types=frozenset(made) or None,
     )
 
 

@@ -320,6 +320,8 @@ def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | Non
         context_window=count(item.get("inputTokenLimit")) or None,
         max_output=count(item.get("outputTokenLimit")) or None,
         features=frozenset({"embeddings"}) if embeds_only else None,
+        description=text_or_none(item.get("description")),
+        output_types=frozenset({"embeddings"}) if embeds_only else None,
     )
 
 

@@ -28,6 +28,7 @@ _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
     "embedding": ("embeddings",),
     "thinking": ("reasoning",),
 }
+_MADE: Final[Mapping[str, str]] = {"completion": "text", "embedding": "embeddings"}
 
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
@@ -124,8 +125,7 @@ def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | Non
     if name is None:
         return None
     window = count(item.get("context_length")) or None  # the window that a loaded model is served with
-    features = _read_features(item.get("capabilities"))
-    return ModelInfo(name, target.provider, context_window=window, features=features)
+    return ModelInfo(name, target.provider, context_window=window, **_read_kind(item))
 
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
@@ -135,8 +135,16 @@ def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
         return answer
     known = object_or_empty(answer.get("model_info"))
     window = known.get(f"{known.get('general.architecture')}.context_length")
-    features = _read_features(answer.get("capabilities"))
-    return Done(ModelInfo(target.model, target.provider, context_window=count(window) or None, features=features))
+    return Done(ModelInfo(target.model, target.provider, context_window=count(window) or None, **_read_kind(answer)))
+
+
+def _read_kind(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what kind of model it is: its family, and by its capabilities what it can do and what it makes."""
+    capabilities = item.get("capabilities")
+    named = {name for name in capabilities if isinstance(name, str)} if is_list(capabilities) else set[str]()
+    made = frozenset(_MADE[name] for name in named & _MADE.keys())
+    family = text_or_none(object_or_empty(item.get("details")).get("family"))
+    return {"family": family, "features": _read_features(capabilities), "output_types": made or None}
 
 
 def _read_features(capabilities: object) -> frozenset[str] | None:

@@ -42,6 +42,13 @@ _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
     "completion_chat": ("streaming",),
     "supports_chat": ("streaming",),
 }
+# What a model makes by its type: of LM Studio (lmstudio.ai/docs/developer/rest/endpoints), of Together
+# (docs.together.ai/reference/models).
+_MADE_BY_TYPE: Final[Mapping[str | None, str]] = {
+    "llm": "text", "vlm": "text", "embeddings": "embeddings",
+    "chat": "text", "language": "text", "code": "text", "embedding": "embeddings", "image": "image", "rerank": "rerank",
+    "moderation": "moderation",
+}  # fmt: skip
 # Fields that list abilities, or map them to true or false.
 _ABILITY_FIELDS: Final = ("capabilities", "supported_parameters", "supported_features")
 _PARAMETER_FIELDS: Final = ("supported_parameters", "supported_sampling_parameters")
@@ -108,13 +115,26 @@ def _read_model(item: Mapping[str, Any], provider: str) -> ModelInfo | None:
         max_output=_first_count(_OUTPUT_FIELDS, sources),
         features=features if abilities else None,
         parameters=parameters or None,
+        description=text_or_none(item.get("description")),
+        family=text_or_none(item.get("arch")),
+        output_types=_read_output_types(item),
     )
+
+
+def _read_output_types(item: Mapping[str, Any]) -> frozenset[str] | None:
+    sources = (item, object_or_empty(item.get("architecture")))
+    made = [name for source in sources for name in _names_in(source.get("output_modalities"))]
+    if not made and (kind := text_or_none(item.get("type"))) in _MADE_BY_TYPE:
+        made = [_MADE_BY_TYPE[kind]]
+    return frozenset(made) or None
 
 
 def _read_loaded(item: Mapping[str, Any], provider: str) -> ModelInfo | None:
     """Read a model of LM Studio's own list. One that is not loaded has no window yet, but the most that it can have."""
     info = _read_model(item, provider)
-    return replace(info, context_window=None) if info and item.get("state") == "not-loaded" else info
+    if info is None or item.get("state") != "not-loaded":
+        return info
+    return replace(info, context_window=None, context_length=None)
 
 
 def _first_count(names: tuple[str, ...], sources: tuple[Mapping[str, Any], ...]) -> int | None:
