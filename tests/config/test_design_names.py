@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,7 @@ def test_azure_takes_key_and_deployment_from_its_variables(monkeypatch: pytest.M
     [("endpoint", "base_url="), ("deployment_name", 'model="azure/'), ("backups", "fallbacks=")],
 )
 def test_names_of_the_designs_are_answered_with_ours(name: str, advice: str) -> None:
+    fields: dict[str, Any] = {name: "x"}
     for make in (LLMConfig, LLMClient):
         with pytest.raises(ConfigurationError, match=advice):
-            make(model="azure/m", **{name: "x"})
+            make(model="azure/m", **fields)
