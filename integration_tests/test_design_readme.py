@@ -123,6 +123,7 @@ def test_the_fallback_is_asked_for_the_model_that_the_call_names(
     assert response.content == f"{'LMStudio' if is_down else 'Ollama'} was asked: Hello?"
     assert (response.model, response.used_fallback) == (MODEL, is_down)
     assert response.fallback_provider == ("lmstudio" if is_down else None)
+    assert namespace["config"].fallback_configs == (namespace["fallback_config"],)
 
 
 def test_the_exceptions_can_be_imported_and_caught(
@@ -154,7 +155,11 @@ VALUES: Final = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("record", [record for record in RECORDS[:-1] if record is not ModelInfo])
+def test_the_records_are_made_as_the_design_makes_them() -> None:
+    run("records", **VALUES, **{record.__name__: record for record in RECORDS})
+
+
+@pytest.mark.parametrize("record", RECORDS[:-1])
 def test_a_record_has_the_fields_of_the_design(record: Callable[..., Any]) -> None:
     (source,) = SECTIONS["records"].sources("python")
     call = source.partition(f"\n{record.__name__}(")[2].partition(")")[0]

@@ -285,6 +285,11 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
             if name in given or (name in defaults and value != defaults[name])
         }
 
+    @property
+    def fallback_configs(self) -> tuple[Any, ...]:
+        """The same as ``fallbacks``."""
+        return self.fallbacks
+
     def _find_row(self) -> ProviderSpec | None:
         """Return the row of the provider, if this configuration names it."""
         from unified_llm._providers import registry
