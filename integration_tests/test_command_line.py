@@ -25,6 +25,7 @@ from integration_tests.support.terminal import CTRL_C, CTRL_D, HAS_TERMINALS, Te
 PROGRAM: Final = (sys.executable, "-m", "unified_llm")
 SOURCES: Final = str(Path(__file__).parents[1] / "src")
 BASH: Final = shutil.which("bash")
+FISH: Final = shutil.which("fish")
 in_a_terminal = pytest.mark.skipif(not HAS_TERMINALS, reason="pseudo-terminals are of Unix")
 
 
@@ -218,13 +219,17 @@ def test_ctrl_c_stops_an_answer_and_ends_the_program_at_the_prompt(endless: Endl
         assert "Traceback" not in terminal.shown
 
 
-def completions(folder: Path, words: Sequence[str]) -> list[str]:
-    """Return what bash offers for the last of these words, by the script that the program prints."""
+def with_program(folder: Path) -> dict[str, str]:
+    """Return variables with which a shell finds the program under its name."""
     program = folder / "unified-llm"
     program.write_text(f'#!/bin/sh\nexec {" ".join(PROGRAM)} "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    variables = environment(_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
-    variables["PATH"] = f"{folder}:{variables['PATH']}"
+    path = f"{folder}:{os.environ['PATH']}"
+    return environment(PATH=path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+
+
+def completions(folder: Path, words: Sequence[str]) -> list[str]:
+    """Return what bash offers for the last of these words, by the script that the program prints."""
     line = " ".join(words)
     driver = f"""
 eval "$(unified-llm --show-completion bash)"
@@ -232,7 +237,7 @@ COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}
 $(complete -p unified-llm | sed 's/.*-F \\([^ ]*\\).*/\\1/') unified-llm
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    return shell(driver, variables).stdout.split()
+    return shell(driver, with_program(folder)).stdout.split()
 
 
 @pytest.mark.skipif(not BASH, reason="needs bash")
@@ -241,6 +246,16 @@ def test_bash_completes_commands_options_providers_and_models(tmp_path: Path) ->
     assert "--max-tokens" in completions(tmp_path, ["unified-llm", "generate", "--ma"])
     assert completions(tmp_path, ["unified-llm", "generate", "--provider", "olla"]) == ["ollama"]
     assert "openai/gpt-5-mini" in completions(tmp_path, ["unified-llm", "generate", "-m", "openai/gpt-5"])
+
+
+@pytest.mark.skipif(not FISH, reason="needs fish")
+def test_fish_completes_providers(tmp_path: Path) -> None:
+    assert FISH
+    command = "unified-llm --show-completion fish | source; complete -C 'unified-llm generate -p olla'"
+    ended = subprocess.run(
+        [FISH, "-c", command], capture_output=True, text=True, timeout=60, check=False, env=with_program(tmp_path)
+    )
+    assert ended.stdout == "ollama\tOllama\n"
 
 
 @pytest.mark.parametrize("name", ["zsh", "fish"])
