@@ -97,6 +97,7 @@ def test_models_are_filtered_by_what_their_list_states(call: Any) -> None:
         ModelInfo("c", "openrouter", features=tools | images),
         ModelInfo("d", "openrouter"),
         ModelInfo("text-embed", "openrouter"),
+        ModelInfo("vectors", "openrouter", output_types=frozenset({"embeddings"})),
     )
     with ScriptedTargets({"openrouter": page(*models)}).running():
         client = LLMClient("openrouter/a")
@@ -105,8 +106,8 @@ def test_models_are_filtered_by_what_their_list_states(call: Any) -> None:
             (["tools", "images"], ["c", "d"]),
             (("images",), ["b", "c", "d"]),
             ("json_schema", ["a", "b", "c", "d"]),  # which the list states for none
-            ("embeddings", ["text-embed"]),
-            ([], ["a", "b", "c", "d", "text-embed"]),
+            ("embeddings", ["text-embed", "vectors"]),
+            ([], ["a", "b", "c", "d", "text-embed", "vectors"]),
         ):
             assert names(call(client, "list_models", supports=supports)) == expected, supports
 
