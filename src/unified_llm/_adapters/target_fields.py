@@ -149,7 +149,9 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
     _key_omitted: bool = PrivateAttr(default=False)  # by a pickle, so that a missing key is reported
 
     # Other names of fields.
-    ALIASES: ClassVar[Mapping[str, str]] = {"model_name": "model", "request_timeout": "timeout"}
+    ALIASES: ClassVar[Mapping[str, str]] = {
+        "model_name": "model", "request_timeout": "timeout", "fallback_configs": "fallbacks",
+    }  # fmt: skip
     # Arguments of the client, and all fields that it is made from, beside those of LLMConfig.
     PASSED_ON: ClassVar[frozenset[str]] = frozenset({"deadline", "failover_on", "skip_unconfigured", "on_attempt"})
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON
@@ -233,6 +235,11 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
     def translated(cls) -> AbstractContextManager[None]:
         """Return a context that raises our errors as those of the framework."""
         return nullcontext()
+
+    @property
+    def fallback_configs(self) -> Sequence[Any]:
+        """Another name for ``fallbacks``."""
+        return self.fallbacks
 
     # The client
 

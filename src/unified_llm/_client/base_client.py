@@ -89,6 +89,12 @@ class BaseClient:
         return tuple(resolved.target for resolved in self._chain)
 
     @property
+    def fallback_configs(self) -> tuple[Any, ...]:
+        """The fallbacks as they were configured, before what they take over from the primary."""
+        settings = self._config.settings if isinstance(self._config, PrimaryObject) else self._config
+        return (*settings.fallbacks, *self._fallbacks)
+
+    @property
     def options(self) -> CallOptions:
         """The options of a call that has none of its own."""
         return self._options

@@ -27,6 +27,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
 from unified_llm._lib.signatures import show_keywords
 from unified_llm._providers.api_fields import fields_of
+from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import CountRequest, LLMRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
@@ -342,6 +343,10 @@ def _read_targets(
 ) -> Hidden[tuple[LLMConfig | PrimaryObject, tuple[Any, ...]]]:
     """Read the targets from the arguments of a client: configuration, fallbacks, fields."""
     config, fallbacks, fields = given.value
+    if (named := fields.pop("fallback_configs", None)) is not None:
+        if fallbacks:
+            raise ConfigurationError("fallbacks is given twice, by two names: leave one out.")
+        fallbacks = named
     first = PrimaryObject.read(config, fields) if is_wrapped(config) else LLMConfig.read(config, fields)
     if fallbacks == [] and isinstance(first, LLMConfig) and not first.fallbacks:  # those of a profile are not wanted
         first = first.model_copy(update={"fallbacks": ()})
