@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import unified_llm
 from integration_tests.support.upstream import Upstream
 from tests.support import canary
+from tests.support.process_state import reset_process_state
 
 _HERE = Path(__file__).parent
 # pydantic.v1 does not support Python 3.14, so this one standard test cannot run there.
@@ -64,8 +64,8 @@ def _checked(server: Upstream) -> Iterator[Upstream]:
 
 @pytest.fixture(autouse=True)
 def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reset the breakers, and remove this machine's own settings from the environment."""
+    """Reset what the process shares, and remove this machine's own settings from the environment."""
     for name in [*os.environ]:
         if name.startswith(("OPENAI_", "LANGSMITH_", "LANGCHAIN_")) and name not in canary.KEYS:
             monkeypatch.delenv(name)
-    unified_llm.reset_health()
+    reset_process_state()

@@ -68,7 +68,8 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
         "messages": [
             user("How is it?"),
             {"role": "assistant", "content": "Let me look.", "tool_calls": [CALL]},
-            {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+            # Servers with templates of their own want the name, which the SDK passes on where it is given.
+            {"role": "tool", "tool_call_id": "call_1", "name": "weather", "content": "sunny"},
         ],
         "tools": [TOOL],
     },

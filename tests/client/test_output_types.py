@@ -32,14 +32,14 @@ NO_CHAT = {
     "minimax/speech-02-hd": "speech", "together/black-forest-labs/FLUX.1-schnell": "images",
     "together/BAAI/bge-large-en-v1.5": "embeddings", "hf/sentence-transformers/all-MiniLM-L6-v2": "embeddings",
     "nvidia/nvidia/nv-embedqa-e5-v5": "embeddings", "openrouter/openai/text-embedding-3-small": "embeddings",
-    "ollama/nomic-embed-text": "embeddings", "lmstudio/text-embedding-nomic-embed-text-v1.5": "embeddings",
     "litellm/text-embedding-3-large": "embeddings", "openai-compatible/dall-e-3": "images",
     "bedrock/amazon.nova-canvas-v1:0": "images", "vertex/google/imagen-4.0-generate-001": "images",
 }  # fmt: skip
 ASKED = (
     "openai/gpt-4o-audio-preview", "openai/gpt-realtime", "openai/a-model-of-tomorrow", "gemini/gemini-2.5-flash-image",
     "gemini/gemini-2.5-flash-preview-tts", "openrouter/black-forest-labs/flux.2-pro", "openrouter/openai/gpt-image-1",
-    "ollama/llama3.2", "vllm/BAAI/bge-m3", "azure/my-whisper-deployment", "together/Qwen/Qwen3-32B",
+    "ollama/llama3.2", "ollama/nomic-embed-text", "lmstudio/text-embedding-nomic-embed-text-v1.5",
+    "vllm/BAAI/bge-m3", "azure/my-whisper-deployment", "together/Qwen/Qwen3-32B",
     "fireworks/accounts/fireworks/models/gpt-oss-120b", "nvidia/nvidia/nemotron-4-340b-reward",
 )  # fmt: skip
 CHAT: list[Callable[[Any], Any]] = [

@@ -112,12 +112,7 @@ _LINES: Final = (
     _line(_HOSTS, "bge-*-en* bge-m3* *e5-small* *e5-base* *e5-large* all-minilm-* all-mpnet-* gte-*base* gte-*large*",
           "embeddings"),
     _line(_HOSTS, "nomic-embed-text-* m2-bert-* nv-embed* *-embedqa-* qwen3-embedding-* mxbai-embed-*", "embeddings"),
-    # ollama.com/search?c=embedding
-    _line(("ollama",), "nomic-embed-text* mxbai-embed-large* all-minilm* bge-m3* bge-large* snowflake-arctic-embed*",
-          "embeddings"),
-    _line(("ollama",), "paraphrase-multilingual* granite-embedding* embeddinggemma* qwen3-embedding*", "embeddings"),
-    # lmstudio.ai/docs/app/advanced/embeddings: it puts this before the name of each embedding model.
-    _line(("lmstudio",), "text-embedding-*", "embeddings"),
+    # Ollama, LM Studio, vLLM and llama.cpp hold what somebody has given a name there: they are asked.
 )  # fmt: skip
 
 # What to say of a model that does not make text; ``UnifiedEmbeddings`` is LangChain's name, the other LlamaIndex's.
