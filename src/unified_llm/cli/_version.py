@@ -15,7 +15,7 @@ from unified_llm.cli._terminal import Terminal
 
 # Distribution, and the extra that brings it.
 PACKAGES: Final = {
-    "httpx": "", "pydantic": "", "typer": "cli", "rich": "cli", "pyyaml": "yaml", "pydantic-settings": "yaml",
+    "httpx": "", "pydantic": "", "typer": "cli", "rich": "cli", "pyyaml": "yaml", "python-dotenv": "yaml",
     "langchain-core": "langchain", "langchain": "agents", "llama-index-core": "llama-index", "mlx-lm": "mlx",
     "mlx-vlm": "vision", "redis": "redis", "opentelemetry-api": "otel", "truststore": "system-certs",
 }  # fmt: skip
