@@ -72,6 +72,16 @@ def test_a_key_that_is_refused_again_is_sent_once_more_only_if_it_is_another(
     assert (server.keys, other.calls) == (["first-key-0123456", "second-key-0123456"], 2)
 
 
+def test_a_refused_key_of_a_callable_is_in_cooldown_for_less_time_than_a_plain_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    KeyServer(monkeypatch)
+    for name, key in {"plain": OLD, "callable": Vault(OLD).get}.items():
+        outcomes("generate", client_of(key, account=name, name=name))
+    seconds = sorted(cooldown["seconds"] for row in health_snapshot() for cooldown in row["cooldowns"])
+    assert seconds[:: len(seconds) - 1] == pytest.approx([30, 300], abs=2)
+
+
 def test_a_stream_that_refuses_the_key_after_its_head_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     server = KeyServer(monkeypatch, NEW)
     server.in_stream = True

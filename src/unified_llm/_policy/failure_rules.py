@@ -15,6 +15,8 @@ from unified_llm._policy.cooldowns import CooldownScope
 
 # Seconds. A refused API key or an account without credit is rarely fixed within seconds.
 API_KEY_COOLDOWN: Final = 300.0
+# That of a key which a callable returns often is: a vault may have the next one a little after the last was refused.
+FETCHED_KEY_COOLDOWN: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,13 @@ from unified_llm._core.target import RetryLimits, Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Sleep
-from unified_llm._policy.failure_rules import API_KEY_COOLDOWN, FAILURE_RULES, FailureRule, is_of_size_or_input
+from unified_llm._policy.failure_rules import (
+    API_KEY_COOLDOWN,
+    FAILURE_RULES,
+    FETCHED_KEY_COOLDOWN,
+    FailureRule,
+    is_of_size_or_input,
+)
 
 # A transient error is over in a moment; throttling is not. botocore keeps the two apart for the same reason.
 _TRANSIENT_FACTOR: Final = 0.25
@@ -214,7 +220,9 @@ def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: re
     rule = FAILURE_RULES[failure.kind]
     if rule.cooldown == "api_key" and failure.about_key:
         reason = f"{_describe_refusal(target, failure.kind)} ({failure.kind})"
-        call.health.start_cooldown(target, "api_key", now + API_KEY_COOLDOWN, reason, wait=False, now=now)
+        fetched = failure.kind == "auth" and target.key_callable is not None
+        seconds = FETCHED_KEY_COOLDOWN if fetched else API_KEY_COOLDOWN
+        call.health.start_cooldown(target, "api_key", now + seconds, reason, wait=False, now=now)
     elif rule.cooldown == "rate_limit" and failure.about_key:
         pause = hints.retry_after if hints.retry_after is not None else _LIMIT_COOLDOWN
         call.health.start_cooldown(target, "rate_limit", now + pause, "rate limited", wait=True, now=now)
