@@ -16,6 +16,7 @@ from typing import Final
 from unified_llm._core.environment import source_of, variable
 from unified_llm._core.redaction import begins_like_a_key
 from unified_llm._lib import located
+from unified_llm._lib.local_files import expand_home, home_folder
 from unified_llm._lib.located import DocumentError, Located
 from unified_llm.exceptions import ConfigurationError
 
@@ -44,8 +45,8 @@ class Document:
         return ConfigurationError(f"{self.path}, line {self.content.line(path)}: {text}")
 
 
-def user_folder() -> Path:
-    """Return the user's configuration directory for this package, whether it exists or not.
+def user_folder() -> Path | None:
+    """Return the user's configuration directory for this package, whether it exists or not; None without a home.
 
     It is that of the platform: below ``~/.config``, ``~/Library/Application Support`` on macOS, and ``%APPDATA%`` on
     Windows. ``XDG_CONFIG_HOME`` goes before these.
@@ -53,27 +54,32 @@ def user_folder() -> Path:
     if (chosen := variable("XDG_CONFIG_HOME")) and Path(chosen).is_absolute():
         return Path(chosen) / _FOLDER
     if sys.platform == "win32":
-        roaming = variable("APPDATA")
-        return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / _FOLDER
-    home = Path(variable("HOME") or Path.home())
-    return home / ("Library/Application Support" if sys.platform == "darwin" else ".config") / _FOLDER
+        if roaming := variable("APPDATA"):
+            return Path(roaming) / _FOLDER
+        below = "AppData/Roaming"
+    else:
+        below = "Library/Application Support" if sys.platform == "darwin" else ".config"
+    named = Path(variable("HOME") or "") if sys.platform != "win32" else Path()
+    home = named if named.is_absolute() else home_folder()
+    return home / below / _FOLDER if home is not None else None
 
 
 def places() -> Iterator[Path]:
     """Yield the files that are looked for in the user's configuration directory; the first that exists is read."""
-    folder = user_folder()
-    return (folder / name for name in _NAMES)
+    if (folder := user_folder()) is not None:
+        yield from (folder / name for name in _NAMES)
 
 
 def find() -> tuple[Path, str] | None:
     """Return the path of the file, where one is named or exists, and what named it."""
     if named := (variable(VARIABLE) or "").strip():
-        return Path(named).expanduser(), source_of(VARIABLE)
+        return expand_home(named), source_of(VARIABLE)
     try:
-        if not user_folder().is_dir():
+        folder = user_folder()
+        if folder is None or not folder.is_dir():
             return None
         return next(((path, "the user's configuration directory") for path in places() if path.is_file()), None)
-    except (OSError, RuntimeError):  # no home directory, or one that cannot be searched
+    except OSError:  # it cannot be searched
         return None
 
 

@@ -18,6 +18,7 @@ from unified_llm._core import defaults
 from unified_llm._core.environment import file_in_use, source_of, variable
 from unified_llm._core.redaction import MASK, looks_like_a_key
 from unified_llm._lib.close_names import closest
+from unified_llm._lib.local_files import expand_home
 from unified_llm._lib.located import Path as DocumentPath
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
@@ -128,7 +129,7 @@ def check_file(path: str | Path | None = None) -> str | None:
     Raises:
         ConfigurationError: The file is wrong, with the line and the field.
     """
-    named = (Path(path).expanduser(), "the command") if path is not None else config_file.find()
+    named = (expand_home(path), "the command") if path is not None else config_file.find()
     return process_settings.read_settings(*named).document.path if named else None
 
 

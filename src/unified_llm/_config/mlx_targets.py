@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from unified_llm._core.features import CHAT, Feature
+from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
 
 
@@ -27,7 +27,7 @@ def model_in(base_url: str, model: str) -> str:
         ConfigurationError: There is no such folder.
     """
     text = unquote(urlsplit(base_url).path) if base_url.lower().startswith("file:") else base_url
-    folder = Path(text).expanduser()
+    folder = expand_home(text)
     if not model or model == folder.name:
         return str(folder)
     if (below := folder / model).is_dir():

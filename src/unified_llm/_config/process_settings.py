@@ -18,6 +18,7 @@ from unified_llm._core import defaults, environment
 from unified_llm._core.environment import real_variable
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def read_variables(path: str, named_by: str) -> Hidden[Mapping[str, str]]:
     from unified_llm._config.env_file import read_env_file
 
     with CLEAR_VARIABLES:
-        return read_env_file(Path(path).expanduser(), named_by)
+        return read_env_file(expand_home(path), named_by)
 
 
 def layers() -> tuple[Layer, ...]:
@@ -146,9 +147,10 @@ def profile(name: str) -> Mapping[str, Any]:
     """
     settings = state().file
     if settings is None:
+        usual = next(config_file.places(), None)
         raise ConfigurationError(
             f'"@{name}" is a profile of a configuration file, and there is none: name it with configure(config=...) or '
-            f"{config_file.VARIABLE}, or write {config_file.user_folder() / 'config.yaml'}."
+            f"{config_file.VARIABLE}{f', or write {usual}' if usual else ''}."
         )
     if name not in settings.profiles:
         where = settings.document.path

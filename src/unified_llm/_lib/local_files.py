@@ -1,4 +1,4 @@
-"""Reading a file that a caller named: regular files alone, up to a size, looked at before they are read whole."""
+"""Files that a caller named: their paths, and regular files read up to a size, looked at before they are read whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ LARGEST_FILE: Final = 64 << 20  # bytes; no provider takes more in a request
 _START: Final = 64
 # A pipe that replaces the file between the look at it and its opening must not block.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home directory in place of ``~``; as it is where there is no such user or directory."""
+    path = Path(path)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def home_folder() -> Path | None:
+    """Return the user's home directory; None where there is none, as in a container with a user of no name."""
+    home = expand_home("~")
+    return home if home.is_absolute() else None
 
 
 def read_file(path: str | os.PathLike[str], check_start: Callable[[bytes], object] = len) -> bytes:

@@ -22,6 +22,7 @@ from unified_llm._core.environment import real_variable
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._formats.json_values import is_number
 from unified_llm._lib import bounded_json
+from unified_llm._lib.local_files import home_folder
 from unified_llm._state.model_list_records import digest, read_models, write_models
 from unified_llm._version import __version__
 from unified_llm.types.responses import ModelInfo
@@ -77,9 +78,10 @@ def folder() -> Path | None:
     return user_folder() if configured is True else Path(configured)
 
 
-def user_folder() -> Path:
-    """Return the usual folder of this user: in that of the platform for caches."""
-    home = Path("~").expanduser()
+def user_folder() -> Path | None:
+    """Return the usual folder of this user, in that of the platform for caches; None without a home directory."""
+    if (home := home_folder()) is None:
+        return None
     if sys.platform == "darwin":
         caches = home / "Library" / "Caches"
     elif sys.platform == "win32":

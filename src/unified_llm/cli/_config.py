@@ -56,6 +56,8 @@ def path(
     if as_json:
         terminal.write(as_json_line([asdict(place) for place in places]))
         return
+    if not places:
+        terminal.note("there is no home directory: name a file with --config or UNIFIED_LLM_CONFIG")
     rows = [(place.path, _state(place), name_options(place.named_by)) for place in places]
     terminal.show_table(("PATH", "STATE", "NAMED BY"), rows)
 

@@ -341,6 +341,8 @@ def test_what_it_cannot_do_is_not_asked_of_it(script: Callable[..., FakeEngine],
 def test_a_folder_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="There is no such folder for mlx/"):
         resolve_folder("no/such/folder")
+    with pytest.raises(ConfigurationError, match="There is no such folder for mlx/"):
+        resolve_folder("~nobody.of.this.name/model")
 
 
 def test_a_folder_may_be_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
 from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
 from unified_llm._formats.request_fields import NOT_IN_FORMAT, log_dropped
+from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.messages import Message
 from unified_llm.types.records import Usage
@@ -110,7 +111,7 @@ def resolve_folder(model: str) -> Path:
     """
     if model == _DEMO:
         return mlx.demo_folder()
-    folder = Path(model).expanduser()
+    folder = expand_home(model)
     if folder.is_dir():
         return folder
     if (configured := find_configured(model)) is not None:

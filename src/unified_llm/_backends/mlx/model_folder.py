@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
 from unified_llm._core.environment import variable
 from unified_llm._core.features import CHAT, Feature
+from unified_llm._lib.local_files import expand_home
 
 # huggingface.co/docs/transformers/model_doc/bert: what most small embedding models are (MiniLM, BGE, E5, GTE).
 _ENCODER: Final = "BertModel"
@@ -32,7 +33,7 @@ _EMBEDDINGS: Final[frozenset[Feature]] = frozenset({"embeddings", "models"})
 def configured_folder() -> Path | None:
     """Return the folder of models, or of one model, that ``MLX_MODEL_PATH`` names; None where it is not set."""
     text = (variable("MLX_MODEL_PATH") or "").strip()
-    return Path(text).expanduser() if text else None
+    return expand_home(text) if text else None
 
 
 def is_model(folder: Path) -> bool:
