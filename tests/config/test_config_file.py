@@ -17,6 +17,7 @@ from tests.support.process_state import reset_process_state
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._config import config_file, process_settings
 from unified_llm._config.file_sections import _has_secret
+from unified_llm._config.merged_settings import file_places
 from unified_llm._core.defaults import default
 from unified_llm._lib.located_yaml import parse_yaml
 from unified_llm.exceptions import ConfigurationError
@@ -214,7 +215,24 @@ def test_the_users_directory_is_that_of_the_platform(platform: str, variables: d
         for name, value in variables.items():
             patch.setenv(name, value)
         patch.setattr(sys, "platform", platform)
-        assert config_file.user_folder().as_posix() == expected
+        assert config_file.user_folder() == Path(expected)
+
+
+def test_without_a_home_directory_no_file_is_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for folder in (tmp_path / ".config", tmp_path / "~" / ".config"):
+        (folder / "unified-llm").mkdir(parents=True)
+        (folder / "unified-llm" / "config.yaml").write_text("timeout: 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    for home in (".", "", None):
+        monkeypatch.setenv("HOME", home) if home is not None else monkeypatch.delenv("HOME")
+        if home is None:
+            monkeypatch.setattr(Path, "expanduser", lambda self: (_ for _ in ()).throw(RuntimeError(f"{self}")))
+        assert LLMClient("ollama/m").targets[0].timing.fixed is False
+        if home != "":  # of which Python makes the directory in the system's list of users
+            assert (config_file.user_folder(), file_places()) == (None, ())
+        with pytest.raises(ConfigurationError, match="with configure"):
+            LLMClient("@production")
 
 
 def test_a_file_is_read_once_for_a_process(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,6 +310,13 @@ MANY = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for 
         ("defaults:\n  n_ctx: 1\n", 2, "write context_window=."),
         ("defaults:\n  telemetry: maybe\n", 2, 'must be True, False or "without_usage"'),
         ("default:\n  timeout: 1\n", 1, "did you mean 'defaults'?"),
+        ("profile:\n  a: {model: ollama/x}\n", 1, "did you mean 'profiles'?"),
+        ("defaults:\n  providers: {}\n", 2, "providers is a section of its own, at the top of the file"),
+        ("env_file: .env\n", 1, "set it with configure(env_file=...) or UNIFIED_LLM_ENV_FILE"),
+        ("defaults:\n  breaker: {zzz: 1}\n", 2, "known are failures, window, cooldown, cooldown_max"),
+        ("defaults:\n  default_headers:\n    X-Team: t-${TEAM}\n", 3, "variables are not replaced here"),
+        ("defaults:\n  verify_ssl: []\n", 2, "an SSLContext, not list."),
+        ("profiles:\n  sk-CANARY0123456789:\n    model: nope/x\n", 3, "in profiles.***: 'nope/x' names no known"),
         ("defaults: {}\ntimeout: 1\n", 2, "stand below one of defaults, providers, profiles"),
         ("profiles: {a: {error_details: true}}", 1, "profiles.a has no field 'error_details'"),
         ("- a\n- b\n", 1, "a configuration file is a mapping of defaults, providers, profiles"),
@@ -327,7 +352,7 @@ MANY = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for 
         ("providers:\n  openai:\n    model: x\n", 3, "model belongs to a target: write it in a profile"),
         ("providers:\n  opnai:\n    timeout: 1\n", 2, "is no known provider"),
         ("providers:\n  openai:\n    base_url: https://u:sk-CANARY@h\n", 3, "user name or password"),
-        ("defaults:\n  api_key: sk-CANARY\n", 1, "a key for no provider would go to all of them"),
+        ("defaults:\n  api_key: sk-CANARY\n", 2, "a key for no provider would go to all of them"),
         ("defaults:\n  timeout: 1\n  seed: 1\n  timeout: 2\n", 4, "timeout is given twice, first on line 2"),
         ("defaults:\n  timeout: 1\n  request_timeout: 2\n", 3, "timeout is given twice, by two names"),
         ("defaults:\n\ttimeout: 1\n", 2, "a tab stands where YAML needs blanks"),
@@ -403,6 +428,9 @@ def test_a_file_that_cannot_be_read_is_an_error(
             configure(config=str(path))
     with pytest.raises(ConfigurationError, match="cannot be read"):
         configure(config="x" * 5000)
+    for name in ("config", "env_file"):
+        with pytest.raises(ConfigurationError, match=r"There is no file .*~nobody.of.this.name/x"):
+            configure(**{name: "~nobody.of.this.name/x"})  # type: ignore[arg-type]
     configure(config=write("﻿timeout: 3".encode()))  # a byte order mark
     assert LLMClient("ollama/m").targets[0].timing.whole == 3
 

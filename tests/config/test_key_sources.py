@@ -207,6 +207,8 @@ def test_a_fallback_inherits_the_variable_unless_it_has_a_key_of_its_own(monkeyp
     for own, key in (({}, KEY), ({"api_key": "sk-own-0123456789"}, "sk-own-0123456789")):
         client = LLMClient(GPT, api_key_env="MY_KEY", fallbacks=[{"base_url": "https://eu.example", **own}])
         assert client.targets[1].key.reveal() == key  # type: ignore[union-attr]
+    client = LLMClient(GPT, api_key=KEY, fallbacks=[{"base_url": "https://eu.example", "api_key_env": None}])
+    assert client.targets[1].key == client.targets[0].key is not None
 
 
 # Copies without a key

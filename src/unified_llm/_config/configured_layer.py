@@ -10,7 +10,9 @@ from unified_llm._config.checked_field import attempt, checked_field
 from unified_llm._config.constructor_names import ALIASES, advice
 from unified_llm._config.field_groups import TARGET_FIELDS
 from unified_llm._config.field_signatures import accepted_names
+from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.model_objects import is_wrapped
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.profile_names import profile_named
 from unified_llm._config.setting_layers import Layer, check_key
@@ -91,9 +93,16 @@ def _changed_providers(
             raise ConfigurationError(f"{source}: the fields of a provider are a mapping of names to values.")
         if wrong := next((field for field in fields if ALIASES.get(field, field) in TARGET_FIELDS), None):
             raise ConfigurationError(f"{source}: {wrong} belongs to a target: write it in its LLMConfig.")
-        refuse_unknown(fields, (*accepted_names(LLMConfig), *ALIASES), f"{source}:")
-        after[spec.name] = _read_fields(fields, source)
+        refuse_unknown(fields, (*accepted_names(LLMConfig), *ALIASES), source)
+        after[spec.name] = read = _read_fields(fields, source)
+        _check_in(source, read)
     return after
+
+
+def _check_in(source: str, fields: Mapping[str, Any]) -> None:
+    _, problem = attempt(lambda: LLMConfig(**fields))
+    if problem is not None:
+        raise ConfigurationError(f"{source}: {problem}")
 
 
 def _check_together(layer: Layer) -> None:
@@ -103,3 +112,18 @@ def _check_together(layer: Layer) -> None:
         provider_and_model(LLMConfig(model=model, provider=provider))
     check_key(layer)
     LLMConfig(**layer.fields)
+    for fallback in layer.fields.get("fallbacks", ()):
+        _check_fallback(fallback)
+
+
+def _check_fallback(fallback: Any) -> None:
+    """Refuse a fallback that names no target; the profiles that it may name are those of the moment of use."""
+    config = LLMConfig(model=fallback) if isinstance(fallback, str) else fallback
+    if is_wrapped(config):
+        return
+    if not isinstance(config, LLMConfig):
+        raise ConfigurationError(f"A fallback is a model string, a mapping or an LLMConfig, not {explain(fallback)}")
+    if profile_named(config.model) is None and (config.model or config.provider):
+        provider_and_model(config)
+    for further in config.fallbacks:
+        _check_fallback(further)

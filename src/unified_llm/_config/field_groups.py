@@ -30,6 +30,6 @@ NOT_IN_ENVIRONMENT: Final = CONNECTION_FIELDS | {
 
 def beneath(inherited: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields with those of their own above what they inherit: a key replaces whatever says which key it is."""
-    if not KEY_FIELDS.isdisjoint(own):
+    if any(own.get(name) is not None for name in KEY_FIELDS):
         inherited = {name: value for name, value in inherited.items() if name not in KEY_AND_ACCOUNT}
     return {**inherited, **own}

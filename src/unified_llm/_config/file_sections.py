@@ -23,19 +23,25 @@ from unified_llm._config.profile_names import PROFILE_NAME, profile_named, sugge
 from unified_llm._config.setting_layers import Layer, check_key
 from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core.proxy import Proxy
-from unified_llm._core.redaction import has_key
+from unified_llm._core.redaction import MASK, has_key, looks_like_a_key
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import BreakerConfig
+from unified_llm._lib.close_names import closest
 from unified_llm._lib.located import Path
 from unified_llm._providers import registry
 
 Read = TypeVar("Read")
 
 SECTIONS: Final = ("defaults", "providers", "profiles")
-_VARIABLE: Final = re.compile(r"\$(\{\w+\}|\w+$)")
+_VARIABLE: Final = re.compile(r"^\$\w+$|\$\{\w+\}")
 _AS_IT_IS: Final = frozenset({"extra_body", "stop"})  # texts for the model, or for its server
 _PARTS: Final = frozenset({"breaker", "default_headers"})
 _BREAKER: Final = tuple(BreakerConfig.__dataclass_fields__)
+_LIKE_A_SECTION: Final = 0.85
+_SET_ELSEWHERE: Final = {
+    "config": "configure(config=...) or UNIFIED_LLM_CONFIG",
+    "env_file": "configure(env_file=...) or UNIFIED_LLM_ENV_FILE",
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,7 +82,8 @@ def read_sections(document: Document) -> FileSettings:
     others = (*process_wide.NAMES, *(() if prefix else SECTIONS))
     fields = reader.target({name: general[name] for name in general if name not in process}, prefix, others)
     layer = Layer(document.path, fields, reader.providers(sections.get("providers")))
-    reader.at(prefix, lambda: check_key(layer))
+    key = next((name for name in ("api_key", "api_key_env") if name in fields), None)
+    reader.at((*prefix, *([key] if key else [])), lambda: check_key(layer))
     profiles = reader.profiles(sections.get("profiles"))
     reader.check_targets(layer, profiles, prefix)
     if document.readable_by_others and reader.has_key:
@@ -142,7 +149,14 @@ class _Reader:
 
     def _check_name(self, name: str, path: Path, known: Sequence[str]) -> None:
         where = _shown(path) or "the file"
-        self.at((*path, name), lambda: refuse_unknown({name: None}, known, where), where="")
+        if name not in known and (hint := _hint(name, path)):
+            raise self._document.error((*path, name), f"{where} has no field {name!r}: {hint}")
+        others = (
+            f"known are {', '.join(known)}."
+            if known is _BREAKER
+            else "further fields of the request go into extra_body: {...}."
+        )
+        self.at((*path, name), lambda: refuse_unknown({name: None}, known, where, otherwise=others), where="")
 
     def _field(self, name: str, value: Any, path: Path) -> Any:
         if name not in _AS_IT_IS:
@@ -169,7 +183,7 @@ class _Reader:
 
     def _refuse_variables(self, value: Any, path: Path) -> None:
         """Refuse what other programs replace by a variable: here it would be sent as it stands."""
-        if isinstance(value, str) and _VARIABLE.match(value):
+        if isinstance(value, str) and _VARIABLE.search(value):
             text = "variables are not replaced here; api_key_env: NAME takes a key from one."
             raise self._document.error(path, f"in {_shown(path)}: {text}")
 
@@ -249,6 +263,18 @@ def _has_secret(fields: Mapping[str, Any]) -> bool:
     return in_proxy or has_key(fields.get("default_headers", {}), fields.get("extra_body", {}))
 
 
+def _hint(name: str, path: Path) -> str | None:
+    """Say what to do about a name that is none of a field, but has a meaning elsewhere."""
+    if section := closest(name, SECTIONS, _LIKE_A_SECTION):
+        return f"{section} is a section of its own, at the top of the file." if path else f"did you mean {section!r}?"
+    return f"set it with {_SET_ELSEWHERE[name]}." if name in _SET_ELSEWHERE else None
+
+
 def _shown(path: Path) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_hidden(part)}" for part in path)
     return text.removeprefix(".")
+
+
+def _hidden(name: str) -> str:
+    """Return the name of a provider or a profile, unless it may be a key in the wrong place."""
+    return MASK if looks_like_a_key(name) else name

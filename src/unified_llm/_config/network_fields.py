@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from ssl import SSLContext
 from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
 from pydantic import BeforeValidator
 
 from unified_llm._config.field_types import LEFT_OUT, text_of_url
-from unified_llm._config.given_targets import explain
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.hidden import Hidden
 from unified_llm._core.proxy import Proxy, ProxyURLError, parse_proxy
 from unified_llm._core.redaction import begins_like_a_key
+from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
 
 SYSTEM: Final = "system"
@@ -49,7 +49,7 @@ def read_verify(value: object) -> object:
         case _:
             raise ConfigurationError(
                 'verify_ssl must be True, False, the path of a file of certificates, "system" or an SSLContext, not '
-                f"{explain(value)}"
+                f"{type(value).__name__}."
             )
 
 
@@ -123,7 +123,7 @@ def _path(value: object) -> str:
 def _expand(path: str | PurePath) -> str:
     """Return a path with the home directory in place of ``~``, otherwise as it was written."""
     text = str(path)
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    return str(expand_home(text)) if text.startswith("~") else text
 
 
 def _password(value: object) -> Hidden[str] | OmittedKey | None:

@@ -33,6 +33,9 @@ CONFIGURE: Final = "configure()"
 # Fields that describe one provider's service or model: where a layer names a provider, they are of that one alone.
 _OF_A_PROVIDER: Final = frozenset({"account", "api", "api_version", "context_window", "space"})
 _WORDS: Final = {"true": True, "false": False}
+# Fields that are True, False or something else, for which a text such as "0" would be taken.
+_FLAG_OR_OTHER: Final = frozenset({"verify_ssl", "proxy"})
+_MORE_WORDS: Final = {**_WORDS, "1": True, "yes": True, "on": True, "0": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +165,16 @@ def _timeouts_of_providers() -> dict[str, dict[str, Any]]:
 
 
 def _read_variable(name: str, text: str, source: str = "") -> Any:
-    value: object = _WORDS.get(text.strip().lower(), number_from_text(text) if name in TIMES else text)
-    read, problem = attempt(lambda: checked_field(name, value))
+    words = _MORE_WORDS if name in _FLAG_OR_OTHER else _WORDS
+    value: object = words.get(text.strip().lower(), number_from_text(text) if name in TIMES else text)
+    read, problem = attempt(lambda: _checked(name, value))
     if problem is not None:
         raise _error_in(source or environment_variable(name), problem)
     return read
+
+
+def _checked(name: str, value: object) -> Any:
+    return registry.row(f"{value}").name if name == "provider" else checked_field(name, value)
 
 
 def _error_in(name: str, problem: str) -> ConfigurationError:
