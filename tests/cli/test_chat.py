@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest  # noqa: TC002 - as in the other files of tests
+
 from tests.support.command_line import Ended, run
 from tests.support.scripted_targets import ScriptedTargets, say
+from unified_llm._client.local_servers import LocalServer
 from unified_llm._core.outcome import Failure
+from unified_llm.types import ModelInfo
 
 OLLAMA = "ollama/llama3.2"
 
@@ -83,6 +87,17 @@ def test_an_interruption_stops_the_answer_and_keeps_its_text() -> None:
     assert ended.code == 0
     assert ended.err.count("unified-llm: stopped\n") == 2
     assert asked[1:] == [["Hello", "One ", "More"], ["Hello", "One ", "And now?"]]
+
+
+def test_a_local_server_can_be_asked_for_whatever_is_configured(
+    servers: list[LocalServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNIFIED_LLM_MODEL", "openai/gpt-5-mini")
+    servers.append(LocalServer("ollama", "http://127.0.0.1:11434/v1", (ModelInfo("llama3.2", "ollama"),), certain=True))
+    targets = ScriptedTargets({OLLAMA: [say("One.")]})
+    with targets.running():
+        ended = run("chat", "--local", stdin=b"Hello\n")
+    assert ended == Ended(0, "One.\n", f"unified-llm: using {OLLAMA} at http://127.0.0.1:11434/v1\n")
 
 
 def test_lines_of_a_pipe_are_messages_and_an_error_ends_it() -> None:
