@@ -15,7 +15,7 @@ from unified_llm._state.model_list_records import read_models, write_models
 from unified_llm.types.requests import ModelsRequest
 
 
-def listed(provider: str, body: Any, *, loaded: bool = False) -> ModelInfo:
+def listed(provider: str, body: Any, *, loaded: bool = False) -> Any:
     target: Target = LLMClient(LLMConfig(provider=provider, api_key="sk-x")).targets[0]
     done: Any = codec_for(target.format).decode(ModelsRequest(loaded=loaded), target, body)
     assert isinstance(done, Done)
@@ -68,6 +68,7 @@ def test_what_lm_studio_says_of_its_models_is_added_to_its_list() -> None:
     )  # fmt: skip
     plain = ModelInfo("m", "lmstudio"), ModelInfo("n", "lmstudio")
     targets = ScriptedTargets({"lmstudio": [[Done(((loaded,), None))], [Done((plain, None))]]})
+    first: Any
     with targets.running():
         first, second = LLMClient(LLMConfig(provider="lmstudio")).list_models()
     assert (first.family, first.output_types, second.family) == ("qwen2_vl", {"text"}, None)
@@ -76,6 +77,8 @@ def test_what_lm_studio_says_of_its_models_is_added_to_its_list() -> None:
 def test_what_is_known_of_a_model_is_added_but_no_window() -> None:
     models = ModelInfo("gpt-4o", "openai"), ModelInfo("text-embedding-3-small", "openai"), ModelInfo("new", "openai")
     targets = ScriptedTargets({"openai": [[Done((models, None))]]})
+    chat: Any
+    embeddings: Any
     with targets.running():
         chat, embeddings, new = LLMClient("openai/gpt-4o", api_key="sk-x").list_models()
     assert (chat.output_types, chat.max_output, chat.context_window) == ({"text"}, 16384, None)
@@ -88,4 +91,5 @@ def test_other_processes_read_all_of_it() -> None:
         "m", "p", description="A model.", context_window=7, family="llama", output_types=frozenset({"text", "image"})
     )
     assert read_models(write_models((info,))) == (info,)
-    assert (read_models(write_models((info,))) or [])[0].output_types == {"text", "image"}
+    read: Any = read_models(write_models((info,)))
+    assert read[0].output_types == {"text", "image"}
