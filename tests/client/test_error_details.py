@@ -300,7 +300,7 @@ def test_the_environment_can_ask_for_them(monkeypatch: pytest.MonkeyPatch) -> No
         assert WORDS not in outcome_of("generate", LLMClient(GPT)).message
     configure(error_details=None)
     monkeypatch.setenv("UNIFIED_LLM_ERROR_DETAILS", "perhaps")
-    with pytest.raises(ConfigurationError, match="UNIFIED_LLM_ERROR_DETAILS must hold true or false"):
+    with pytest.raises(ConfigurationError, match="UNIFIED_LLM_ERROR_DETAILS must be True or False"):
         LLMClient(GPT)
     with pytest.raises(ConfigurationError, match=r"configure\(error_details=\.\.\.\) must be True or False"):
         configure(error_details="yes")  # type: ignore[arg-type]

@@ -158,7 +158,7 @@ def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "perhaps")
     with (
         ScriptedTargets({GPT: [say("Hello")]}).running(),
-        pytest.raises(ConfigurationError, match="must hold true, false or without_usage"),
+        pytest.raises(ConfigurationError, match='must be True, False or "without_usage"'),
     ):
         LLMClient(GPT).generate(PROMPT)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from unified_llm._client.model_lists import ModelListKey
 from unified_llm._client.vector_space import makes_vectors_only
 from unified_llm._core.features import Feature
-from unified_llm._core.redaction import looks_like_a_key, quoted
+from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm._providers import registry
 from unified_llm._state.model_list_cache import Models
@@ -16,6 +16,8 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.types.responses import ModelInfo
 
 _FEATURES: Final[tuple[str, ...]] = get_args(Feature)
+_KNOWN: Final = f"known are {', '.join(_FEATURES)}."
+_UNSHOWN: Final = "of that name"
 # Other words for a feature, for the suggestion.
 _OTHER_WORDS: Final[Mapping[str, str]] = {
     "vision": "images",
@@ -55,7 +57,7 @@ def of_provider(keys: Sequence[ModelListKey], provider: object) -> Sequence[Mode
     if not chosen:
         near = None if spec else closest(provider, names)
         hint = f"did you mean {near!r}?" if near else f"it has {', '.join(names)}. Make a client for another provider."
-        raise ValidationError(f"provider=: the chain has no provider {_shown(provider)}: {hint}")
+        raise ValidationError(f"provider=: the chain has no provider {quoted(provider, _UNSHOWN)}: {hint}")
     return chosen
 
 
@@ -74,15 +76,8 @@ def read_features(supports: object) -> frozenset[str]:
         if name not in _FEATURES:
             near = _OTHER_WORDS.get(name.lower().replace("-", "_").replace(" ", "_")) or closest(name, _FEATURES)
             hint = f"did you mean {near!r}?" if near else _KNOWN
-            raise ValidationError(f"supports=: there is no feature {_shown(name)}: {hint}")
+            raise ValidationError(f"supports=: there is no feature {quoted(name, _UNSHOWN)}: {hint}")
     return frozenset(names)
-
-
-def _shown(name: str) -> str:
-    return "of that name" if looks_like_a_key(name) else quoted(name)
-
-
-_KNOWN: Final = f"known are {', '.join(_FEATURES)}."
 
 
 def supporting(models: Models, features: frozenset[str]) -> Models:

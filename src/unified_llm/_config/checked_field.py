@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
+from unified_llm._config.constructor_names import ALIASES
+from unified_llm._config.field_groups import TARGET_FIELDS
+from unified_llm._config.field_signatures import accepted_names
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm.exceptions import ConfigurationError
 
 Read = TypeVar("Read")
+
+
+def known_names() -> tuple[str, ...]:
+    """Return the names that fields may have, their other names among them."""
+    return (*accepted_names(LLMConfig), *ALIASES)
+
+
+def field_of(name: str, before: Collection[str]) -> str:
+    """Return the field that a name means.
+
+    Args:
+        name: The name, or another one of the field.
+        before: The fields that were read before.
+
+    Raises:
+        ConfigurationError: It is among these, by another name.
+    """
+    field = ALIASES.get(name, name)
+    if field in before:
+        raise ConfigurationError(f"{field} is given twice, by two names: leave one out.")
+    return field
+
+
+def find_target_field(names: Iterable[str]) -> str | None:
+    """Return the first name of what makes a target (``model``, ``provider`` ...), which is no setting of a provider."""
+    return next((name for name in names if ALIASES.get(name, name) in TARGET_FIELDS), None)
 
 
 def checked_field(name: str, value: Any) -> Any:

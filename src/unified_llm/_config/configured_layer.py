@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
 
 from unified_llm._config import process_wide
-from unified_llm._config.checked_field import attempt, checked_field
+from unified_llm._config.checked_field import attempt, checked_field, field_of, find_target_field, known_names
 from unified_llm._config.constructor_names import ALIASES, advice
-from unified_llm._config.field_groups import TARGET_FIELDS
-from unified_llm._config.field_signatures import accepted_names
 from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.model_objects import is_wrapped
@@ -21,6 +19,8 @@ from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
+
+Read = TypeVar("Read")
 
 KNOWN: Final = (*LLMConfig.model_fields, *ALIASES, *process_wide.BESIDE_TARGETS)
 
@@ -40,9 +40,7 @@ def changed_layer(before: Layer, given: dict[str, Any]) -> Layer:
     removed = {ALIASES.get(name, name) for name, value in given.items() if value is None}
     fields = {name: value for name, value in before.fields.items() if name not in removed}
     layer = Layer(before.name, fields | _read_fields(given, "configure({name}=...)"), providers)
-    _, problem = attempt(lambda: _check_together(layer))
-    if problem is not None:
-        raise ConfigurationError(f"configure(): {problem}")
+    _at("configure()", lambda: _check_together(layer))
     return layer
 
 
@@ -56,20 +54,19 @@ def _read_fields(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return the values of fields as ``LLMConfig`` reads them, without those that are None."""
     fields: dict[str, Any] = {}
     for name, value in given.items():
-        field = ALIASES.get(name, name)
-        if value is None:
-            continue
-        if field in fields:
-            raise ConfigurationError(f"configure(): {field} is given twice, by two names: leave one out.")
-        fields[field] = _read_field(field, value, source.replace("{name}", name))
+        if value is not None:
+            where = source.replace("{name}", name)
+            field = _at(where, lambda name=name: field_of(name, fields))
+            fields[field] = _at(where, lambda field=field, value=value: checked_field(field, value))
     return fields
 
 
-def _read_field(name: str, value: Any, source: str) -> Any:
-    read, problem = attempt(lambda: checked_field(name, value))
+def _at(source: str, read: Callable[[], Read]) -> Read:
+    """Call something; its error gets the source before it."""
+    value, problem = attempt(read)
     if problem is not None:
         raise ConfigurationError(f"{source}: {problem}")
-    return read
+    return cast("Read", value)
 
 
 def _changed_providers(
@@ -91,18 +88,12 @@ def _changed_providers(
         source = f"configure(providers={{{spec.name!r}: ...}})"
         if not isinstance(fields, Mapping) or not all(isinstance(field, str) for field in fields):
             raise ConfigurationError(f"{source}: the fields of a provider are a mapping of names to values.")
-        if wrong := next((field for field in fields if ALIASES.get(field, field) in TARGET_FIELDS), None):
+        if wrong := find_target_field(fields):
             raise ConfigurationError(f"{source}: {wrong} belongs to a target: write it in its LLMConfig.")
-        refuse_unknown(fields, (*accepted_names(LLMConfig), *ALIASES), source)
+        refuse_unknown(fields, known_names(), source)
         after[spec.name] = read = _read_fields(fields, source)
-        _check_in(source, read)
+        _at(source, lambda read=read: LLMConfig(**read))
     return after
-
-
-def _check_in(source: str, fields: Mapping[str, Any]) -> None:
-    _, problem = attempt(lambda: LLMConfig(**fields))
-    if problem is not None:
-        raise ConfigurationError(f"{source}: {problem}")
 
 
 def _check_together(layer: Layer) -> None:

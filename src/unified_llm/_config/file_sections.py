@@ -12,11 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from unified_llm._config import process_wide
-from unified_llm._config.checked_field import attempt, checked_field
+from unified_llm._config.checked_field import attempt, checked_field, field_of, find_target_field, known_names
 from unified_llm._config.config_file import Document
-from unified_llm._config.constructor_names import ALIASES
-from unified_llm._config.field_groups import TARGET_FIELDS
-from unified_llm._config.field_signatures import accepted_names
 from unified_llm._config.llm_config import LLMConfig, given_fields
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.profile_names import PROFILE_NAME, profile_named, suggest_profile
@@ -113,7 +110,7 @@ class _Reader:
             return {"defaults": value}
         if (outside := next((name for name in value if name not in SECTIONS), None)) is not None:
             text = f"fields of LLMConfig stand below one of {', '.join(SECTIONS)}."
-            if outside in (*accepted_names(LLMConfig), *ALIASES):
+            if outside in known_names():
                 raise self._document.error((outside,), text)
             self.at((outside,), lambda: refuse_unknown({outside: None}, SECTIONS, "the file", otherwise=text))
         return value
@@ -137,10 +134,8 @@ class _Reader:
         """Return the fields of a target, checked one by one, then together; unknown names may mean others."""
         fields: dict[str, Any] = {}
         for name, value in given.items():
-            self._check_name(name, path, (*accepted_names(LLMConfig), *ALIASES, *others))
-            field_name = ALIASES.get(name, name)
-            if field_name in fields:
-                raise self._document.error((*path, name), f"{field_name} is given twice, by two names: leave one out.")
+            self._check_name(name, path, (*known_names(), *others))
+            field_name = self.at((*path, name), lambda name=name: field_of(name, fields), where="")
             if value is not None:
                 fields[field_name] = self._field(field_name, value, (*path, name))
         self.has_key = self.has_key or "api_key" in fields or _has_secret(fields)
@@ -193,7 +188,7 @@ class _Reader:
         for name, fields in self.mapping(value, ("providers",)).items():
             provider, path = self._provider(name), ("providers", name)
             given = self.mapping(fields, path)
-            if wrong := next((one for one in given if ALIASES.get(one, one) in TARGET_FIELDS), None):
+            if wrong := find_target_field(given):
                 text = f"{wrong} belongs to a target: write it in a profile."
                 raise self._document.error((*path, wrong), f"in {_shown(path)}: {text}")
             providers[provider] = providers.get(provider, {}) | self.target(given, path)

@@ -13,9 +13,9 @@ from unified_llm._config.credentials import find_endpoint, has_own_address, has_
 from unified_llm._config.field_groups import CONNECTION_FIELDS, KEY_FIELDS
 from unified_llm._config.llm_config import LLMConfig, default_fields
 from unified_llm._config.merged_fields import merge
-from unified_llm._config.setting_layers import Layer, environment_variable, unknown_variables
+from unified_llm._config.setting_layers import Layer, unknown_variables
 from unified_llm._core import defaults
-from unified_llm._core.environment import file_in_use, source_of, variable
+from unified_llm._core.environment import file_in_use, source_of, variable, variable_of
 from unified_llm._core.redaction import MASK, looks_like_a_key
 from unified_llm._lib.close_names import closest
 from unified_llm._lib.local_files import expand_home
@@ -145,7 +145,7 @@ def _fields(layers: tuple[Layer, ...], file: FileSettings | None, *, with_defaul
 
 def _of_the_process(file: FileSettings | None, *, with_defaults: bool) -> Iterator[Setting]:
     for name in process_wide.NAMES:
-        in_environment = environment_variable(name)
+        in_environment = variable_of(name)
         if (value := defaults.configured(name)) is not None:
             source = "configure()"
         elif value := variable(in_environment):
@@ -219,7 +219,7 @@ def _named(fallback: Any) -> str:
 
 
 def _warnings() -> Iterator[str]:
-    known = [environment_variable(name) for name in (*default_fields(), *process_wide.NAMES)]
+    known = [variable_of(name) for name in (*default_fields(), *process_wide.NAMES)]
     for name in unknown_variables():
         near = closest(name, known, 0.85)
         yield f"the environment variable {name} has no meaning here{f': did you mean {near}?' if near else ''}"
@@ -233,7 +233,7 @@ def _source(layer: Layer, path: tuple[str, ...], file: FileSettings | None) -> s
     if path[0] == "providers":
         named = next(name for name in registry.row(path[1]).timeout_env if variable(name))
         return _variable_source(named)
-    return _variable_source(environment_variable(path[-1]))
+    return _variable_source(variable_of(path[-1]))
 
 
 def _line(file: FileSettings, path: DocumentPath) -> str:

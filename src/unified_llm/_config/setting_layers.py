@@ -21,21 +21,18 @@ from unified_llm._config.field_groups import (
 )
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.process_wide import BESIDE_TARGETS
-from unified_llm._core.environment import names_with, source_of, variable
+from unified_llm._core.environment import PREFIX, names_with, read_flag, source_of, variable, variable_of
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.seconds import TIMES, number_from_text
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
-PREFIX: Final = "UNIFIED_LLM_"
 CONFIGURE: Final = "configure()"
 # Fields that describe one provider's service or model: where a layer names a provider, they are of that one alone.
 _OF_A_PROVIDER: Final = frozenset({"account", "api", "api_version", "context_window", "space"})
-_WORDS: Final = {"true": True, "false": False}
 # Fields that are True, False or something else, for which a text such as "0" would be taken.
 _FLAG_OR_OTHER: Final = frozenset({"verify_ssl", "proxy"})
-_MORE_WORDS: Final = {**_WORDS, "1": True, "yes": True, "on": True, "0": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +127,10 @@ def check_key(layer: Layer) -> None:
         )
 
 
-def environment_variable(name: str) -> str:
-    """Return the name of the variable for a field."""
-    return f"{PREFIX}{name.upper()}"
-
-
 @cache
 def _fields_by_variable() -> Mapping[str, str]:
     """Return the fields of ``LLMConfig`` that have a variable, by its name."""
-    return {environment_variable(name): name for name in LLMConfig.model_fields if name not in NOT_IN_ENVIRONMENT}
+    return {variable_of(name): name for name in LLMConfig.model_fields if name not in NOT_IN_ENVIRONMENT}
 
 
 def environment_layer() -> Layer:
@@ -165,11 +157,11 @@ def _timeouts_of_providers() -> dict[str, dict[str, Any]]:
 
 
 def _read_variable(name: str, text: str, source: str = "") -> Any:
-    words = _MORE_WORDS if name in _FLAG_OR_OTHER else _WORDS
-    value: object = words.get(text.strip().lower(), number_from_text(text) if name in TIMES else text)
+    flag = read_flag(text) if name in _FLAG_OR_OTHER else None
+    value: object = flag if flag is not None else number_from_text(text) if name in TIMES else text
     read, problem = attempt(lambda: _checked(name, value))
     if problem is not None:
-        raise _error_in(source or environment_variable(name), problem)
+        raise _error_in(source or variable_of(name), problem)
     return read
 
 
@@ -184,5 +176,5 @@ def _error_in(name: str, problem: str) -> ConfigurationError:
 
 def unknown_variables() -> list[str]:
     """Return the variables that begin like ours and are none of them, which may be misspelled."""
-    known = {*_fields_by_variable(), *map(environment_variable, BESIDE_TARGETS)}
+    known = {*_fields_by_variable(), *map(variable_of, BESIDE_TARGETS)}
     return sorted(name for name in names_with(PREFIX) if name not in known)

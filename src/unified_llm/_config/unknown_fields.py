@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unified_llm._config.constructor_names import advice
-from unified_llm._core.redaction import looks_like_a_key, quoted
+from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm.exceptions import ConfigurationError
 
@@ -36,5 +36,4 @@ def refuse_unknown(
             raise ConfigurationError(f"{where} has no field {name!r}: {text}")
         near = closest(name, known)
         hint = f"did you mean {near!r}?" if near else otherwise
-        shown = "of that name" if looks_like_a_key(name) else quoted(name)
-        raise ConfigurationError(f"{where} has no field {shown}: {hint}")
+        raise ConfigurationError(f"{where} has no field {quoted(name, 'of that name')}: {hint}")

@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from unified_llm._core.environment import source_of, variable
+from unified_llm._core.environment import read_flag, source_of, variable, variable_of
 from unified_llm.exceptions import ConfigurationError
 
-
-def _read_bool(text: str) -> bool:
-    try:
-        return {"1": True, "true": True, "0": False, "false": False}[text.strip().lower()]
-    except KeyError:
-        raise ValueError(text) from None
-
-
 WITHOUT_USAGE: Final = "without_usage"
-
-
-def _read_telemetry(text: str) -> bool | str:
-    return WITHOUT_USAGE if text.strip().lower() == WITHOUT_USAGE else _read_bool(text)
-
-
-def _read_folder(text: str) -> bool | str:
-    try:
-        return _read_bool(text)
-    except ValueError:
-        return text
-
-
-# name: (environment variable, how to read it, what it must hold)
-_READERS: Final[Mapping[str, tuple[str, Callable[[str], Any], str]]] = {
-    "error_details": ("UNIFIED_LLM_ERROR_DETAILS", _read_bool, "true or false"),
-    "telemetry": ("UNIFIED_LLM_TELEMETRY", _read_telemetry, f"true, false or {WITHOUT_USAGE}"),
-    "model_cache": ("UNIFIED_LLM_MODEL_CACHE", _read_folder, "true, false or the path of a folder"),
-}
-# What a setting may be other than "True or False", for messages.
-_CHOICES: Final = {
+# What each setting may be, for messages.
+_CHOICES: Final[Mapping[str, str]] = {
+    "error_details": "True or False",
     "telemetry": f'True, False or "{WITHOUT_USAGE}"',
     "model_cache": "True, False or the path of a folder",
 }
-NAMES: Final = tuple(_READERS)
+NAMES: Final = tuple(_CHOICES)
+_VARIABLES: Final[Mapping[str, str]] = {name: variable_of(name) for name in NAMES}
 _configured: dict[str, Any] = {}
 _of_file: Mapping[str, Any] = {}
 
@@ -81,16 +56,11 @@ def default(name: str) -> Any:
     """
     if name in _configured:
         return _configured[name]
-    name_of_variable, read, holds = _READERS[name]
-    text = variable(name_of_variable)
-    if not text:
+    if not (text := variable(_VARIABLES[name])):
         return _of_file.get(name)
-    try:
-        value = read(text)
-    except ValueError:
-        source = source_of(name_of_variable)
-        raise ConfigurationError(f"{source[0].upper()}{source[1:]} must hold {holds}.") from None
-    return check(name, value, source_of(name_of_variable))
+    flag, word = read_flag(text), text.strip().lower()
+    value = flag if flag is not None else word if word == WITHOUT_USAGE else text
+    return check(name, value, source_of(_VARIABLES[name]))
 
 
 def wants_latest_conventions() -> bool:
@@ -110,4 +80,4 @@ def check(name: str, value: Any, source: str) -> Any:
     if name == "model_cache" and isinstance(value, (str, os.PathLike)) and os.fsdecode(value).strip():
         with suppress(RuntimeError):  # there is no such user
             return str(Path(os.fsdecode(value)).expanduser().absolute())  # whatever the working directory is later
-    raise ConfigurationError(f"The value from {source} must be {_CHOICES.get(name, 'True or False')}.")
+    raise ConfigurationError(f"The value from {source} must be {_CHOICES[name]}.")

@@ -13,9 +13,25 @@ from typing import Final
 
 from unified_llm._core.hidden import Hidden
 
+PREFIX: Final = "UNIFIED_LLM_"
+"""The beginning of the names of this package's own variables."""
+
+_FLAGS: Final[Mapping[str, bool]] = {
+    "1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False,
+}  # fmt: skip
 _NONE: Final[Mapping[str, str]] = {}
 _from_file: Hidden[Mapping[str, str]] = Hidden(_NONE)
 _file: str = ""
+
+
+def variable_of(setting: str) -> str:
+    """Return the name of this package's variable for a setting."""
+    return f"{PREFIX}{setting.upper()}"
+
+
+def read_flag(text: str) -> bool | None:
+    """Return what a word means that stands for True or False; None for any other text."""
+    return _FLAGS.get(text.strip().lower())
 
 
 def variable(name: str) -> str | None:

@@ -90,10 +90,10 @@ def show_chain(names: Iterable[str]) -> str:
     return " -> ".join(MASK if any(map(_KEY_PREFIX.match, name.split("/"))) else printable(name) for name in names)
 
 
-def quoted(text: str) -> str:
-    """Quote a name for a message, unless it could be a key in the wrong place."""
+def quoted(text: str, otherwise: str = "that name") -> str:
+    """Quote a name for a message; return the other words where it could be a key in the wrong place."""
     if looks_like_a_key(text) or len(text) > _LONGEST_NAME or not text.isprintable():
-        return "that name"
+        return otherwise
     return repr(text)
 
 

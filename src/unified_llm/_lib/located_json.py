@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from typing import Any, Final
 
 from unified_llm._lib.located import DocumentError, Located, Path, check_count, twice
 
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
+_LINE_END: Final = re.compile("\n")
 _SCALARS: Final = json.JSONDecoder()
 
 
@@ -25,6 +27,7 @@ def parse_json(text: str) -> Located:
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
+        self._line_ends = [match.start() for match in _LINE_END.finditer(text)]
         self._position = 0
         self.lines: dict[Path, int] = {}
 
@@ -115,7 +118,7 @@ class _Reader:
             self._position = blank.end()
 
     def _line(self) -> int:
-        return self._text.count("\n", 0, self._position) + 1
+        return bisect_left(self._line_ends, self._position) + 1
 
     def _error(self, message: str) -> DocumentError:
         return DocumentError(message, self._line())
