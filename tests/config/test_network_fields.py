@@ -90,6 +90,7 @@ def test_no_proxy_is_another_thing_than_that_of_the_environment(given: Any) -> N
         ("http://u:CANARY/x@proxy.test:3128", "percent-encoded"),
         ("http://proxy.test:3128/CANARY", "more than a host and a port"),
         ("http://proxy.test:CANARY", "no valid port"),
+        ("http://proxy.test:0", "no valid port"),
         ("http://CANARY proxy.test", "white space"),
         ("http://", "no valid host name"),
         (True, "not bool"),
@@ -213,6 +214,8 @@ def test_a_configuration_of_a_dump_says_what_was_left_out() -> None:
         ((BOTH, ENCRYPTED), "needs a password: write client_cert=(certificate, key, password)"),
         ((BOTH, ENCRYPTED, "CANARY"), "the password is not that of the key in"),
         (str(SUPPORT / "each.py"), "convert it to PEM"),
+        (str(SUPPORT), "it is a directory, no regular file"),
+        ((BOTH, "/dev/zero"), "/dev/zero cannot be read (it is a device or a pipe, no regular file)"),
     ),
 )
 def test_a_certificate_that_cannot_be_used_is_refused_when_the_client_is_made(given: Any, words: str) -> None:
@@ -299,8 +302,9 @@ def test_it_is_asked_where_its_certificates_are_no_file_that_can_be_read_once(mo
 def test_a_file_named_system_is_written_with_its_folder() -> None:
     assert LLMConfig(verify_ssl=Path("system")).verify_ssl == "./system"
     assert LLMConfig(verify_ssl="./system").verify_ssl == "./system"
-    with pytest.raises(ConfigurationError, match="verify_ssl= is empty"):
-        LLMConfig(verify_ssl="")
+    for given, words in (("", "verify_ssl= is empty"), ("-----BEGIN CERTIFICATE-----\nx", "not its contents")):
+        with pytest.raises(ConfigurationError, match=words):
+            LLMConfig(verify_ssl=given)
 
 
 @each(

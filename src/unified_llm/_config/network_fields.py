@@ -42,6 +42,8 @@ def read_verify(value: object) -> object:
             return value
         case PurePath():
             return _FILE_NAMED_SYSTEM if str(value) == SYSTEM else _expand(value)
+        case str() if not value.isprintable():
+            raise ConfigurationError("verify_ssl= takes the path of a file of certificates, not its contents.")
         case str() if value.strip():
             return value if value == SYSTEM else _expand(value)
         case str():
@@ -104,7 +106,7 @@ def read_certificate(value: object) -> object:
         case str() | PurePath():
             return ClientCertificate(_path(value))
         case (certificate, key):
-            return ClientCertificate(_path(certificate), _path(key))
+            return ClientCertificate(_path(certificate), None if key is None else _path(key))
         case (certificate, key, password):
             return ClientCertificate(_path(certificate), None if key is None else _path(key), _password(password))
         case _:

@@ -136,5 +136,6 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
         raise ProxyURLError("has white space or a control character in it")
     with suppress(ValueError):  # whose message repeats what stands in the place of the port
         parts = urlsplit(url)
-        return parts, parts.port
+        if parts.port != 0:
+            return parts, parts.port
     raise ProxyURLError(f"has no valid port: write {_EXAMPLE}; {_ENCODED}")

@@ -45,7 +45,7 @@ def read_file(path: str | os.PathLike[str], check_start: Callable[[bytes], objec
         TypeError: The argument is no path.
     """
     path = Path(path)
-    _check(path.stat())
+    check_file(path)
     with os.fdopen(os.open(path, _FLAGS), "rb") as file:
         _check(os.fstat(file.fileno()))
         start = file.read(_START)
@@ -63,6 +63,15 @@ def read_rest(file: BinaryIO, limit: int = LARGEST_FILE) -> bytes:
     if len(data) > limit:
         raise _too_large()
     return data
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no regular file: a library that is given a device or a pipe may read it without end.
+
+    Raises:
+        OSError: It cannot be found, is no regular file, is empty, or is larger than ``LARGEST_FILE``.
+    """
+    _check(Path(path).stat())
 
 
 def _check(status: os.stat_result) -> None:

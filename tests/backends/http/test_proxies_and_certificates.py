@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import ssl
 import sys
 import time
@@ -59,6 +60,17 @@ def test_a_bundle_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
     assert len(proxies_and_certificates.load_ssl_context(CERTIFICATE).get_ca_certs()) == 1
     assert proxies_and_certificates.load_ssl_context(str(tmp_path)).get_ca_certs() == []
     assert pool.route_to(at("https://a.test"), target_at("", verify=Path(CERTIFICATE))).verify == CERTIFICATE
+
+
+def test_a_device_or_a_pipe_is_no_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """OpenSSL would read it without end."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    for path in (str(pipe), "/dev/zero"):
+        with pytest.raises(OSError, match="a device or a pipe"):
+            proxies_and_certificates.load_ssl_context(path)
+        monkeypatch.setenv("SSL_CERT_FILE", path)
+        with pytest.raises(OSError, match="a device or a pipe"):
+            proxies_and_certificates.load_ssl_context(verify=True)
 
 
 def test_the_environments_bundle_is_read_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:

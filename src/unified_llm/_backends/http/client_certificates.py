@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from unified_llm._core.hidden import Hidden
+from unified_llm._lib.local_files import check_file
 
 if TYPE_CHECKING:
     from unified_llm._core.client_certificate import ClientCertificate
@@ -35,6 +36,11 @@ def find_problem(certificate: ClientCertificate) -> str | None:
 
 
 def _load(context: ssl.SSLContext, certificate: ClientCertificate) -> str | None:
+    for path in certificate.paths:
+        try:
+            check_file(path)
+        except (OSError, ValueError) as error:
+            return _unreadable(path, error)
     password = _Password(certificate)
     try:
         context.load_cert_chain(certificate.certificate, certificate.key, password)
@@ -64,9 +70,8 @@ def _explain(certificate: ClientCertificate, password: _Password, error: Excepti
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - a path as the user wrote it
                 content = file.read()
-        except (OSError, ValueError) as unreadable:
-            why = getattr(unreadable, "strerror", None) or type(unreadable).__name__
-            return f"{path} cannot be read ({why})"
+        except OSError as unreadable:
+            return _unreadable(path, unreadable)
         if holds not in content:
             advice = f"; {_TO_PEM}" if b"-----BEGIN" not in content else ""
             in_two = "; where the key is in another file, write client_cert=(certificate, key)"
@@ -80,6 +85,10 @@ def _explain(certificate: ClientCertificate, password: _Password, error: Excepti
         left_out = ", which was left out of a pickle or dump" if password.given else ""
         return f"the key in {key} needs a password{left_out}: write client_cert=(certificate, key, password)"
     return f"{' and '.join(certificate.paths)} cannot be read as certificate and key ({reason})"
+
+
+def _unreadable(path: str, error: Exception) -> str:
+    return f"{path} cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
 
 
 def _find_expiry(path: str) -> str | None:

@@ -15,6 +15,7 @@ from unified_llm._core.base_url import is_private
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.hidden import Hidden
 from unified_llm._core.proxy import Proxy
+from unified_llm._lib.local_files import check_file
 
 if TYPE_CHECKING:
     from unified_llm._backends.http.request import Endpoint
@@ -114,9 +115,12 @@ def _trusting(trust: _Trust) -> ssl.SSLContext:
         case str(bundle) if os.path.isdir(bundle):  # noqa: PTH112 - ssl takes a string
             return ssl.create_default_context(capath=bundle)
         case str(bundle):
+            check_file(bundle)  # OpenSSL would read a device without end
             return ssl.create_default_context(cafile=bundle)
         case True if trust.cert_file or trust.cert_folder:
             folder = None if trust.cert_file else trust.cert_folder
+            if trust.cert_file:
+                check_file(trust.cert_file)
             return ssl.create_default_context(cafile=trust.cert_file or None, capath=folder)
         case verify:
             return httpx.create_ssl_context(verify=verify)
