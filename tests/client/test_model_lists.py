@@ -20,6 +20,7 @@ import pytest
 from tests.support.four_ways import GPT, HAIKU, SONAR
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot
+from unified_llm._client.model_lists import PageReader
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._state.model_list_cache import ModelListCache, Wanted
@@ -127,6 +128,12 @@ def test_a_list_of_more_than_100000_models_is_refused(list_models: Any) -> None:
         list_models(LLMClient(GPT))
     assert caught.value.detail == "More than 100000 models in one list."
     assert len(targets.asked) == 6
+
+
+def test_a_list_that_is_refused_is_not_looked_up_in_the_tables() -> None:
+    page_of_anything: Any = ((object(),) * 100_001, None)
+    with pytest.raises(GenerationError):
+        PageReader(LLMClient(GPT).targets[0]).read(page_of_anything)
 
 
 def test_all_pages_of_all_lists_are_read_under_one_deadline(list_models: Any) -> None:

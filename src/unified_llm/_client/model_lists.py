@@ -100,7 +100,7 @@ class PageReader:
             GenerationError: The list has more than 100,000 models.
         """
         listed, cursor = page
-        self._models += map(with_known_facts, listed)
+        self._models += listed
         if len(self._models) > _MOST_MODELS:
             detail = f"More than {_MOST_MODELS} models in one list."
             raise errors.from_failure(self._target, Failure("oversized", detail=detail))
@@ -108,7 +108,7 @@ class PageReader:
         self.next = ModelsRequest(cursor) if cursor is not None and self._read < _MOST_PAGES else None
 
     def with_loaded(self, loaded: Models) -> Models:
-        """Return the models, with what the server says of the loaded ones: above all the windows they are served with.
+        """Return the models, with what the server says of those that are loaded, and what the tables know of all.
 
         Args:
             loaded: Their descriptions; that of the only model of a server may have another name.
@@ -116,7 +116,7 @@ class PageReader:
         by_name = {info.id: info for info in loaded}
         only = loaded[0] if len(loaded) == len(self._models) == 1 else None
         described = ((info, by_name.get(info.id) or only) for info in self._models)
-        return tuple(_merge(info, other) if other else info for info, other in described)
+        return tuple(with_known_facts(_merge(info, other) if other else info) for info, other in described)
 
 
 def _merge(info: ModelInfo, loaded: ModelInfo) -> ModelInfo:
