@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -60,7 +60,7 @@ def is_accepted(member: Any, hint: Any) -> bool:
     origins, origin = {get_origin(part) for part in allowed}, get_origin(member)
     if member in allowed or Any in allowed or member is OmittedKey:  # stands for a key that a pickle left out
         return True
-    if origin in {tuple, list}:
+    if origin in {tuple, list, Sequence}:
         return ListOf in origins
     if origin in MAPPINGS:
         return bool(origins & MAPPINGS)
@@ -94,7 +94,7 @@ def types_of_model(kind: type[pydantic.BaseModel], aliases: Mapping[str, str]) -
 
 TARGET_TYPES = types_of_model(
     LLMConfig, {alias: name for alias, name in ALIASES.items() if name not in OWN - {"model"}}
-) | {"model": str | None}
+) | {"model": str | None, "fallback_configs": tuple[Any, ...]}
 # The keywords of configure() beside those of a target.
 OF_THE_PROCESS = {*KNOWN} - TARGET_TYPES.keys()
 OPTIONS = dict.fromkeys(OPTION_NAMES, NoneType)

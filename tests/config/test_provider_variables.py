@@ -125,12 +125,10 @@ def test_the_fallbacks_have_another_name() -> None:
     config = LLMConfig(provider="ollama", fallback_configs=["lmstudio/x"])
     assert config.fallback_configs == config.fallbacks == ("lmstudio/x",)
     assert LLMClient(config).fallback_configs == ("lmstudio/x",)
-    client: Any = LLMClient
-    assert client(config, fallback_configs=["vllm/x"]).fallback_configs == ("lmstudio/x", "vllm/x")
-    assert client("ollama/x", fallback_configs=None).fallback_configs == ()
-    surfaces: list[Any] = [ChatUnified, UnifiedLLM]
-    for surface in surfaces:
-        chat: Any = surface("ollama/x", fallback_configs=["lmstudio/x"])
+    assert LLMClient(config, fallback_configs=["vllm/x"]).fallback_configs == ("lmstudio/x", "vllm/x")
+    assert LLMClient("ollama/x", fallback_configs=None).fallback_configs == ()
+    for surface in (ChatUnified, UnifiedLLM):
+        chat = surface(model="ollama/x", fallback_configs=["lmstudio/x"])
         assert tuple(chat.fallback_configs) == ("lmstudio/x",)
         assert len(chat.client.targets) == 2
-        assert surface("ollama/x", fallback_configs=None).client.fallback_configs == ()
+        assert surface(model="ollama/x", fallback_configs=None).client.fallback_configs == ()

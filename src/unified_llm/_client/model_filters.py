@@ -105,7 +105,7 @@ def _known_features(info: ModelInfo) -> frozenset[str]:
         return frozenset(_FEATURES)
     profile = registry.model_profile(spec, info.id)
     features: frozenset[str] = profile.features
-    makes_vectors = info.output_types == {"embeddings"} and "embeddings" in features
+    makes_vectors = info.output_types == frozenset({"embeddings"}) and "embeddings" in features
     if makes_vectors or makes_vectors_only(info.id, profile.features, profile.vector_length):
         return features & {"embeddings", "models", "model_info"}
     if _RANKS in info.id.lower():

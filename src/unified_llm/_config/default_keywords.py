@@ -16,7 +16,6 @@ class DefaultKeywords(TargetKeywords, total=False):
     """The process-wide defaults that ``configure()`` sets: the fields of a target, and those of the process."""
 
     fallbacks: ListOf[ModelName | Mapping[str, Any] | LLMConfig] | None
-    fallback_configs: ListOf[ModelName | Mapping[str, Any] | LLMConfig] | None
     providers: Mapping[str, Mapping[str, Any] | None] | None
     config: str | PathLike[str] | None
     env_file: str | PathLike[str] | None

@@ -46,6 +46,7 @@ class EndpointKeywords(TypedDict, total=False):
     """The fields of a target, and their aliases, that the adapters have too."""
 
     model_name: ModelName | None
+    fallback_configs: ListOf[Any] | None  # model strings, mappings, LLMConfig (its module imports this one)
     provider: str | None
     name: str | None
     base_url: str | None

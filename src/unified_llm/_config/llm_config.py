@@ -197,7 +197,6 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
             self,
             *,
             fallbacks: Fallbacks | None = (),
-            fallback_configs: Fallbacks | None = (),
             **fields: Unpack[TargetKeywords],
         ) -> None: ...
 
