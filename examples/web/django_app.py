@@ -10,8 +10,6 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -21,9 +19,9 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.utils.deprecation import MiddlewareMixin
 from django.views.decorators.http import require_POST
-from web_responses import EVENT_STREAM, STREAM_HEADERS, event, problem_of, prompt_of
+from web_responses import EVENT_STREAM, STREAM_HEADERS, aevents, events, problem_of, prompt_of
 
-from unified_llm import LLMChunk, LLMClient
+from unified_llm import LLMClient
 from unified_llm.exceptions import LLMError
 
 settings.configure(
@@ -61,21 +59,7 @@ def chat(request: HttpRequest) -> StreamingHttpResponse:
     """Stream a response."""
     stream = client.stream(prompt_of(request.body))
     first = next(stream)  # retries and failover happen before the first chunk
-    return StreamingHttpResponse(events(stream, first), content_type=EVENT_STREAM, headers=STREAM_HEADERS)
-
-
-def events(stream: Any, first: LLMChunk) -> Iterator[str]:
-    """Yield the events of a stream; the last one is ``done`` or ``error``."""
-    with stream:  # where the client has disconnected, the next write fails, the server closes this generator
-        yield event({"text": first.content})
-        try:
-            for chunk in stream:
-                yield event({"text": chunk.content})
-        except LLMError as error:  # status and headers have been sent: an event of our own must say it
-            log.warning("%s", error)
-            yield event({"error": problem_of(error).message}, "error")
-        else:
-            yield event({}, "done")
+    return StreamingHttpResponse(events(stream, first, log), content_type=EVENT_STREAM, headers=STREAM_HEADERS)
 
 
 @require_POST
@@ -90,21 +74,7 @@ async def chat_async(request: HttpRequest) -> StreamingHttpResponse:
     """Stream a response. Django cancels this view, or the stream, when the client disconnects."""
     stream = client.astream(prompt_of(request.body))
     first = await anext(stream)
-    return StreamingHttpResponse(events_async(stream, first), content_type=EVENT_STREAM, headers=STREAM_HEADERS)
-
-
-async def events_async(stream: Any, first: LLMChunk) -> AsyncIterator[str]:
-    """Yield the events of a stream; the last one is ``done`` or ``error``."""
-    async with stream:  # a cancellation closes the connection to the provider
-        yield event({"text": first.content})
-        try:
-            async for chunk in stream:
-                yield event({"text": chunk.content})
-        except LLMError as error:
-            log.warning("%s", error)
-            yield event({"error": problem_of(error).message}, "error")
-        else:
-            yield event({}, "done")
+    return StreamingHttpResponse(aevents(stream, first, log), content_type=EVENT_STREAM, headers=STREAM_HEADERS)
 
 
 urlpatterns = [

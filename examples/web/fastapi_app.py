@@ -6,14 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
-from web_responses import EVENT_STREAM, STREAM_HEADERS, event, problem_of
+from web_responses import EVENT_STREAM, STREAM_HEADERS, aevents, problem_of
 
-from unified_llm import LLMChunk, LLMClient
+from unified_llm import LLMClient
 from unified_llm.exceptions import LLMError
 
 Result = TypeVar("Result")
@@ -59,21 +59,7 @@ async def chat(question: Question, request: Request) -> StreamingResponse:
     """Stream a response."""
     stream = client.astream(question.prompt)
     first = await unless_disconnected(request, anext(stream))  # retries and failover happen before the first chunk
-    return StreamingResponse(events(stream, first), media_type=EVENT_STREAM, headers=STREAM_HEADERS)
-
-
-async def events(stream: Any, first: LLMChunk) -> AsyncIterator[str]:
-    """Yield the events of a stream; the last one is ``done`` or ``error``."""
-    async with stream:  # a client that disconnects cancels this task, and that closes the connection to the provider
-        yield event({"text": first.content})
-        try:
-            async for chunk in stream:
-                yield event({"text": chunk.content})
-        except LLMError as error:  # status and headers have been sent: an event of our own must say it
-            log.warning("%s", error)
-            yield event({"error": problem_of(error).message}, "error")
-        else:
-            yield event({}, "done")
+    return StreamingResponse(aevents(stream, first, log), media_type=EVENT_STREAM, headers=STREAM_HEADERS)
 
 
 async def unless_disconnected(request: Request, call: Awaitable[Result]) -> Result:

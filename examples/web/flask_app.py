@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from flask import Flask, Response, request
-from web_responses import EVENT_STREAM, STREAM_HEADERS, event, problem_of, prompt_of
+from web_responses import EVENT_STREAM, STREAM_HEADERS, events, problem_of, prompt_of
 
-from unified_llm import LLMChunk, LLMClient
+from unified_llm import LLMClient
 from unified_llm.exceptions import LLMError
 
 app = Flask(__name__)
@@ -35,18 +32,4 @@ def chat() -> Response:
     """Stream a response."""
     stream = client.stream(prompt_of(request.get_data()))
     first = next(stream)  # retries and failover happen before the first chunk
-    return Response(events(stream, first), mimetype=EVENT_STREAM, headers=STREAM_HEADERS)
-
-
-def events(stream: Any, first: LLMChunk) -> Iterator[str]:
-    """Yield the events of a stream; the last one is ``done`` or ``error``."""
-    with stream:  # where the client has disconnected, the next write fails, the server closes this generator
-        yield event({"text": first.content})
-        try:
-            for chunk in stream:
-                yield event({"text": chunk.content})
-        except LLMError as error:  # status and headers have been sent: an event of our own must say it
-            app.logger.warning("%s", error)
-            yield event({"error": problem_of(error).message}, "error")
-        else:
-            yield event({}, "done")
+    return Response(events(stream, first, app.logger), mimetype=EVENT_STREAM, headers=STREAM_HEADERS)

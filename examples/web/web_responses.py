@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unified_llm import LLMChunk
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConnectionError,
@@ -68,6 +70,34 @@ def problem_of(error: LLMError) -> Problem:
 def event(data: Mapping[str, Any], name: str = "message") -> str:
     """Return one server-sent event with this data as JSON."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def events(stream: Any, first: LLMChunk, log: logging.Logger) -> Iterator[str]:
+    """Yield the events of a stream whose first chunk was read; the last one is ``done`` or ``error``."""
+    with stream:  # where the client has disconnected, the next write fails, and the server closes this generator
+        yield event({"text": first.content})
+        try:
+            for chunk in stream:
+                yield event({"text": chunk.content})
+        except LLMError as error:  # status and headers have been sent: an event of our own must say it
+            log.warning("%s", error)
+            yield event({"error": problem_of(error).message}, "error")
+        else:
+            yield event({}, "done")
+
+
+async def aevents(stream: Any, first: LLMChunk, log: logging.Logger) -> AsyncIterator[str]:
+    """Do the same in an event loop, where a client that has disconnected cancels the task."""
+    async with stream:  # the cancellation closes the connection to the provider
+        yield event({"text": first.content})
+        try:
+            async for chunk in stream:
+                yield event({"text": chunk.content})
+        except LLMError as error:
+            log.warning("%s", error)
+            yield event({"error": problem_of(error).message}, "error")
+        else:
+            yield event({}, "done")
 
 
 def prompt_of(body: str | bytes) -> str:
