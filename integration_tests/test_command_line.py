@@ -94,6 +94,36 @@ class Endless(Loopback):
         return ("-p", "openai-compatible", "-u", self.address, "-m", "m")
 
 
+class _BreakingHandler(BaseHTTPRequestHandler):
+    """Streams a word, and closes the connection."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        word = {"choices": [{"index": 0, "delta": {"content": "a word"}}]}
+        self.wfile.write(f"data: {json.dumps(word)}\n\n".encode())
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Print nothing."""
+
+
+@dataclass
+class Breaking(Endless):
+    """A server whose streams break."""
+
+    def __post_init__(self) -> None:
+        self.serve(_BreakingHandler)
+
+
+@pytest.fixture(scope="module")
+def breaking() -> Iterator[Breaking]:
+    with Breaking() as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
 def endless() -> Iterator[Endless]:
     with Endless() as server:
@@ -139,6 +169,17 @@ def test_a_reader_that_is_gone_ends_the_program_without_a_word(endless: Endless)
     assert (ended.stdout, ended.stderr) == ("word 0\n0\n", "")
     ended = shell(f"{program} generate --help | head -1")
     assert (ended.stdout.count("\n"), ended.stderr) == (1, "")
+    ended = shell(f"{program} generate --help | true; echo ${{PIPESTATUS[0]}}")
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+
+
+@pytest.mark.skipif(not BASH, reason="needs bash")
+def test_an_error_begins_a_line_of_a_file_that_has_the_response_as_well(breaking: Breaking) -> None:
+    ended = shell(f"{' '.join(PROGRAM)} generate {' '.join(breaking.arguments)} --stream go 2>&1 | cat")
+    first, second, rest = ended.stdout.split("\n")
+    assert (first, rest) == ("a word", "")
+    assert second.startswith("unified-llm: error: openai-compatible/m: the stream broke after it had begun")
+    assert ".partial" not in second
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")

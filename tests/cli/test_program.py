@@ -9,7 +9,8 @@ import sys
 import pytest  # noqa: TC002 - as in the other files of tests
 
 import unified_llm
-from tests.support.command_line import run
+from tests.support.command_line import Ended, run
+from unified_llm.cli._outcome import describe
 
 
 def test_without_arguments_it_shows_its_help() -> None:
@@ -28,6 +29,19 @@ def test_an_unknown_command_gets_a_suggestion() -> None:
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("unified-llm: error: No such command 'genrate'.")
     assert "Did you mean 'generate'?" in ended.err
+
+
+def test_an_option_before_the_command_is_told_its_place() -> None:
+    for option in (["-m", "ollama/llama3.2"], ["--config", "settings.yaml"]):
+        ended = run(*option, "generate", "Hi")
+        line = f"No such option: {option[0]}. Options follow the command: unified-llm generate --model MODEL\n"
+        assert ended == Ended(2, "", f"unified-llm: error: {line}")
+    assert "Options follow" not in run("generate", "--nonsense", "Hi").err
+
+
+def test_a_file_that_cannot_be_used_is_named_with_the_reason() -> None:
+    error = FileNotFoundError(2, "No such file or directory", "/proc/.bashrc")
+    assert describe(error) == ("/proc/.bashrc cannot be used: No such file or directory", 1)
 
 
 def test_the_version_lists_packages() -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 
-from unified_llm._core.redaction import MASK, looks_like_a_key
 from unified_llm._lib.close_names import closest
 from unified_llm._version import __version__
 from unified_llm.cli._chat import chat
@@ -80,7 +79,13 @@ def _invoke(arguments: Sequence[str]) -> int:
         )
     except typer.Abort:  # what older versions of Typer make of Ctrl-C
         return INTERRUPTED
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # what Click makes of a reader that is gone
+            raise ended.__context__ from None
+        raise
     except _UsageError as wrong:
+        from unified_llm._core.redaction import MASK, looks_like_a_key
+
         message = _describe(wrong)
         for argument in filter(looks_like_a_key, arguments):  # in the wrong place
             message = message.replace(argument, MASK)
@@ -97,4 +102,6 @@ def _describe(wrong: Any) -> str:
         near = closest(unknown[1], wrong.ctx.command.commands)
         advice = f"Did you mean {near!r}?" if near else f"{wrong.ctx.command_path} --help lists them."
         return f"{message} {advice}"
+    if message.startswith("No such option") and "Possible" not in message and hasattr(wrong.ctx.command, "commands"):
+        return f"{message.rstrip('.')}. Options follow the command: unified-llm generate --model MODEL"
     return message

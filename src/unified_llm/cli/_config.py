@@ -47,7 +47,10 @@ def path(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
     terminal: Terminal,
 ) -> None:
-    """Show where a configuration file is looked for, and which one is read."""
+    """Show where a configuration file is looked for.
+
+    The state of each place says which file is read.
+    """
     from unified_llm._config.merged_settings import file_places
     from unified_llm.cli._option_names import name_options
     from unified_llm.cli._responses import as_json_line
@@ -58,6 +61,7 @@ def path(
         return
     if not places:
         terminal.note("there is no home directory: name a file with --config or UNIFIED_LLM_CONFIG")
+        return
     rows = [(place.path, _state(place), name_options(place.named_by)) for place in places]
     terminal.show_table(("PATH", "STATE", "NAMED BY"), rows)
 

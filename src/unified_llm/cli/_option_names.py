@@ -14,6 +14,8 @@ _OPTIONS: Final = {
 }  # fmt: skip
 # Whole phrases.
 _WRITTEN: Final = {
+    " or deadline=": "",
+    "What had arrived is in .partial; the request": "The request",
     "skip_unconfigured=True": "--skip-unconfigured",
     "configure(config=...)": "--config",
     "; an API key itself is passed as api_key= of a client or a fallback": ", not the API key itself",

@@ -64,6 +64,8 @@ def describe(error: Exception) -> tuple[str, int]:
         return name_options(str(error)), USAGE if is_usage else FAILED
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}:
         return f"the output cannot be written: {error.strerror}", FAILED
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
+        return f"{error.filename} cannot be used: {error.strerror}", FAILED
     kind = type(error).__name__
     return f"unexpected {kind}; this is a defect: run it again with -vv and report the output at {_ISSUES}", FAILED
 

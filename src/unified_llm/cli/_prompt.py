@@ -87,7 +87,7 @@ def read_stdin() -> str:
         ValidationError: It is closed, or is no text in UTF-8.
     """
     if sys.stdin is None:
-        raise ValidationError("standard input is closed: give it as an argument")
+        raise ValidationError("standard input is closed: give the text as an argument")
     try:
         data = read_rest(sys.stdin.buffer)
     except OSError as error:

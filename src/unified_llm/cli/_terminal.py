@@ -120,7 +120,7 @@ class Terminal:
         self._write_line(f"{PROGRAM}: error: {text}", _RED)
 
     def _write_line(self, text: str, style: str) -> None:
-        if self.is_interactive and _is_terminal(sys.stderr):
+        if _share_a_place(sys.stdout, sys.stderr):
             self.end_line()
         if sys.stderr is None:
             return
@@ -192,6 +192,16 @@ def is_styled(stream: IO[str] | None) -> bool:
     if forced := os.environ.get("FORCE_COLOR"):
         return forced != "0"
     return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+
+def _share_a_place(first: IO[str] | None, second: IO[str] | None) -> bool:
+    """Check whether two streams are seen together: on a terminal, or in one file or pipe (``2>&1``)."""
+    if _is_terminal(first) and _is_terminal(second):
+        return True
+    try:
+        return first is not None and second is not None and os.path.sameopenfile(first.fileno(), second.fileno())
+    except (OSError, ValueError):  # one is closed, or is in memory
+        return False
 
 
 def _is_terminal(stream: IO[str] | None) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from typing import Annotated, Final
 
 import typer
@@ -43,6 +41,9 @@ def versions() -> dict[str, str | None]:
 
 
 def _installed_version(distribution: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
+
     try:
         return version_of(distribution)
     except PackageNotFoundError:
