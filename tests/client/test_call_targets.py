@@ -59,6 +59,7 @@ def test_a_call_names_its_fallbacks(way: Way) -> None:
         assert outcome_of(way, client, fallbacks=[{"provider": "ollama"}], model="x").content == "from Ollama"
         assert outcome_of(way, client, fallbacks=[]).error is not None
         assert outcome_of(way, client, fallbacks=None).content == "from Haiku"
+        assert outcome_of(way, client, fallback_configs=["ollama/x"]).content == "from Ollama"
 
 
 def test_the_key_of_a_call_is_that_of_the_first_target_and_of_its_deployments() -> None:
@@ -133,6 +134,8 @@ def test_embeddings_and_rankings_have_them_too() -> None:
         assert client.embed("x", max_retries=0, fallbacks=[backup]).vectors == [[1.0]]
         assert len(targets.asked) == 2
         assert client.embed("x", base_url="http://127.0.0.1:9", api_key=OTHER).vectors == [[1.0]]
+        by_other_names: dict[str, Any] = {"model_name": small, "fallback_configs": [backup], "timeout_override": 5}
+        assert client.embed("x", **by_other_names).vectors == [[1.0]]
 
 
 def test_no_key_of_a_call_is_shown_or_pickled(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.each import each
-from unified_llm import LLMClient, LLMConfig
+from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._config import mlx_targets
-from unified_llm.exceptions import ConfigurationError
+from unified_llm.exceptions import ConfigurationError, ValidationError
 
 KEY = "sk-CANARY-of-a-deployment"
 
@@ -87,3 +87,7 @@ def test_names_of_the_designs_are_answered_with_ours(name: str, advice: str) -> 
     for make in (LLMConfig, LLMClient):
         with pytest.raises(ConfigurationError, match=advice):
             make(model="azure/m", **fields)
+    with pytest.raises(ConfigurationError, match=advice):
+        configure(**fields)
+    with pytest.raises(ValidationError, match=advice):
+        LLMClient("azure/m", base_url="https://contoso.openai.azure.com", api_key=KEY).generate("x", **fields)

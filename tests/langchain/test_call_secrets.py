@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.load import dumps
 from langchain_core.messages import HumanMessage
 from langchain_core.tracers.base import BaseTracer
 from pydantic import SecretStr
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PRIMARY = "openai/gpt-5-mini"
 SECRET = KEY + "-of-a-call"
+IN_BODY = "pw-0123456789-of-a-gateway"  # which pickles have
 FAKE = "fakelistchatmodel/FakeListChatModel"
 URL = "http://127.0.0.1:9"
 # Each takes a model, a tracer and the arguments of the call.
@@ -82,6 +84,17 @@ def test_a_key_is_refused_before_anything_sees_it(way: str, argument: str) -> No
 
 
 BINDINGS = ("bind", "bind_tools", "structured")
+SCHEMA = {"title": "a", "type": "object", "properties": {"x": {"type": "integer"}}}
+# A key in the wrong place, or beside a mistake, and the beginning of what is said.
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "user of a URL": ({"base_url": f"http://u:{SECRET}@127.0.0.1:9"}, "The URL from base_url= holds a user name"),
+    "query of a URL": ({"base_url": f"http://127.0.0.1:9?k={SECRET}"}, "The URL from base_url= has a query"),
+    "no URL": ({"base_url": SECRET}, "The URL from base_url= must begin"),
+    "retries": ({"max_retries": SECRET}, "max_retries must be a whole number"),
+    "a model": ({"fallbacks": [SECRET]}, "names no known provider"),
+    "no list": ({"fallbacks": SECRET}, "fallbacks is a list"),
+    "a field": ({"fallbacks": [{"model": "ollama/x", "api_key": SECRET, "modle": "y"}]}, "LLMConfig has no field"),
+}
 
 
 @each("way", [way for way in WAYS if way not in BINDINGS])
@@ -96,6 +109,61 @@ def test_the_key_of_a_call_is_used_and_nothing_else_sees_it(way: str) -> None:
     with pytest.raises(ConfigurationError, match="white space") as refused:
         WAYS[way](model(), recorder, api_key=SECRET + "\n")
     assert SECRET not in repr(recorder.seen) + variables(refused.value) + str(refused.value)
+
+
+@each("place", WRONG)
+@each("way", [way for way in WAYS if way not in BINDINGS])
+def test_options_that_make_no_sense_are_refused_before_anything_sees_them(way: str, place: str) -> None:
+    recorder, (given, words) = Recorder(), WRONG[place]
+    with pytest.raises((ConfigurationError, ValidationError), match=words) as raised:
+        WAYS[way](model(), recorder, **given)
+    shown = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())
+    assert recorder.seen == []
+    assert SECRET not in shown.replace(repr(given)[1:-1], "")  # which this function has
+
+
+def test_the_frames_of_a_binding_and_of_structured_output_have_no_key() -> None:
+    bound = (model().bind(stop=["x"]), model().bind_tools([]), model().with_structured_output(SCHEMA))
+    for each_bound in (*bound, model().with_structured_output(SCHEMA, include_raw=True)):
+        for way in ("invoke", "stream", "batch", "ainvoke", "astream"):
+            with ScriptedTargets({PRIMARY: [Failure("server", 503)]}).running() as targets:
+                with pytest.raises(ServiceUnavailableError) as raised:
+                    WAYS[way](each_bound, Recorder(), api_key=SECRET, max_retries=0)
+                assert [target.key.reveal() for target in targets.targets if target.key] == [SECRET]
+            assert SECRET not in variables(raised.value)
+
+
+def test_the_raw_message_of_structured_output_is_asked_for_with_the_arguments_of_the_call() -> None:
+    for way in ("invoke", "stream", "batch", "ainvoke", "astream", "abatch"):
+        recorder, structured = Recorder(), model().with_structured_output(SCHEMA, include_raw=True)
+        with ScriptedTargets({PRIMARY: [say('{"x": 1}')]}).running() as targets:
+            WAYS[way](structured, recorder, api_key=SECRET)
+            assert [target.key.reveal() for target in targets.targets if target.key] == [SECRET]
+        assert SECRET not in repr(recorder.seen)
+    assert structured.get_name() == "RunnableSequence"
+    assert structured.steps[0].get_name() == "RunnableParallel<raw>"  # type: ignore[attr-defined]
+
+
+def test_bound_fallbacks_hide_their_keys() -> None:
+    recorder, fallbacks = Recorder(), [{"model": "openai/gpt-4o", "api_key": SECRET, "base_url": URL}]
+    for bound in (model().bind(fallbacks=fallbacks), model().bind(stop=["x"]).bind(fallbacks=fallbacks)):
+        with ScriptedTargets({PRIMARY: [Failure("server", 503)], URL + "/v1": [say("Hi")]}).running() as targets:
+            WAYS["invoke"](bound, recorder, max_retries=0)
+            assert [target.key.reveal() for target in targets.targets if target.key] == [KEY, SECRET]
+        assert SECRET not in repr(bound) + dumps(bound) + repr(recorder.seen)
+
+
+def test_keys_in_bodies_are_in_no_trace_no_dump_and_no_key_of_a_cache() -> None:
+    body = {"api_key": IN_BODY, "user": {"auth_token": IN_BODY, "name": "seven"}}
+    fallback = {"model": "openai/gpt-4o", "base_url": URL, "extra_body": body}
+    for fields, given in (({}, {"extra_body": body}), ({"extra_body": body}, {}), ({}, {"fallbacks": [fallback]})):
+        recorder, llm = Recorder(), ChatUnified(model=PRIMARY, api_key=KEY, fallbacks=[fallback], **fields)
+        with ScriptedTargets({PRIMARY: [say("Hi")]}).running():
+            WAYS["invoke"](llm, recorder, **given)
+        cached = llm._get_llm_string(**given)
+        assert "seven" in repr(recorder.seen)
+        assert IN_BODY not in repr(recorder.seen) + dumps(llm) + cached
+        assert fields or "fallbacks" in given or cached != llm._get_llm_string(extra_body={**body, "api_key": "other"})
 
 
 @each("way", BINDINGS)

@@ -11,10 +11,11 @@ from tests.support.langchain_targets import KEY
 from tests.support.llama_index_calls import PRIMARY, WAYS, record_events
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm._core.outcome import Failure
-from unified_llm.exceptions import ServiceUnavailableError, ValidationError
+from unified_llm.exceptions import LLMError, ServiceUnavailableError, ValidationError
 from unified_llm.llama_index import UnifiedLLM
 
 SECRET = KEY + "-of-a-call"
+IN_BODY = "pw-0123456789-of-a-gateway"  # which pickles have
 
 
 @each("argument", ["openai_api_key", "default_headers", "headers"])
@@ -25,6 +26,30 @@ def test_a_key_is_refused_before_anything_sees_it(way: str, argument: str) -> No
     with record_events() as recorder, pytest.raises(ValidationError, match=argument):
         WAYS[way](llm, **{argument: value})
     assert SECRET not in repr(recorder.events) + repr(handler.get_event_pairs())
+
+
+@each("way", WAYS)
+def test_options_that_make_no_sense_are_refused_before_anything_sees_them(way: str) -> None:
+    llm = UnifiedLLM(model=PRIMARY, api_key=KEY)
+    for given, words in (
+        ({"base_url": f"http://u:{SECRET}@127.0.0.1:9"}, "user name"),
+        ({"max_retries": SECRET}, "max_retries must be"),
+        ({"fallbacks": [SECRET]}, "names no known provider"),
+        ({"fallbacks": [{"model": "ollama/x", "api_key": SECRET, "modle": "y"}]}, "LLMConfig has no field"),
+    ):
+        with record_events() as recorder, pytest.raises(LLMError, match=words):
+            WAYS[way](llm, **given)
+        assert SECRET not in repr(recorder.events)
+
+
+def test_keys_in_bodies_of_fallbacks_are_in_no_event_and_no_dump() -> None:
+    fallback = {"model": "openai/gpt-4o", "extra_body": {"api_key": IN_BODY, "user": "seven"}, "api_key": KEY}
+    llm = UnifiedLLM(model=PRIMARY, api_key=KEY, fallbacks=[fallback])
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running(), record_events() as recorder:
+        llm.complete("Hello?", fallbacks=[fallback])
+    shown = repr([event.model_dump_json(fallback=repr) for event in recorder.events]) + repr(llm.to_dict())
+    assert "seven" in shown
+    assert IN_BODY not in shown
 
 
 @each("way", WAYS)

@@ -288,6 +288,7 @@ def test_metadata_is_what_every_model_of_the_chain_can_do() -> None:
     bounded = model(max_tokens=1_000_000, context_window=1000, is_function_calling_model=False).metadata
     assert (bounded.context_window, bounded.num_output, bounded.is_function_calling_model) == (1000, 500, False)
     assert model(max_tokens=300).metadata.num_output == 300
+    assert UnifiedLLM(provider="ollama").metadata.model_name == "ollama"  # whose calls name the model
 
 
 def test_a_model_without_tools_lowers_what_the_chain_advertises_and_a_last_resort_does_not() -> None:

@@ -15,13 +15,14 @@ from typing import Any, Final, TypeVar
 from pydantic import SecretStr
 
 from unified_llm._adapters.field_values import describe_config
+from unified_llm._client.call_options import OPTIONS_OF_TARGETS
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core.api_key import Secret
-from unified_llm._core.cache_identity import headers_identity
-from unified_llm._core.hidden import Hidden
+from unified_llm._core.cache_identity import fields_identity, headers_identity
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.not_in_a_body import advice_on, may_hold_a_key
-from unified_llm._core.redaction import hide_keys, may_be_a_key
-from unified_llm.exceptions import ValidationError
+from unified_llm._core.redaction import looks_like_a_key, may_be_a_key, without_keys
+from unified_llm.exceptions import ConfigurationError, ValidationError
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -31,18 +32,53 @@ _HEADERS: Final = "extra_headers"
 def _hide_keys(kwargs: dict[str, Any]) -> None:
     """Hide the key of a call and those of its fallbacks, in place; refuse others.
 
+    Options that make no sense are refused here as well, before anything sees them: a key may stand in the wrong place.
+
     Raises:
-        ValidationError: There is another argument that may hold a key.
-        ConfigurationError: A key or a fallback is malformed.
+        ValidationError: There is another argument that may hold a key, or a number of retries makes no sense.
+        ConfigurationError: The key, the URL or a fallback is wrong.
     """
-    given = {name: kwargs.pop(name) for name in ("api_key", "fallbacks") if kwargs.get(name) is not None}
+    given = {name: kwargs.pop(name) for name in OPTIONS_OF_TARGETS if kwargs.get(name) is not None}
     refuse_keys(kwargs)
-    hide_keys(given)
+    if not given:
+        return
+    from unified_llm._client import target_options  # which imports what makes targets
+
+    named = target_options.read(given)["named_targets"]
+    kwargs.update(given)
     if "api_key" in given:
-        key = given["api_key"]
+        key = named.api_key
         kwargs["api_key"] = SecretStr(key.reveal()) if isinstance(key, Secret) else key  # which every tracer can write
     if "fallbacks" in given:
-        kwargs["fallbacks"] = read_fallbacks(given["fallbacks"])
+        kwargs["fallbacks"] = _checked(named.fallbacks)
+
+
+def _checked(fallbacks: Sequence[Any]) -> Sequence[Any]:
+    """Return fallbacks, once texts that look like a key are known to name a model.
+
+    Raises:
+        ConfigurationError: One names none.
+    """
+    for text in fallbacks:
+        if isinstance(text, str) and looks_like_a_key(text):
+            from unified_llm._providers import registry
+
+            if registry.parse_model_string(text) is None:
+                raise ConfigurationError(f"{registry.unknown_model(text)}")
+    return fallbacks
+
+
+def hide_bound_keys(kwargs: dict[str, Any]) -> None:
+    """Refuse keys among arguments to bind, and hide those of fallbacks, in place.
+
+    Raises:
+        ValidationError: An argument may hold a key.
+        ConfigurationError: A fallback is wrong.
+    """
+    fallbacks = kwargs.pop("fallbacks", None)
+    refuse_keys(kwargs)
+    if fallbacks is not None:
+        kwargs["fallbacks"] = _checked(read_fallbacks(fallbacks))
 
 
 def refuse_keys(kwargs: dict[str, Any]) -> None:
@@ -68,7 +104,7 @@ def guards_keys(calls: Sequence[str], bindings: Sequence[str] = ()) -> Callable[
         for name in calls:
             setattr(adapter, name, _guard(getattr(adapter, name), _hide_keys))
         for name in bindings:
-            setattr(adapter, name, _guard(getattr(adapter, name), refuse_keys))
+            setattr(adapter, name, _guard(getattr(adapter, name), hide_bound_keys))
         return adapter
 
     return decorate
@@ -82,7 +118,7 @@ def _guard(method: Callable[..., Any], check: Callable[[dict[str, Any]], None]) 
         async def acall(self: Any, *args: Any, **kwargs: Any) -> Any:
             given = Hidden((args, kwargs))
             del args, kwargs
-            with self.translated():
+            with self.translated(), CLEAR_VARIABLES:
                 check(given.value[1])
             return await method(self, *given.value[0], **given.value[1])
 
@@ -92,7 +128,7 @@ def _guard(method: Callable[..., Any], check: Callable[[dict[str, Any]], None]) 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         given = Hidden((args, kwargs))
         del args, kwargs
-        with self.translated():
+        with self.translated(), CLEAR_VARIABLES:
             check(given.value[1])
         return method(self, *given.value[0], **given.value[1])
 
@@ -101,7 +137,11 @@ def _guard(method: Callable[..., Any], check: Callable[[dict[str, Any]], None]) 
 
 def shown_to_tracers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments as tracers may see them: without the key, and with headers that may be keys hidden."""
-    shown = {name: value for name, value in kwargs.items() if name != "api_key"}
+    shown = {
+        name: value if name in {"fallbacks", _HEADERS} else without_keys(value)
+        for name, value in kwargs.items()
+        if name != "api_key"
+    }
     if isinstance(fallbacks := shown.get("fallbacks"), Sequence):
         shown["fallbacks"] = [
             describe_config(link) if isinstance(link, LLMConfig) else link if isinstance(link, str) else repr(link)
@@ -123,4 +163,5 @@ def digest_keys(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         kept["account"] = Secret(key.get_secret_value(), "api_key=").fingerprint if is_text else key.account
     if isinstance(headers := kept.pop(_HEADERS, None), Mapping):
         kept[_HEADERS] = headers_identity(headers)
-    return kept
+    clean: dict[str, Any] = without_keys(kept)
+    return clean if clean == kept else {**clean, "bodies": fields_identity(kept)}

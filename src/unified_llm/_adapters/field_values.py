@@ -13,7 +13,7 @@ from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.network_fields import read_certificate, read_proxy
 from unified_llm._core.api_key import Secret
 from unified_llm._core.key_callable import KeyCallable, refuse_awaitable
-from unified_llm._core.redaction import Headers
+from unified_llm._core.redaction import Headers, without_keys
 from unified_llm._lib.read_only import freeze
 from unified_llm._lib.short_repr import served_by
 from unified_llm.exceptions import ConfigurationError
@@ -70,7 +70,8 @@ def with_body_fields(config: LLMConfig, given: Mapping[str, Any], request_fields
 
 def describe_config(config: LLMConfig) -> dict[str, Any]:
     """Return the fields of a configuration that were set, without keys and what may hold one."""
-    return config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
+    fields = config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
+    return {**fields, "extra_body": without_keys(fields["extra_body"])} if "extra_body" in fields else fields
 
 
 def name_of(link: object) -> str:

@@ -81,7 +81,7 @@ class CallOptions:
         given = {name: overrides.pop(name) for name in names if name in overrides}
         if not given:
             return self
-        of_targets: dict[str, Any] = {name: given.pop(name) for name in _OPTIONS_OF_TARGETS if name in given}
+        of_targets: dict[str, Any] = {name: given.pop(name) for name in OPTIONS_OF_TARGETS if name in given}
         options = replace(self, **_read(given, ValidationError))
         if any(value is not None for value in of_targets.values()):
             from unified_llm._client import target_options  # which imports what makes targets
@@ -91,10 +91,10 @@ class CallOptions:
 
 
 TARGET_OPTIONS: Final = ("api_key", "base_url", "fallbacks")
-_OPTIONS_OF_TARGETS: Final = (
+OPTIONS_OF_TARGETS: Final = (
     "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", *TARGET_OPTIONS,
 )  # fmt: skip
-OPTION_NAMES: Final = ("deadline", "timeout", "hedge_after", "failover_on", "extra_headers", *_OPTIONS_OF_TARGETS)
+OPTION_NAMES: Final = ("deadline", "timeout", "hedge_after", "failover_on", "extra_headers", *OPTIONS_OF_TARGETS)
 _OPTIONS_OF_OTHERS: Final = tuple(name for name in OPTION_NAMES if name != "hedge_after")
 
 

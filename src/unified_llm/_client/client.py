@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from unified_llm._client import embedding_batches, read_request
+from unified_llm._client import embedding_batches, field_names, read_request
 from unified_llm._client.call import PreparedCall, finish_part
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_flag, check_stream_break
 from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
@@ -300,6 +300,7 @@ class LLMClient(ModelsClient):
     ) -> tuple[Batches, Callable[[Part], PreparedCall]]:
         """Return the requests for texts, and what prepares each, under one deadline."""
         with CLEAR_VARIABLES:
+            field_names.rename(given.value[1])
             options = self._options.of_call(given.value[1], chat=False)
             request = read_request.embedding(*given.value)
         read_request.check_whole_number("batch_size", batch_size, 1)
@@ -325,6 +326,7 @@ class LLMClient(ModelsClient):
 
     def _ranking(self, given: Hidden[tuple[str, Any, Any]]) -> PreparedCall:
         with CLEAR_VARIABLES:
+            field_names.rename(given.value[2])
             options = self._options.of_call(given.value[2], chat=False)
             request = read_request.ranking(*given.value)
         return self._prepare(request, self._chain_of(request.model, options), options)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from unified_llm._client.call_options import OPTION_NAMES
-from unified_llm._config.constructor_names import CALL_ALIASES, MAX_TOKENS_NAMES, SYSTEM_NAMES
+from unified_llm._config.constructor_names import CALL_ALIASES, DEPLOYMENT_NAMES, MAX_TOKENS_NAMES, SYSTEM_NAMES
 from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._lib.close_names import LIKENESS, closest
 from unified_llm.exceptions import LLMError, ValidationError
@@ -27,6 +27,7 @@ _SYSTEM: Final = "a system text is a message", ': generate([("system", "..."), (
 _FORMAT: Final = "ask for JSON with response_format=", '{"type": "json_schema", "json_schema": {...}}'
 _MEDIA: Final = "an image belongs to a message", ": [Message.user(text, images=[...])]"
 _CLIENT: Final = "it belongs to the constructor", " of the client: LLMClient(...)"
+_DEPLOYMENT: Final = "the deployment is the model", ': generate(..., model="azure/<deployment>")'
 _FALLBACKS: Final = "other targets of one call go into fallbacks=[...]", ": generate(..., fallbacks=[...])"
 _ADVICE: Final[Mapping[str, tuple[str, str]]] = {
     "role": ("one message alone goes into a list", ': [{"role": "user", "content": "..."}]'),
@@ -36,6 +37,7 @@ _ADVICE: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(("image", "images", "image_url", "attachments", "files"), _MEDIA),
     **dict.fromkeys(("provider", "skip_unconfigured", "on_attempt"), _CLIENT),
     **dict.fromkeys(("fallback", "fallback_models", "backup", "backups"), _FALLBACKS),
+    **dict.fromkeys(DEPLOYMENT_NAMES, _DEPLOYMENT),
     "n": ("a call of this adapter has one response", ""),  # of the others it is a field
     "functions": ("functions are tools: tools=[...]", ""),
     "function_call": ("functions are tools: tools=[...] and tool_choice=", ""),

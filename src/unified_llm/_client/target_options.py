@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from unified_llm._config.call_targets import CallTargets
-from unified_llm._config.field_types import read_url
+from unified_llm._config.checked_field import attempt
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core.api_key import Secret
 from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.redaction import hide_keys
-from unified_llm.exceptions import ConfigurationError, ValidationError
+from unified_llm.exceptions import ValidationError
 
 # Fields of a configuration, and those of ``RetryLimits`` that they become.
 _RETRIES: Final[Mapping[str, str]] = {
@@ -37,14 +37,10 @@ def read(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_retries(given: Mapping[str, Any]) -> dict[str, Any]:
-    problem = ""
-    try:
-        checked = LLMConfig(**given)
-    except ConfigurationError as wrong:
-        problem = str(wrong)
-    else:
-        return {_RETRIES[name]: getattr(checked, name) for name in given}
-    raise ValidationError(problem)
+    checked, problem = attempt(lambda: LLMConfig(**given))
+    if problem is not None:
+        raise ValidationError(problem)
+    return {_RETRIES[name]: getattr(checked, name) for name in given}
 
 
 def _read_targets(given: dict[str, Any]) -> CallTargets | None:
@@ -52,10 +48,8 @@ def _read_targets(given: dict[str, Any]) -> CallTargets | None:
     key, base_url, fallbacks = (given.get(name) for name in ("api_key", "base_url", "fallbacks"))
     if key is None and base_url is None and fallbacks is None:
         return None
-    if base_url is not None and not isinstance(base_url := read_url(base_url), str):
-        raise ConfigurationError("base_url must be a string.")
     return CallTargets(
         api_key=key if isinstance(key, (Secret, KeyCallable)) else None,
-        base_url=base_url,
+        base_url=None if base_url is None else LLMConfig(base_url=base_url).base_url,
         fallbacks=None if fallbacks is None else read_fallbacks(fallbacks),
     )

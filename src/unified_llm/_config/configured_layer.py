@@ -45,9 +45,11 @@ def changed_layer(before: Layer, given: dict[str, Any]) -> Layer:
 
 
 def _hint(name: str) -> str:
+    if text := advice(name):
+        return text
     if near := closest(name, KNOWN):
         return f"did you mean {near}?"
-    return advice(name) or f"known are the fields of LLMConfig, and {', '.join(process_wide.BESIDE_TARGETS)}."
+    return f"known are the fields of LLMConfig, and {', '.join(process_wide.BESIDE_TARGETS)}."
 
 
 def _read_fields(given: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -21,11 +21,12 @@ CALL_ALIASES: Final[Mapping[str, str]] = {
     "max_completion_tokens": "max_tokens",
 }
 ALIASES: Final[Mapping[str, str]] = {**CALL_ALIASES, "fallback_configs": "fallbacks"}
-# Other names for max_tokens, and for the text of a system message, whose advice differs between the two.
+# Other names for max_tokens, the text of a system message and a deployment, whose advice differs between the two.
 MAX_TOKENS_NAMES: Final = (
     "max_output_tokens", "max_new_tokens", "max_tokens_to_sample", "max_length", "num_predict", "n_predict",
 )  # fmt: skip
 SYSTEM_NAMES: Final = ("system", "system_prompt", "system_message", "system_instruction", "instructions", "developer")
+DEPLOYMENT_NAMES: Final = ("azure_deployment", "deployment", "deployment_name", "deployment_id")
 
 _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     "write max_tokens=.": MAX_TOKENS_NAMES,
@@ -35,7 +36,7 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "write model=.": ("model_id", "repo_id", "hf_model_name", "model_path", "llm", "llm_name"),
     'the deployment is the model: model="azure/<deployment>".': (
-        "azure_deployment", "deployment", "deployment_name", "deployment_id", "engine",
+        *DEPLOYMENT_NAMES, "engine",
     ),
     "write api_version=.": ("openai_api_version", "azure_api_version"),
     "an Entra token is passed as api_key=, and so is the callable that returns it.": (

@@ -15,7 +15,7 @@ from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.hidden import HiddenText
 from unified_llm._core.key_callable import KeyCallable
-from unified_llm._core.redaction import Headers, may_be_a_key
+from unified_llm._core.redaction import Headers, may_be_a_key, without_keys
 
 
 def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,6 +58,11 @@ class WithoutKeys(pydantic.BaseModel):
             name: text if not may_be_a_key(name) else LEFT_OUT if omit else HiddenText(text)
             for name, text in given.items()
         }
+
+    @field_serializer("extra_body", when_used="json", check_fields=False)
+    def _dump_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = without_keys(body)
+        return fields
 
     @field_serializer("verify_ssl", when_used="json", check_fields=False)
     def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it

@@ -16,6 +16,11 @@ def headers_identity(headers: Mapping[str, str]) -> str:
     return _digest(sorted(kept.items())) if kept else ""
 
 
+def fields_identity(fields: Mapping[str, object]) -> str:
+    """Return a digest of fields of a body, keys among them."""
+    return _digest(repr(fields))
+
+
 def cache_identity(target: Target) -> str:
     """Return a digest of a target's address, account and headers, the same in every process.
 

@@ -171,6 +171,21 @@ class SentKeys:
             yield from _keys_within(body)
 
 
+def without_keys(fields: Any, depth: int = 0) -> Any:
+    """Return fields of a body without the texts whose names suggest a key, at any depth: gateways take keys there."""
+    if depth > _DEEPEST:
+        return None
+    if isinstance(fields, Mapping):
+        return {
+            name: without_keys(value, depth + 1)
+            for name, value in fields.items()
+            if not (isinstance(value, str) and may_be_a_key(str(name)))
+        }
+    if type(fields) in {list, tuple}:
+        return type(fields)(without_keys(item, depth + 1) for item in fields)
+    return fields
+
+
 def has_key(headers: Mapping[str, str], body: Mapping[str, Any]) -> bool:
     """Return whether headers or fields of a body are likely to hold an API key, as gateways take them."""
     kept = [(name, value) for name, value in headers.items() if not is_per_request(name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from unified_llm._adapters import target_fields
 from unified_llm._adapters.call_names import ALIASES
@@ -13,6 +13,7 @@ from unified_llm._adapters.field_values import describe_config
 from unified_llm._adapters.links import Link, is_object
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import Hidden
+from unified_llm._core.redaction import without_keys
 from unified_llm.langchain._errors import translate_errors
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ def wrap(candidate: object) -> WrappedChatModel | None:
     from unified_llm.langchain import _wrapped_model
 
     return _wrapped_model.wrap(candidate)
+
+
+# Fields with further fields of a body, where gateways take keys.
+_BODIES: Final = ("extra_body", "model_kwargs")
 
 
 class LangChainFields(_Base):
@@ -89,6 +94,7 @@ class LangChainFields(_Base):
         """Fields that LangChain cannot dump by itself: fallbacks without their keys, and the breaker, as plain data."""
         fallbacks = self._describe_fallbacks(self.fallbacks)
         attributes: dict[str, Any] = {"fallbacks": fallbacks} if fallbacks else {}
+        attributes |= {name: without_keys(body) for name in _BODIES if (body := getattr(self, name, None))}
         return {**attributes, "breaker": asdict(self.breaker)} if self.breaker else attributes
 
     def _describe_fallbacks(self, fallbacks: Sequence[Link]) -> list[Any]:
@@ -100,7 +106,7 @@ class LangChainFields(_Base):
         names = (*LLMConfig.model_fields, *sorted(self.MADE_FROM))
         hidden = {"api_key", "default_headers", "fallbacks", "verify_ssl", "proxy", "client_cert", "on_attempt"}
         shown = [name for name in names if name in type(self).model_fields and name not in hidden]
-        identity = {name: value for name in shown if (value := getattr(self, name)) not in (None, (), [])}
+        identity = {name: without_keys(value) for name in shown if (value := getattr(self, name)) not in (None, (), [])}
         identity["model"] = self._describe_model(self.model)
         return {**identity, "fallbacks": [self.describe(fallback) for fallback in self.fallbacks]}
 

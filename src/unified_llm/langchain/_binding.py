@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from langchain_core.language_models import LanguageModelInput, chat_models
@@ -10,6 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 
 from unified_llm._adapters.call_names import check_body_fields
+from unified_llm._adapters.call_secrets import guards_keys
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm.exceptions import ConfigurationError, ValidationError
@@ -32,8 +34,14 @@ Fallback: TypeAlias = str | LLMConfig | Mapping[str, Any] | Runnable[LanguageMod
 DEFAULT_EXCEPTIONS: Final = (Exception,)
 
 
+@guards_keys(("invoke", "ainvoke", "stream", "astream", "batch", "abatch"), ("bind",))
 class ModelBinding(_Binding):  # type: ignore[no-redef] # as in langchain-core, for Pydantic's plugin
     """Binding of a ``ChatUnified``, with ``with_fallbacks`` of its own."""
+
+    @classmethod
+    def translated(cls) -> AbstractContextManager[None]:
+        """Return a context manager that raises our errors as LangChain's too."""
+        return translate_errors()
 
     def bind(self, **kwargs: Any) -> ModelBinding:
         """Bind further arguments.

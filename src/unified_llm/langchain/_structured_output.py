@@ -6,6 +6,7 @@ With ``json_schema`` and ``json_mode`` the client checks the response while the 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias, cast, get_args
@@ -19,14 +20,15 @@ from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser,
 from langchain_core.outputs import Generation
 from langchain_core.runnables import (
     Runnable,
+    RunnableBinding,
     RunnableBranch,
     RunnableGenerator,
     RunnableLambda,
-    RunnableMap,
     RunnablePassthrough,
 )
 from pydantic import BaseModel
 
+from unified_llm._adapters.call_secrets import guards_keys
 from unified_llm._adapters.fragments import Growth
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck, read_object
 from unified_llm._config.llm_config import read_fallbacks
@@ -39,7 +41,7 @@ from unified_llm.langchain import _answers
 from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, Fallback, ModelBinding, can_join_chain
 from unified_llm.langchain._call_kwargs import convert_tool, is_pydantic_class, read_response_format
 from unified_llm.langchain._constants import Method, Schema, ToolLike
-from unified_llm.langchain._errors import translate
+from unified_llm.langchain._errors import translate, translate_errors
 from unified_llm.types.responses import LLMResponse
 
 Output: TypeAlias = Runnable[LanguageModelInput, dict[str, Any] | BaseModel]
@@ -242,12 +244,48 @@ def with_raw(model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[An
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     if isinstance(model, ModelBinding):
         model = _RawBinding(bound=model.bound, kwargs=model.kwargs, config=model.config)
-    return _sequence(RunnableMap(raw=model), parsed.with_fallbacks([failed], exception_key="parsing_error"))
+    return _sequence(RunnableParallel(raw=model), parsed.with_fallbacks([failed], exception_key="parsing_error"))
 
 
-# Of the same name, which traces and dumps contain.
+# This class and the next have LangChain's names, which traces and dumps contain.
+class RunnableParallel(runnables.RunnableParallel[LanguageModelInput]):
+    """The message of a model as ``raw``; the model gets the arguments of a call, which LangChain's own class drops."""
+
+    def _with(self, arguments: dict[str, Any]) -> RunnableParallel:
+        if not arguments:
+            return self
+        return RunnableParallel(raw=RunnableBinding(bound=self.steps__["raw"], kwargs=arguments))
+
+    def invoke(self, input: LanguageModelInput, config: Any = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002
+        """Return the message."""
+        return super(RunnableParallel, self._with(kwargs)).invoke(input, config)
+
+    async def ainvoke(self, input: LanguageModelInput, config: Any = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002
+        """Return the message."""
+        return await super(RunnableParallel, self._with(kwargs)).ainvoke(input, config)
+
+    def transform(self, input: Iterator[Any], config: Any = None, **kwargs: Any) -> Iterator[dict[str, Any]]:  # noqa: A002
+        """Stream the message."""
+        return super(RunnableParallel, self._with(kwargs)).transform(input, config)
+
+    def atransform(
+        self,
+        input: AsyncIterator[Any],  # noqa: A002
+        config: Any = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Stream the message."""
+        return super(RunnableParallel, self._with(kwargs)).atransform(input, config)
+
+
+@guards_keys(("invoke", "ainvoke", "stream", "astream", "batch", "abatch"))
 class RunnableSequence(runnables.RunnableSequence[LanguageModelInput, Any]):
     """A model and what parses its response: fallbacks added to it become targets of the model's chain."""
+
+    @classmethod
+    def translated(cls) -> AbstractContextManager[None]:
+        """Return a context manager that raises our errors as LangChain's too."""
+        return translate_errors()
 
     def with_fallbacks(  # type: ignore[override] # takes model strings too
         self,
@@ -261,8 +299,8 @@ class RunnableSequence(runnables.RunnableSequence[LanguageModelInput, Any]):
         if not can_join_chain(links, exceptions_to_handle, exception_key):
             return super().with_fallbacks(links, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
         model: Any = self.first
-        if isinstance(model, RunnableMap):
-            joined: Any = RunnableMap(raw=model.steps__["raw"].with_fallbacks(links))
+        if isinstance(model, RunnableParallel):
+            joined: Any = RunnableParallel(raw=model.steps__["raw"].with_fallbacks(links))
         else:
             joined = model.with_fallbacks(links)
         return _sequence(joined, *self.steps[1:], name=self.name)

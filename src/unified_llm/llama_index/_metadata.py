@@ -15,6 +15,7 @@ from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from unified_llm._adapters.chain_features import ChainFeatures, chain_features
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
+from unified_llm._lib.short_repr import served_by
 
 # LlamaIndex's value of ``num_output`` for no limit.
 _UNLIMITED: Final = -1
@@ -44,7 +45,7 @@ def chain_metadata(
         num_output=min(max_tokens, smallest // 2) if max_tokens else _UNLIMITED,
         is_chat_model=True,
         is_function_calling_model=calls_tools,
-        model_name=f"{targets[0].provider}/{targets[0].model}" if targets else "unknown",
+        model_name=served_by(targets[0].provider, targets[0].model) if targets else "unknown",
     )
 
 
