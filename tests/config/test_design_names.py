@@ -30,6 +30,13 @@ def model_folder(parent: Path, name: str = "Qwen3-4B-4bit") -> Path:
     return folder
 
 
+def test_local_servers_are_at_their_usual_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE", "LMSTUDIO_BASE_URL", "LM_STUDIO_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    client = LLMClient("ollama/llama2:7b", fallbacks=["lmstudio/llama2:7b"])
+    assert [target.base_url for target in client.targets] == ["http://127.0.0.1:11434/v1", "http://127.0.0.1:1234/v1"]
+
+
 def test_ollama_has_a_time_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_TIMEOUT", "45")
     monkeypatch.setenv("UNIFIED_LLM_TIMEOUT", "20")
