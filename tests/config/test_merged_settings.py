@@ -97,6 +97,17 @@ def test_a_key_is_that_which_is_sent_to_the_address(file: Path, monkeypatch: pyt
     assert values["openai.api_key"] == (f"set ({file}:1)", f"{file}:1")
 
 
+def test_a_provider_that_can_have_no_target_hides_no_other_setting(file: Path, no_keys: None) -> None:
+    file.write_text("defaults: {default_headers: {X-Api-Key: sk-CANARY}, client_cert: [a.pem, b.pem, CANARY]}\n"
+        "providers: {anthropic: {api_key: sk-CANARY}, groq: {api_key: sk-CANARY}}")  # fmt: skip
+    configure(config=file)
+    values = shown(merged_settings())
+    assert values["anthropic"][0].startswith("cannot be used: default_headers must not set X-Api-Key")
+    assert values["groq.api_key"] == (f"set ({file}:2)", f"{file}:2")
+    assert values["client_cert"] == ("a.pem, b.pem", f"{file}:1")
+    assert "CANARY" not in repr(values)
+
+
 def test_a_variable_of_an_env_file_is_named_with_the_file(file: Path, no_keys: None) -> None:
     path = file.parent / ".env"
     path.write_text("OPENAI_API_KEY=sk-CANARY-of-the-file\nUNIFIED_LLM_SEED=4\n")

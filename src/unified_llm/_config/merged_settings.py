@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm._config import config_file, process_settings, process_wide
+from unified_llm._config.checked_field import attempt
 from unified_llm._config.constructor_names import ALIASES
 from unified_llm._config.credentials import find_endpoint, has_own_address, has_own_key
 from unified_llm._config.field_groups import CONNECTION_FIELDS, KEY_FIELDS
@@ -15,6 +16,7 @@ from unified_llm._config.llm_config import LLMConfig, default_fields
 from unified_llm._config.merged_fields import merge
 from unified_llm._config.setting_layers import Layer, unknown_variables
 from unified_llm._core import defaults
+from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.environment import file_in_use, source_of, variable, variable_of
 from unified_llm._core.redaction import MASK, looks_like_a_key
 from unified_llm._lib.close_names import closest
@@ -169,7 +171,17 @@ def _of_providers(layers: tuple[Layer, ...], file: FileSettings | None) -> Itera
         yield from (setting for name, setting in fields.items() if name not in CONNECTION_FIELDS)
         is_named = any(layer.provider == spec.name for layer in layers)
         if fields or is_named or has_own_address(spec) or has_own_key(spec):
-            yield from _of_connection(spec, layers, file)
+            yield from _connection_or_problem(spec, layers, file)
+
+
+def _connection_or_problem(
+    spec: ProviderSpec, layers: tuple[Layer, ...], file: FileSettings | None
+) -> Iterator[Setting]:
+    """Yield the address and the key of a provider, or why it has no targets: other providers may have them."""
+    settings, problem = attempt(lambda: [*_of_connection(spec, layers, file)])
+    yield from settings or ()
+    if problem is not None:
+        yield Setting(spec.name, f"cannot be used: {problem}", "")
 
 
 def _of_connection(spec: ProviderSpec, layers: tuple[Layer, ...], file: FileSettings | None) -> Iterator[Setting]:
@@ -257,6 +269,8 @@ def _shown(name: str, value: Any, source: str) -> str:
         return "" if value is None else f"set ({source})"
     if name == "extra_body":
         return ", ".join(value)
+    if isinstance(value, ClientCertificate):
+        return ", ".join(value.paths)
     if name == "fallbacks":
         return ", ".join(map(_named, value))
     if isinstance(value, tuple):
