@@ -101,6 +101,24 @@ def test_a_profile_stands_in_the_place_of_a_model(write: Callable[..., Path], ma
     assert client.targets[-1].timing.whole == 5.0
 
 
+def test_a_chat_model_with_a_profile_joins_other_chains_and_is_named_in_traces(write: Callable[..., Path]) -> None:
+    configure(config=write(FILE))
+    chat, other = ChatUnified(model="@production"), ChatUnified(model="ollama/m")
+    for joined in (other.with_fallbacks([chat]), ChatUnified(model="ollama/m", fallbacks=[chat])):
+        assert names(joined.client) == ["ollama/m", *CHAIN]
+        assert names(pickle.loads(pickle.dumps(joined)).client) == ["ollama/m", *CHAIN]  # noqa: S301
+    assert names(chat.with_fallbacks([other]).client) == [*CHAIN, "ollama/m"]
+    own = ChatUnified(model="@production", fallbacks=["ollama/own"])
+    assert names(other.with_fallbacks([own]).client) == ["ollama/m", CHAIN[0], "ollama/own"]
+    llm = UnifiedLLM(model="ollama/m", fallbacks=[UnifiedLLM(model="@production")])
+    assert names(llm.client) == ["ollama/m", *CHAIN]
+    assert chat._get_ls_params()["ls_model_name"] == "openai/gpt-5-mini"
+    configure(model="of-the-process", provider="ollama")
+    for model in (None, "of-the-process"):
+        assert names(other.with_fallbacks([ChatUnified(model=model)]).client) == ["ollama/m", "ollama/of-the-process"]
+    assert ChatUnified()._get_ls_params()["ls_model_name"] == "ollama/of-the-process"
+
+
 @pytest.mark.parametrize("make", [UnifiedEmbeddings, UnifiedEmbedding])
 def test_embeddings_take_a_profile_too(write: Callable[..., Path], make: type[Any]) -> None:
     configure(config=write("profiles: {vectors: {model: ollama/nomic-embed-text, dimensions: 64}}"))

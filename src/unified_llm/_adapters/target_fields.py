@@ -318,17 +318,31 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
 
         Those without a model have what they take over from the primary of this chain, not from that of the other.
         """
-        from unified_llm._config.resolve import Primary, inherit, is_configured
+        from unified_llm._config.profile_names import profile_named
+        from unified_llm._config.resolve import Primary, complete, inherit, is_configured
 
         settings = self._config()
-        first = self.model if is_object(self.model) else settings
-        named = self.wrap(first)
-        primary = Primary(settings, named.provider, named.model) if named else Primary.of(settings)
+        if is_object(self.model):
+            first, named = self.model, self.wrap(self.model)
+            primary = Primary(settings, named.provider, named.model) if named else Primary(settings)
+        else:
+            first = completed = complete(settings, has_fallbacks=bool(self.fallbacks))
+            primary = Primary.of(completed)
+            if profile_named(settings.model) is not None:  # which is looked up again in another process
+                first = settings.model_copy(update={"fallbacks": ()}) if self.fallbacks else settings
         links = [first]
         for link in self.fallbacks:
             follows = isinstance(link, LLMConfig) and link.model is None
             links.append(inherit(primary, link) if follows else link)
         return tuple(link for link in links if not self.skip_unconfigured or is_configured(link))
+
+    def fallbacks_in_use(self) -> Sequence[Link]:
+        """Return the fallbacks of this chain; where it has none of its own, those of its profile."""
+        if self.fallbacks or is_object(self.model):
+            return self.fallbacks
+        from unified_llm._config.merged_fields import expand_profile
+
+        return expand_profile(self._config()).fallbacks
 
     @field_serializer("model")
     def _describe_model(self, model: Any) -> Any:

@@ -191,6 +191,11 @@ def _warn_of_many_retries(resolved: Sequence[ResolvedTarget]) -> None:
             warn_once(("retries", target.name, limit), text, target.name, limit, limit + 1, target=target.name)
 
 
+def complete(first: LLMConfig, *, has_fallbacks: bool = False) -> LLMConfig:
+    """Return the configuration of a first target with its profile, else the model that the process sets for it."""
+    return complete_primary(first, process_settings.layers(), has_fallbacks=has_fallbacks)
+
+
 def is_configured(target: Any) -> bool:
     """Return whether a target of a chain has what it needs; True for a model object of a framework."""
     if isinstance(target, str):

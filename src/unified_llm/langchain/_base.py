@@ -12,8 +12,10 @@ from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.field_values import describe_config
 from unified_llm._adapters.links import Link, is_object
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.profile_names import profile_named
 from unified_llm._core.hidden import Hidden
 from unified_llm._core.redaction import without_keys
+from unified_llm._lib.short_repr import served_by
 from unified_llm.langchain._errors import translate_errors
 
 if TYPE_CHECKING:
@@ -65,6 +67,13 @@ class LangChainFields(_Base):
         name: str | None = self._describe_model(self.model)
         return name
 
+    def _model_named_elsewhere(self) -> str | None:
+        """Return the primary where the fields do not name it, but a profile or a setting of the process does."""
+        if self.model is not None and profile_named(self.model) is None:
+            return None
+        first = self.client.targets[0]
+        return served_by(first.provider, first.model)
+
     # LangChain's interface of serializable objects
 
     @classmethod
@@ -82,10 +91,12 @@ class LangChainFields(_Base):
         """The environment variable that a dump names in place of the API key."""
         if is_object(self.model):  # which has its own
             return {}
+        from unified_llm._config.resolve import complete
         from unified_llm._providers import registry
 
-        parsed = registry.parse_model_string(self.model or "")
-        provider = self.provider or (parsed[0] if parsed else "openai-compatible")
+        settings = complete(self._config())
+        parsed = registry.parse_model_string(settings.model or "")
+        provider = settings.provider or (parsed[0] if parsed else "openai-compatible")
         variables = registry.row(provider).key_env
         return {"api_key": variables[0] if variables else "UNIFIED_LLM_API_KEY"}
 

@@ -342,7 +342,7 @@ class ChatUnified(
         """
         links = read_fallbacks(fallbacks)
         if can_join_chain(links, exceptions_to_handle, exception_key):
-            return self.model_copy(update={"fallbacks": [*self.fallbacks, *links]})
+            return self.model_copy(update={"fallbacks": [*self.fallbacks_in_use(), *links]})
         return super().with_fallbacks(links, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
 
     # LangChain's interface of chat models: names, cache key, profile, usage
@@ -363,6 +363,8 @@ class ChatUnified(
         """Return the chain's names for LangSmith; the response carries those of the target that served it."""
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = PROVIDER
+        if named := self._model_named_elsewhere():
+            params["ls_model_name"] = named
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
