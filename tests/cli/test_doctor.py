@@ -66,6 +66,36 @@ def test_it_advises_for_each_provider_that_cannot_be_used(
     assert "secret" not in json.dumps(report)
 
 
+def test_it_asks_for_the_model_that_is_configured(servers: list[LocalServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    for model, scripts, advice in (
+        ("ollama/llama3.2", {"ollama": [Failure("connect")]}, "1.  ollama: no connection to 127.0.0.1:11434"),
+        ("ollama/qwen3", {"ollama": LISTED}, "1.  ollama has no model qwen3: pull it, or choose one of"),
+        ("openai/gpt-5-mini", {}, "1.  openai/gpt-5-mini is not configured: no API key (set OPENAI_API_KEY"),
+        ("nonsense", {}, "1.  'nonsense' names no known provider"),
+    ):
+        monkeypatch.setenv("UNIFIED_LLM_MODEL", model)
+        ended = doctor(scripts=scripts)
+        assert advice in ended.out, ended
+        assert "no model can be used" not in ended.out
+    monkeypatch.setenv("UNIFIED_LLM_MODEL", "ollama/llama3.2")
+    servers.append(OLLAMA)
+    ended = doctor(scripts={"ollama": LISTED})
+    assert ended.out.endswith("Nothing is wrong.\n")
+    assert ended.out.count("127.0.0.1:11434") == 1, "it is asked once"
+
+
+def test_a_server_whose_address_is_configured_is_asked_although_the_search_found_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    monkeypatch.setenv("VLLM_BASE_URL", "http://192.168.7.7:8000")
+    scripts: dict[str, list[Any]] = {"ollama": [Failure("connect")], "vllm": LISTED}
+    ended = doctor("--local", scripts=scripts)
+    assert (ended.code, "ollama: no connection to 127.0.0.1:9" in ended.out) == (1, True)
+    assert "192.168.7.7:8000/v1  " not in ended.out
+    assert doctor(scripts=scripts).code == 0
+
+
 def test_a_provider_of_the_command_is_all_that_is_asked() -> None:
     report = json.loads(doctor("-p", "ollama", "--json", scripts={"ollama": LISTED}).out)
     assert [row["provider"] for row in report["providers"]] == ["ollama"]

@@ -198,6 +198,18 @@ def test_a_local_server_without_a_model_in_the_command_answers_with_its_first_on
     assert ended == Ended(0, "Hello!\n", note)
 
 
+def test_a_server_of_this_machine_by_its_address_answers_with_its_first_model() -> None:
+    models = tuple(ModelInfo(name, "openai-compatible") for name in ("bge-m3", "llama3.2"))
+    scripts: dict[str, list[Any]] = {
+        "openai-compatible": [[Done((models, None))]],
+        "openai-compatible/llama3.2": [say("Hi.")],
+    }
+    ended, _ = generate("-u", "http://127.0.0.1:8080", "Hello", scripts=scripts)
+    assert (ended.out, ended.err) == ("Hi.\n", "unified-llm: using openai-compatible/llama3.2\n")
+    ended, _ = generate("-u", "https://llm.example", "Hello", scripts={})
+    assert (ended.code, "is given without a model: pass --model" in ended.err) == (2, True)
+
+
 def test_a_local_server_that_has_no_model_says_so() -> None:
     ended, _ = generate("-p", "ollama", "Hi", scripts={"ollama": [[Done(((), None))]]})
     assert ended.code == 2
@@ -226,6 +238,8 @@ def test_a_local_server_that_runs_answers_where_no_model_is_named(servers: list[
     assert "use what answers at http://127.0.0.1:8000/v1 with --provider vllm" in ended.err
     servers[:] = [LocalServer("ollama", "http://127.0.0.1:11434/v1", (), certain=True)]
     assert "load or pull a model at ollama, which runs at http://127.0.0.1:11434/v1" in generate("Hi")[0].err
+    servers.append(unsure)
+    assert "at http://127.0.0.1:11434/v1, use what answers at http://127.0.0.1:8000/v1 with" in generate("Hi")[0].err
 
 
 def test_a_key_comes_from_the_variable_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,22 @@ def test_a_feature_that_does_not_exist_gets_a_suggestion() -> None:
     assert "did you mean 'tools'?" in ended.err
 
 
+def test_an_empty_list_is_a_note() -> None:
+    ended = command("models", "-p", "ollama", scripts={"ollama": listing()})
+    assert ended == Ended(0, "", "unified-llm: ollama: no model yet; load or pull one\n")
+    ended = command("models", "-p", "ollama", "--supports", "embeddings", scripts={"ollama": listing(LLAMA)})
+    assert ended == Ended(0, "", "unified-llm: ollama: no model supports that\n")
+
+
+def test_a_provider_whose_configuration_is_wrong_has_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "0123456789abcdef")
+    ended = command("health", scripts={})
+    assert ended.out.splitlines()[1].split() == ["azure", "down"]
+    [row] = json.loads(command("health", "--json", scripts={}).out)
+    assert (row["models"], row["seconds"], row["ok"]) == (None, None, False)
+    assert command("models", scripts={}).err.startswith("unified-llm: azure is not configured: no URL")
+
+
 def test_nothing_to_look_at_says_what_to_do() -> None:
     for name in ("models", "health"):
         ended = command(name, "--local", scripts={"mlx": listing()})

@@ -31,6 +31,8 @@ _NETWORK: Final = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
+# Servers that answer with the models of their list alone.
+_LIST_ALL: Final = frozenset({"ollama", "lmstudio"})
 _NOTHING: Final = (
     "no model can be used: start a local server such as Ollama (ollama.com), or set the API key of a provider such as "
     "OPENAI_API_KEY; unified-llm generate --model mlx/demo tries the program without either"
@@ -126,17 +128,29 @@ def _advice(checks: _Checks, default_model: str | None) -> Iterator[str]:
     from unified_llm.cli._option_names import name_options
     from unified_llm.cli._targets import MODEL_VARIABLE
 
-    if not any(row["ok"] for _, row in checks):
+    if not checks:
         yield _NOTHING
     for provider, row in checks:
         if row["error"]:
             yield name_options(row["error"])
         elif row["models"] == 0:
             yield f"{row['provider']} responds but has no model: load or pull one"
+        yield from _unlisted(provider, row)
         if not provider.certain:
             yield f"something at {row['base_url']} has a model list: --provider {provider.name} uses it"
     if default_model is None and any(row["ok"] for _, row in checks):
         yield f"set {MODEL_VARIABLE} to use a model without naming it with --model in each command"
+
+
+def _unlisted(provider: UsableProvider, row: dict[str, Any]) -> Iterator[str]:
+    """Say which models that are configured for a server are not on it."""
+    if provider.client is None or not row["models"] or row["provider"] not in _LIST_ALL:
+        return
+    for target in provider.client.targets:
+        if target.model and target.provider == row["provider"]:
+            listed = {model.id for model in provider.client.list_models(provider=target.provider)}  # as just received
+            if not listed & {target.model, f"{target.model}:latest"}:
+                yield f"{target.provider} has no model {target.model}: pull it, or choose one of unified-llm models"
 
 
 def _print(report: Report, terminal: Terminal) -> None:

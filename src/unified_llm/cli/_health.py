@@ -78,8 +78,9 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
     from unified_llm._lib.show_seconds import show_milliseconds
 
     models = "" if row["models"] is None else str(row["models"])
-    status = "up" if row["ok"] else "down"
-    return row["provider"], status, models, show_milliseconds(row["seconds"]), row["base_url"] or "this process"
+    seconds = "" if row["seconds"] is None else show_milliseconds(row["seconds"])
+    address = row["base_url"] or ("this process" if row["ok"] else "")
+    return row["provider"], "up" if row["ok"] else "down", models, seconds, address
 
 
 def _wait(seconds: float) -> None:

@@ -47,6 +47,9 @@ def models(
     if not providers:
         where = "" if local else ", and no API key is set"
         terminal.note(f"no model server runs on this machine{where}; unified-llm doctor says what to do")
+    elif not listed and not problems:
+        names = ", ".join(dict.fromkeys(provider.name for provider in providers))
+        terminal.note(f"{names}: no model supports that" if supports else f"{names}: no model yet; load or pull one")
     return 0 if listed or not problems else 1
 
 
@@ -60,7 +63,7 @@ async def _list_all(providers: Sequence[UsableProvider], supports: Sequence[str]
 
     async def list_models(provider: UsableProvider) -> list[ModelInfo] | str:
         if provider.problem is not None:
-            return f"{provider.name}: {provider.problem}"
+            return provider.problem
         if provider.client is None:
             return list(supporting(tuple(provider.models), read_features(supports or None)))
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from unified_llm._client.client import LLMClient
     from unified_llm._providers.spec import ProviderSpec
@@ -63,7 +63,36 @@ def chosen_providers(options: TargetOptions, *, local: bool) -> list[UsableProvi
     if fields.keys() & TARGET_FIELDS or options.fallback:
         client = LLMClient(**chain_of({**fields, "max_retries": 0}, options), deadline=_DEADLINE)
         return [UsableProvider(client.targets[0].provider, client)]
-    return [*local_providers(options), *(() if local else hosted_providers(options))]
+    usable = (*configured_targets(options), *local_providers(options), *known_providers(options))
+    return [*_each_once(usable, local=local)]
+
+
+def _each_once(providers: Iterable[UsableProvider], *, local: bool) -> Iterator[UsableProvider]:
+    """Leave out those whose addresses came before, and with ``local`` those on other machines."""
+    from unified_llm._core.base_url import is_loopback
+
+    seen: set[str] = set()
+    for provider in providers:
+        targets = provider.client.targets if provider.client else ()
+        addresses = {target.base_url or target.provider for target in targets}
+        is_elsewhere = any(target.base_url and not is_loopback(target.base_url) for target in targets)
+        if not (addresses and addresses <= seen) and not (local and is_elsewhere):
+            seen |= addresses
+            yield provider
+
+
+def configured_targets(options: TargetOptions) -> Iterator[UsableProvider]:
+    """Yield the targets that are configured for commands that name none."""
+    from unified_llm._client.client import LLMClient
+    from unified_llm.cli._targets import chain_of, configured_target, fields_of
+
+    if (name := configured_target()) is None:
+        return
+    try:
+        client = LLMClient(**chain_of({**fields_of(options), "max_retries": 0}, options), deadline=_DEADLINE)
+        yield UsableProvider(client.targets[0].provider, client)
+    except ConfigurationError as problem:
+        yield UsableProvider(name.partition("/")[0], problem=str(problem))
 
 
 def local_providers(options: TargetOptions) -> Iterator[UsableProvider]:
@@ -79,18 +108,15 @@ def local_providers(options: TargetOptions) -> Iterator[UsableProvider]:
         yield UsableProvider("mlx", models=models)
 
 
-def hosted_providers(options: TargetOptions) -> Iterator[UsableProvider]:
-    """Yield the providers whose API key is configured, and the servers elsewhere whose address is."""
+def known_providers(options: TargetOptions) -> Iterator[UsableProvider]:
+    """Yield the providers whose API key is configured, and the servers whose address is."""
     from unified_llm._config.credentials import endpoint_in_environment
-    from unified_llm._core.base_url import is_loopback
     from unified_llm._providers import registry
 
     for spec in registry.specs():
         try:
-            if not spec.key_required:
-                endpoint = endpoint_in_environment(spec)
-                if endpoint is None or is_loopback(endpoint.base_url):
-                    continue  # the search of this machine has it
+            if not spec.key_required and endpoint_in_environment(spec) is None:
+                continue
             yield UsableProvider(spec.name, _client(options, provider=spec.name))
         except ConfigurationError as problem:
             if _is_begun(spec):
@@ -116,9 +142,9 @@ async def check_all(providers: Sequence[UsableProvider]) -> list[tuple[UsablePro
 
     async def check(provider: UsableProvider) -> list[dict[str, Any]]:
         if provider.client is None:
-            is_usable, models = provider.problem is None, len(provider.models)
-            row = {"base_url": None, "ok": is_usable, "models": models, "seconds": 0.0, "error": provider.problem}
-            return [{"provider": provider.name, **row}]
+            is_usable = provider.problem is None
+            known = {"models": len(provider.models), "seconds": 0.0} if is_usable else {"models": None, "seconds": None}
+            return [{"provider": provider.name, "base_url": None, "ok": is_usable, **known, "error": provider.problem}]
         async with provider.client as client:
             return await client.acheck_providers()
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 MODEL_VARIABLE: Final = "UNIFIED_LLM_MODEL"
 TARGET_FIELDS: Final = frozenset({"model", "provider", "base_url"})
+# The provider of servers of which only the address is known.
+_ANY_SERVER: Final = "openai-compatible"
+# Features that tell models for chat from those for embeddings.
+_CHAT: Final = frozenset({"streaming"})
+_EMBEDDINGS: Final = frozenset({"embeddings"})
 
 
 def open_client(
@@ -86,20 +91,22 @@ def _name_provider(fields: dict[str, Any]) -> None:
     from unified_llm._providers.registry import parse_model_string
 
     if "model" not in fields or parse_model_string(fields["model"]) is None:
-        fields["provider"] = "openai-compatible"
+        fields["provider"] = _ANY_SERVER
 
 
 def _model_of_server(client: LLMClient, terminal: Terminal, *, embeddings: bool) -> str:
-    """Return the first fitting model in the list of a local server.
+    """Return the first fitting model in the list of a local server, or of one at an address on this machine.
 
     Raises:
         ConfigurationError: The provider is hosted, or its list has no such model.
         LLMError: It does not respond.
     """
+    from unified_llm._core.base_url import is_loopback
     from unified_llm._providers import registry
 
     target = client.targets[0]
-    if not registry.row(target.provider).local:
+    is_here = target.provider == _ANY_SERVER and is_loopback(target.base_url)
+    if not is_here and not registry.row(target.provider).local:
         examples = " or ".join(f"--model {model}" for model in list(known_models(target.provider))[:2])
         raise ConfigurationError(f"{target.provider} is given without a model: pass {examples or '--model'}")
     listed = [model for model in client.list_models() if model.provider == target.provider]
@@ -113,7 +120,9 @@ def _model_of_server(client: LLMClient, terminal: Terminal, *, embeddings: bool)
 
 def fitting_models(models: Iterable[ModelInfo], *, embeddings: bool) -> list[str]:
     """Return the names of the models for embeddings, or of those for chat, in their order."""
-    return [model.id for model in models if ("embed" in model.id.lower()) == embeddings]
+    from unified_llm._client.model_filters import supporting
+
+    return [model.id for model in supporting(tuple(models), _EMBEDDINGS if embeddings else _CHAT)]
 
 
 def _note_choice(model: str, models: int, terminal: Terminal, where: str = "") -> None:
@@ -174,14 +183,18 @@ def _no_model(servers: Sequence[LocalServer]) -> str:
     """Say that there is no model, and which choices there are."""
     from unified_llm._config import process_settings
 
-    choices = [f"set {MODEL_VARIABLE}", "start a local server such as Ollama", "try --model mlx/demo"]
+    choices = ["pass --model provider/model"]
     file = process_settings.state().file
     if file is not None and file.profiles:
-        choices.insert(0, f"use a profile of {file.document.path} (--model @{next(iter(file.profiles))})")
-    for server in servers:
-        if server.certain:
-            choices[-2] = f"load or pull a model at {server.provider}, which runs at {server.base_url}"
-        else:
-            choices[-2] = f"use what answers at {server.base_url} with --provider {server.provider}"
-    listed = f"{', '.join(choices[:-1])}, or {choices[-1]}"
-    return f"no model is given, and no local server that has one is running: pass --model provider/model, {listed}"
+        choices.append(f"use a profile of {file.document.path} (--model @{next(iter(file.profiles))})")
+    choices.append(f"set {MODEL_VARIABLE}")
+    choices += map(_use_of, servers) if servers else ["start a local server such as Ollama"]
+    listed = ", ".join(choices)
+    return f"no model is given, and no local server that has one is running: {listed}, or try --model mlx/demo"
+
+
+def _use_of(server: LocalServer) -> str:
+    """Say how a server that was not chosen can be used."""
+    if server.certain:
+        return f"load or pull a model at {server.provider}, which runs at {server.base_url}"
+    return f"use what answers at {server.base_url} with --provider {server.provider}"
