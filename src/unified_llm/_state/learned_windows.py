@@ -5,13 +5,13 @@ Kept until the process ends, ``reset_health()``, or a newer number.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._lib.swappable import Swappable
 from unified_llm.types.responses import ModelInfo
 
 _MOST: Final = 4096  # targets that are remembered
@@ -41,13 +41,8 @@ class LearnedWindows:
             self._windows.clear()
 
 
-_of_process: Final = LearnedWindows()
-_apart: LearnedWindows | None = None
-
-
-def current() -> LearnedWindows:
-    """Return the windows of this process, except in ``apart``."""
-    return _of_process if _apart is None else _apart
+_windows: Final = Swappable(LearnedWindows)
+current, apart = _windows.current, _windows.apart
 
 
 def window_of(target: Target) -> int | None:
@@ -76,14 +71,3 @@ def learn_from_list(models: Sequence[ModelInfo], targets: Iterable[Target]) -> N
             window = only
         if window:
             current().put(target, window)
-
-
-@contextmanager
-def apart() -> Generator[None]:
-    """Learn apart in this block, with nothing known at its beginning."""
-    global _apart  # noqa: PLW0603 - set here alone
-    before, _apart = _apart, LearnedWindows()
-    try:
-        yield
-    finally:
-        _apart = before

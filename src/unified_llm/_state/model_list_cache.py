@@ -18,15 +18,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from concurrent.futures import Future, InvalidStateError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm import exceptions as exc
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._lib.swappable import Swappable
 from unified_llm._state import model_list_files, sharing
 from unified_llm._state.model_list_files import LONGEST_STALE, Stored
 from unified_llm.types.responses import ModelInfo
@@ -355,21 +356,6 @@ def _running_loop() -> bool:
     return True
 
 
-_of_process: Final = ModelListCache()
-_apart: ModelListCache | None = None
-
-
-def current() -> ModelListCache:
-    """Return the lists of this process, except in ``apart``."""
-    return _of_process if _apart is None else _apart
-
-
-@contextmanager
-def apart() -> Generator[None]:
-    """Keep lists apart in this block, with none at its beginning: simulated providers have made-up ones."""
-    global _apart  # noqa: PLW0603 - set here alone
-    before, _apart = _apart, ModelListCache()
-    try:
-        yield
-    finally:
-        _apart = before
+_lists: Final = Swappable(ModelListCache)
+# ``apart`` is for simulated providers, which have made-up lists.
+current, apart = _lists.current, _lists.apart

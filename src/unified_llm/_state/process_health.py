@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from unified_llm._core import repeated_warnings, runtime
 from unified_llm._core.target import Target
+from unified_llm._lib.swappable import Swappable
 from unified_llm._observe import logs
 from unified_llm._policy.health import Health
 from unified_llm._state import learned_windows
 
-HEALTH: Final = Health(logs.log_change)
-_apart: Health | None = None
-
-
-def current() -> Health:
-    """Return the registry in use: that of the process, except in ``apart``."""
-    return HEALTH if _apart is None else _apart
+_health: Final = Swappable(partial(Health, logs.log_change))
+current = _health.current
+HEALTH: Final = current()
+"""The registry of the process, which ``current()`` returns except in ``apart``."""
 
 
 def health_snapshot() -> list[dict[str, Any]]:
@@ -77,13 +76,8 @@ def reset_health() -> None:
 @contextmanager
 def apart() -> Generator[None]:
     """Use an empty registry for the calls that begin in this block; they change nothing outside of it."""
-    global _apart  # noqa: PLW0603 - set here alone
-    before, _apart = _apart, Health(logs.log_change)
-    try:
-        with learned_windows.apart():
-            yield
-    finally:
-        _apart = before
+    with _health.apart(), learned_windows.apart():
+        yield
 
 
 for _public in (health_snapshot, reset_health):
