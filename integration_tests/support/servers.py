@@ -10,7 +10,6 @@ import http.client
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from integration_tests.support import llamacpp
 from integration_tests.support.needs import need, need_program
+from integration_tests.support.processes import free_port, stop
 from unified_llm._backends.mlx import demo_folder
 
 GATEWAY_KEY = "sk-CANARY-gateway-on-loopback"
@@ -31,13 +31,6 @@ _OFFLINE: Mapping[str, str] = {"HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1"
 
 def _program(folder: str, name: str) -> str:
     return need_program(str(_HOME / folder / name), install="make servers")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -53,12 +46,7 @@ def _serving(command: Sequence[str], port: int, path: str, environment: Mapping[
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _answers(port: int, path: str) -> bool:
@@ -77,7 +65,7 @@ def _answers(port: int, path: str) -> bool:
 def mlx_lm(folder: Path) -> Generator[str]:
     """MLX's own server with the demo model; it requires a cache folder of the hub, so it gets an empty one."""
     need("mlx_lm", install="pip install 'unified-llm[mlx]'")
-    port = _free_port()
+    port = free_port()
     command = [
         sys.executable,
         "-m",
@@ -98,7 +86,7 @@ def mlx_lm(folder: Path) -> Generator[str]:
 def mlx_vlm(folder: Path) -> Generator[str]:
     """The server of mlx-vlm, which also loads models without vision."""
     python = _program("mlx-vlm", "bin/python")
-    port = _free_port()
+    port = free_port()
     command = [python, "-m", "mlx_vlm.server", "--host", "127.0.0.1", "--port", f"{port}"]
     with _serving(command, port, "/health", {**_OFFLINE, "HF_HUB_CACHE": str(folder)}) as url:
         yield url
@@ -126,7 +114,7 @@ def litellm(folder: Path, upstream_url: str) -> Generator[str]:
     }
     path = folder / "litellm.yaml"
     path.write_text(json.dumps(config), encoding="utf-8")  # YAML contains JSON
-    port = _free_port()
+    port = free_port()
     command = [program, "--config", str(path), "--host", "127.0.0.1", "--port", f"{port}", "--num_workers", "1"]
     with _serving(command, port, "/health/liveliness", {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}) as url:
         yield url
@@ -149,7 +137,7 @@ def aimock(folder: Path) -> Generator[str]:
     ]
     path = folder / "aimock.json"
     path.write_text(json.dumps({"fixtures": fixtures}), encoding="utf-8")
-    port = _free_port()
+    port = free_port()
     command = [str(node), program, "-p", f"{port}", "-h", "127.0.0.1", "-f", str(path)]
     with _serving(command, port, "/v1/models", {}) as url:
         yield url

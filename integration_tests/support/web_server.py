@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import httpx
+
+from integration_tests.support.processes import free_port, stop
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "examples" / "web"
@@ -47,7 +48,7 @@ class WebServer:
 @contextlib.contextmanager
 def serving(app: str, log: Path, variables: Mapping[str, str]) -> Iterator[WebServer]:
     """Run the application until the block ends; ``app`` is a key of ``COMMANDS``."""
-    port = _free_port()
+    port = free_port()
     program, *arguments = COMMANDS[app].format(port=port).split()
     module = [program] if program.endswith(".py") else ["-m", program]
     with log.open("w", encoding="utf-8") as output:
@@ -59,7 +60,8 @@ def serving(app: str, log: Path, variables: Mapping[str, str]) -> Iterator[WebSe
             _wait_for(server, process)
             yield server
         finally:
-            _stop(process, output)
+            stop(process)
+            output.flush()
 
 
 def run_beside_the_apps(code: str, variables: Mapping[str, str]) -> str:
@@ -75,12 +77,6 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1", **variables}
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _wait_for(server: WebServer, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 30
     while process.poll() is None and time.monotonic() < until:
@@ -89,13 +85,3 @@ def _wait_for(server: WebServer, process: subprocess.Popen[bytes]) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"the server did not start:\n{server.logged}")
-
-
-def _stop(process: subprocess.Popen[bytes], output: IO[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    output.flush()

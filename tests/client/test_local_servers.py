@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from tests.support.each import each
 from tests.support.scripted_server import Clock, Connection, Endless, Step, Stream
 from unified_llm import health_snapshot, register_provider
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
-from unified_llm._client.local_servers import LocalServer, afind_local_servers, find_local_servers
+from unified_llm._client.local_servers import LocalServer, find_local_servers
 from unified_llm._providers import registry
 
 OLLAMA, LMSTUDIO, VLLM, LLAMACPP, LITELLM = 11434, 1234, 8000, 8080, 4000
@@ -57,11 +55,6 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
     return Ports(monkeypatch)
 
 
-@pytest.fixture(params=["sync", "async"])
-def find(request: pytest.FixtureRequest) -> Callable[[], list[LocalServer]]:
-    return find_local_servers if request.param == "sync" else lambda: asyncio.run(afind_local_servers())
-
-
 def shown(servers: list[LocalServer]) -> list[tuple[str, str, bool, list[str]]]:
     return [
         (server.provider, server.base_url, server.certain, [info.model_string for info in server.models])
@@ -69,7 +62,7 @@ def shown(servers: list[LocalServer]) -> list[tuple[str, str, bool, list[str]]]:
     ]
 
 
-def test_servers_are_found_by_their_lists_and_those_that_are_certain_come_first(ports: Ports, find: Any) -> None:
+def test_servers_are_found_by_their_lists_and_those_that_are_certain_come_first(ports: Ports) -> None:
     ports.scripts = {
         VLLM: [listed("some-model")],
         OLLAMA: [listed("llama3.2:latest", owned_by="library")],
@@ -77,7 +70,7 @@ def test_servers_are_found_by_their_lists_and_those_that_are_certain_come_first(
         LLAMACPP: [listed("tiny.gguf", owned_by="llamacpp")],
         LITELLM: [listed("gpt-4o", owned_by="openai")],
     }
-    assert shown(find()) == [
+    assert shown(find_local_servers()) == [
         ("ollama", "http://127.0.0.1:11434/v1", True, ["ollama/llama3.2:latest"]),
         ("lmstudio", "http://127.0.0.1:1234/v1", True, ["lmstudio/qwen/qwen3-4b"]),
         ("llamacpp", "http://127.0.0.1:8080/v1", True, ["llamacpp/tiny.gguf"]),

@@ -315,6 +315,16 @@ def test_yaml_is_typed_as_one_expects(write: Callable[..., Path]) -> None:
 # Errors: file, line and field
 
 
+def check_error(path: Path, line: int | None, expected: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure(config=path)
+    message = str(refused.value)
+    assert expected in message
+    assert message.startswith(f"{path}, line {line}: " if line else str(path))
+    assert "CANARY" not in message
+    assert refused.value.__context__ is None
+
+
 MANY = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for n in range(8))
 
 
@@ -392,14 +402,7 @@ MANY = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for 
 def test_an_error_names_the_file_and_the_line_and_no_value(
     write: Callable[..., Path], text: str | bytes, line: int | None, expected: str
 ) -> None:
-    path = write(text)
-    with pytest.raises(ConfigurationError) as refused:
-        configure(config=path)
-    message = str(refused.value)
-    assert expected in message
-    assert message.startswith(f"{path}, line {line}: " if line else str(path))
-    assert "CANARY" not in message
-    assert refused.value.__context__ is None
+    check_error(write(text), line, expected)
 
 
 @each(
@@ -426,13 +429,7 @@ def test_an_error_names_the_file_and_the_line_and_no_value(
 def test_an_error_in_json_names_them_too(
     write: Callable[..., Path], text: str, line: int | None, expected: str
 ) -> None:
-    path = write(text, "settings.json")
-    with pytest.raises(ConfigurationError) as refused:
-        configure(config=path)
-    message = str(refused.value)
-    assert expected in message
-    assert message.startswith(f"{path}, line {line}: " if line else str(path))
-    assert "CANARY" not in message
+    check_error(write(text, "settings.json"), line, expected)
 
 
 def test_a_file_that_cannot_be_read_is_an_error(

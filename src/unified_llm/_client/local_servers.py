@@ -92,13 +92,6 @@ def find_local_servers(*, timeout: float = TIMEOUT) -> list[LocalServer]:
     return sorted(filter(None, servers), key=lambda server: not server.certain)
 
 
-async def afind_local_servers(*, timeout: float = TIMEOUT) -> list[LocalServer]:
-    """Do the same as ``find_local_servers``, for async callers."""
-    import asyncio
-
-    return await asyncio.to_thread(find_local_servers, timeout=timeout)
-
-
 def _places() -> list[tuple[ProviderSpec, str]]:
     """Return each address on this machine once, with the provider that is usually there."""
     places: dict[str, ProviderSpec] = {}

@@ -18,9 +18,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterable
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -216,22 +216,16 @@ class ModelListCache:
         """Keep the list that is stored, if it is newer; return it where it is fresh, which ends the request."""
         if not self._uses_files(wanted):
             return None
-        try:
+        with self._failing_with(wanted, request):
             return self._take(wanted, request, model_list_files.read(wanted.key))
-        except BaseException as error:
-            self._fail(wanted, request, error)
-            raise
 
     async def _aread_stored(self, wanted: Wanted, request: _Request) -> Models | None:
         if not self._uses_files(wanted):
             return None
         import asyncio
 
-        try:
+        with self._failing_with(wanted, request):
             return self._take(wanted, request, await asyncio.to_thread(model_list_files.read, wanted.key))
-        except BaseException as error:
-            self._fail(wanted, request, error)
-            raise
 
     def _take(self, wanted: Wanted, request: _Request, stored: Stored | None) -> Models | None:
         if stored is None:
@@ -256,22 +250,19 @@ class ModelListCache:
     # The request
 
     def _run(self, wanted: Wanted, request: _Request, fetch: Callable[[], Models]) -> Models:
-        try:
+        with self._failing_with(wanted, request):
             sync = sharing.sync_thread()
             shared = sync.find(wanted.key, wanted.ttl) if sync and self._trusts(wanted) else None
             models, age = shared or (fetch(), 0.0)
             if self._stores(wanted, request, age):
                 model_list_files.write(wanted.key, models)
-        except BaseException as error:
-            self._fail(wanted, request, error)
-            raise
         self._store(wanted, request, models, age)
         if sync and not shared:
             sync.keep(wanted.key, models, wanted.ttl)
         return models
 
     async def _arun(self, wanted: Wanted, request: _Request, fetch: Callable[[], Awaitable[Models]]) -> Models:
-        try:
+        with self._failing_with(wanted, request):
             sync = sharing.sync_thread()
             shared = await sync.afind(wanted.key, wanted.ttl) if sync and self._trusts(wanted) else None
             models, age = shared or (await fetch(), 0.0)
@@ -279,9 +270,6 @@ class ModelListCache:
                 import asyncio
 
                 await asyncio.to_thread(model_list_files.write, wanted.key, models)
-        except BaseException as error:
-            self._fail(wanted, request, error)
-            raise
         self._store(wanted, request, models, age)
         if sync and not shared:
             sync.keep(wanted.key, models, wanted.ttl)
@@ -302,12 +290,18 @@ class ModelListCache:
         with suppress(InvalidStateError):  # it was taken for dead
             request.future.set_result(models)
 
-    def _fail(self, wanted: Wanted, request: _Request, error: BaseException) -> None:
-        with self._lock:
-            if self._running.get(wanted.key) is request:
-                del self._running[wanted.key]
-        with suppress(InvalidStateError):
-            request.future.set_exception(error if isinstance(error, Exception) else _AbandonedError())
+    @contextmanager
+    def _failing_with(self, wanted: Wanted, request: _Request) -> Generator[None]:
+        """End the request for all that wait for it where this block raises."""
+        try:
+            yield
+        except BaseException as error:
+            with self._lock:
+                if self._running.get(wanted.key) is request:
+                    del self._running[wanted.key]
+            with suppress(InvalidStateError):
+                request.future.set_exception(error if isinstance(error, Exception) else _AbandonedError())
+            raise
 
     # The request by itself, while callers have an old list
 
