@@ -107,3 +107,7 @@ def test_lines_of_a_pipe_are_messages_and_an_error_ends_it() -> None:
     assert (ended.code, ended.out) == (1, "One.\n")
     assert len(targets.asked) == 2
     assert ended.err.count("\n") == 1
+    for command in (b"/model nope/x\n", b"/modle ollama/x\n"):
+        with ScriptedTargets({OLLAMA: [say("One.")]}).running():
+            ended = run("chat", "-m", OLLAMA, stdin=b"Hello\n" + command + b"Never\n")
+        assert (ended.code, ended.out, ended.err.count("\n")) == (2, "One.\n", 1)

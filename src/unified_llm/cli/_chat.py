@@ -15,6 +15,7 @@ from unified_llm.cli._terminal import Terminal
 
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
+    from unified_llm.exceptions import LLMError
     from unified_llm.types.messages import Message
     from unified_llm.types.responses import LLMChunk
 
@@ -87,6 +88,7 @@ class Conversation:
 
     def _carry_out(self, name: str, argument: str) -> bool:
         from unified_llm._lib.close_names import closest
+        from unified_llm.exceptions import ValidationError
 
         match name:
             case "/exit" | "/quit" | "/bye":
@@ -102,7 +104,7 @@ class Conversation:
             case _:
                 near = closest(name, _COMMANDS)
                 advice = f"did you mean {near}?" if near else "/help lists the commands"
-                self._terminal.error(f"{name} is no command: {advice}")
+                self._show(ValidationError(f"{name} is no command: {advice}"))
         return True
 
     def _use_model(self, model: str) -> None:
@@ -129,8 +131,6 @@ class Conversation:
             question = Message.user(check_argument(text, "the message"))
             answer = self._stream([*self._messages, question])
         except LLMError as error:
-            if not self._terminal.is_interactive:
-                raise
             self._show(error)
         else:
             self._messages += [question, answer] if answer else []
@@ -156,9 +156,12 @@ class Conversation:
         note_response(last, self._terminal, always=self._terminal.is_interactive)
         return replace(Message.assistant(stream.partial), provider_state=last.provider_state)
 
-    def _show(self, error: Exception) -> None:
+    def _show(self, error: LLMError) -> None:
+        """Print an error. In a pipe it ends the conversation: the lines that follow were written for another course."""
         from unified_llm.cli._outcome import describe
 
+        if not self._terminal.is_interactive:
+            raise error
         self._terminal.error(describe(error)[0])
 
 
