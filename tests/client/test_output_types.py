@@ -39,7 +39,8 @@ ASKED = (
     "openai/gpt-4o-audio-preview", "openai/gpt-realtime", "openai/a-model-of-tomorrow", "gemini/gemini-2.5-flash-image",
     "gemini/gemini-2.5-flash-preview-tts", "openrouter/black-forest-labs/flux.2-pro", "openrouter/openai/gpt-image-1",
     "ollama/llama3.2", "ollama/nomic-embed-text", "lmstudio/text-embedding-nomic-embed-text-v1.5",
-    "vllm/BAAI/bge-m3", "azure/my-whisper-deployment", "together/Qwen/Qwen3-32B",
+    "vllm/BAAI/bge-m3", "azure/my-whisper-deployment", "azure/whisper-helper", "azure/support-tts",
+    "together/Qwen/Qwen3-32B",
     "fireworks/accounts/fireworks/models/gpt-oss-120b", "nvidia/nvidia/nemotron-4-340b-reward",
 )  # fmt: skip
 CHAT: list[Callable[[Any], Any]] = [

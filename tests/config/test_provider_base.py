@@ -94,6 +94,8 @@ def test_parameters_are_merged_from_the_request_its_body_and_the_defaults() -> N
         "temperature": 0.0, "top_p": 0.1, "max_tokens": 50, "stop": ("END",), "top_k": 5,
     }  # fmt: skip
     assert Mine().merge_parameters(ask()) == {"temperature": 0.2, "top_p": 0.9}
+    of_the_client = {"request_id": "order-17", "timeout_override": 5.0, "merge_messages": False, "stream": True}
+    assert Mine().merge_parameters(ask(**of_the_client)) == {"temperature": 0.2, "top_p": 0.9}
     assert Mine().merge_parameters(ask(), temperature=0.7)["temperature"] == 0.7
 
 

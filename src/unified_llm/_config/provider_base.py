@@ -19,8 +19,11 @@ from unified_llm.types.messages import Message
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
 
-# What of a request is no parameter of the model.
-_NO_PARAMETERS: Final = frozenset({"messages", "model", "stream", "native", "extra_body"})
+# What of a request is no parameter of the model: its conversation, and what the client does with it.
+_NO_PARAMETERS: Final = frozenset({
+    "messages", "model", "stream", "native", "extra_body", "request_id", "timeout_override", "reasoning_format",
+    "text_tool_calls", "merge_messages",
+})  # fmt: skip
 _NO_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({})
 # The exceptions for kinds of failure that a status can mean; any other is a request that was refused.
 _BY_KIND: Final[Mapping[FailureKind, type[LLMError]]] = {

@@ -49,8 +49,12 @@ _LINES: Final = (
     _line(_ANY, "whisper-1", "transcription"),
     _line(_ANY, "sora-[0-9]*", "video"),
     _line(_OPENAI, "gpt-image-* chatgpt-image-*", "image"),
-    _line(_OPENAI, "*-tts *-tts-*", "speech"),
-    _line(_OPENAI, "whisper* *-transcribe *-transcribe-*", "transcription"),
+    _line(("openai",), "*-tts *-tts-*", "speech"),
+    _line(("openai",), "whisper* *-transcribe *-transcribe-*", "transcription"),
+    # learn.microsoft.com/azure/ai-foundry/openai/concepts/models: of deployments, which may have any name, those that
+    # are called like a model.
+    _line(("azure",), "tts tts-hd gpt-4o-mini-tts gpt-4o-mini-tts-20*", "speech"),
+    _line(("azure",), "whisper gpt-4o-transcribe gpt-4o-transcribe-* gpt-4o-mini-transcribe*", "transcription"),
     _line(_OPENAI, "omni-moderation-* text-moderation-*", "moderation"),
     _line(_OPENAI, "gpt-4o*audio* gpt-audio*", "text", "audio"),
     _line(_OPENAI, "*realtime*"),  # not by this API at all
