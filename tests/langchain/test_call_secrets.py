@@ -97,6 +97,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@each("way", BINDINGS)
+def test_a_key_cannot_be_bound_but_passed_with_each_call(way: str) -> None:
+    with pytest.raises(ValidationError, match=r"'api_key' cannot be bound: the key belongs to .* or of a call\.$"):
+        WAYS[way](model(), None, api_key=SECRET)
+
+
 @each("way", [way for way in WAYS if way not in BINDINGS])
 def test_the_key_of_a_call_is_used_and_nothing_else_sees_it(way: str) -> None:
     recorder, fallbacks = Recorder(), [{"model": "openai/gpt-4o", "api_key": SECRET + "-2", "base_url": URL}]

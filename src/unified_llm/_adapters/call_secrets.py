@@ -76,12 +76,12 @@ def hide_bound_keys(kwargs: dict[str, Any]) -> None:
         ConfigurationError: A fallback is wrong.
     """
     fallbacks = kwargs.pop("fallbacks", None)
-    refuse_keys(kwargs)
+    refuse_keys(kwargs, how="bound")
     if fallbacks is not None:
         kwargs["fallbacks"] = _checked(read_fallbacks(fallbacks))
 
 
-def refuse_keys(kwargs: dict[str, Any]) -> None:
+def refuse_keys(kwargs: dict[str, Any], *, how: str = "passed with a call") -> None:
     """Refuse arguments that hold a key, and remove their values: a traceback may be printed with its variables.
 
     Raises:
@@ -89,7 +89,7 @@ def refuse_keys(kwargs: dict[str, Any]) -> None:
     """
     if kwargs and (names := [name for name in kwargs if may_hold_a_key(name)]):
         kwargs.update(dict.fromkeys(names))
-        raise ValidationError(f"{names[0]!r} cannot be passed with a call: {advice_on(names[0])}")
+        raise ValidationError(f"{names[0]!r} cannot be {how}: {advice_on(names[0])}")
 
 
 def guards_keys(calls: Sequence[str], bindings: Sequence[str] = ()) -> Callable[[_Class], _Class]:
