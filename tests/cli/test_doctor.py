@@ -77,6 +77,10 @@ def test_it_asks_for_the_model_that_is_configured(servers: list[LocalServer], mo
         ended = doctor(scripts=scripts)
         assert advice in ended.out, ended
         assert "no model can be used" not in ended.out
+    monkeypatch.setenv("UNIFIED_LLM_MODEL", "openai/gpt-5-mini")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-with a blank")
+    assert doctor().out.count("OPENAI_API_KEY has a space") == 1
+    monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setenv("UNIFIED_LLM_MODEL", "ollama/llama3.2")
     servers.append(OLLAMA)
     ended = doctor(scripts={"ollama": LISTED})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
+from contextlib import redirect_stdout
 
 import pytest  # noqa: TC002 - as in the other files of tests
 
 import unified_llm
 from tests.support.command_line import Ended, run
 from unified_llm.cli._outcome import describe
+from unified_llm.cli._terminal import Terminal
 
 
 def test_without_arguments_it_shows_its_help() -> None:
@@ -29,6 +32,22 @@ def test_an_unknown_command_gets_a_suggestion() -> None:
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("unified-llm: error: No such command 'genrate'.")
     assert "Did you mean 'generate'?" in ended.err
+
+
+def test_help_names_no_types() -> None:
+    for command in ("generate", "embed"):
+        ended = run(command, "--help")
+        assert (ended.code, "list[" in ended.out, "standard input" in ended.out) == (0, False, True)
+
+
+def test_a_table_keeps_its_narrow_columns_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = io.StringIO()
+    with redirect_stdout(out):
+        row = ("lmstudio", "up", "12", "1.25 s", "http://127.0.0.1:1234/v1")
+        Terminal().show_table(("PROVIDER", "STATUS", "MODELS", "TIME", "ADDRESS"), [row])
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    assert ["lmstudio", "up", "12", "1.25", "s", "http:/"] in rows
 
 
 def test_an_option_before_the_command_is_told_its_place() -> None:

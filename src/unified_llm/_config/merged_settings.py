@@ -74,7 +74,7 @@ class FilePlace:
 
     Attributes:
         path: The path.
-        named_by: What names it.
+        named_by: ``configure(config=...)``, the variable that names it, or ``default``.
         exists: There is such a file.
         is_read: It is the one that is read.
     """
@@ -117,7 +117,7 @@ def file_places() -> tuple[FilePlace, ...]:
     if named and named[1] == source_of(config_file.VARIABLE):
         places.append(named)
     else:
-        places += [(path, "the user's configuration directory") for path in config_file.places()]
+        places += [(path, DEFAULT) for path in config_file.places()]
     read = places[0][0] if now.chosen and now.file else named[0] if named else None
     return tuple(FilePlace(str(path), by, path.is_file(), path == read) for path, by in places)
 

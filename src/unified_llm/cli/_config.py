@@ -63,17 +63,18 @@ def path(
         terminal.note("there is no home directory: name a file with --config or UNIFIED_LLM_CONFIG")
         return
     rows = [(place.path, _state(place), name_options(place.named_by)) for place in places]
-    terminal.show_table(("PATH", "STATE", "NAMED BY"), rows)
+    terminal.show_table(("PATH", "STATE", "SOURCE"), rows)
 
 
 def check(
-    file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="The file. [default: the one that is read]")
-    ] = None,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", hidden=True)] = None,
     *,
     terminal: Terminal,
 ) -> int:
-    """Check a configuration file. The exit code is 2 where something in it is wrong."""
+    """Check a configuration file.
+
+    Without FILE, the one that is read. The exit code is 2 where something in it is wrong.
+    """
     from unified_llm._config.merged_settings import check_file
 
     checked = check_file(file)

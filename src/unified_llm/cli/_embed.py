@@ -31,7 +31,7 @@ class VectorOptions:
 def embed(
     texts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TEXT", help="Texts; - is every line of standard input, and so is no text at all."),
+        typer.Argument(metavar="TEXT", hidden=True),
     ] = None,
     *,
     vectors: VectorOptions,
@@ -43,7 +43,8 @@ def embed(
 ) -> None:
     """Turn texts into vectors.
 
-    Each vector is printed as a JSON array, in a line of its own.
+    Each TEXT is one. - stands for the lines of standard input, which are the texts where none is given. Each vector is
+    printed as a JSON array, in a line of its own.
     """
     from unified_llm.cli._prompt import read_texts
     from unified_llm.cli._responses import as_json_line, note_fallback

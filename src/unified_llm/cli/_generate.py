@@ -50,7 +50,7 @@ class OutputOptions:
 def generate(
     prompt: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PROMPT", help="The prompt; - is standard input, and so is no prompt at all."),
+        typer.Argument(metavar="PROMPT", hidden=True),
     ] = None,
     *,
     attachments: AttachmentOptions,
@@ -59,7 +59,10 @@ def generate(
     output: OutputOptions,
     terminal: Terminal,
 ) -> None:
-    """Send a prompt and print the response."""
+    """Send a prompt and print the response.
+
+    The words of PROMPT are joined. - stands for standard input, which is the prompt where none is given.
+    """
     from unified_llm.cli._prompt import is_unread, read_messages
     from unified_llm.cli._targets import open_client
 

@@ -68,15 +68,15 @@ def chosen_providers(options: TargetOptions, *, local: bool) -> list[UsableProvi
 
 
 def _each_once(providers: Iterable[UsableProvider], *, local: bool) -> Iterator[UsableProvider]:
-    """Leave out those whose addresses came before, and with ``local`` those on other machines."""
+    """Leave out those that came before, by their addresses, and with ``local`` those on other machines."""
     from unified_llm._core.base_url import is_loopback
 
     seen: set[str] = set()
     for provider in providers:
         targets = provider.client.targets if provider.client else ()
-        addresses = {target.base_url or target.provider for target in targets}
+        addresses = {target.base_url or target.provider for target in targets} or {provider.name}
         is_elsewhere = any(target.base_url and not is_loopback(target.base_url) for target in targets)
-        if not (addresses and addresses <= seen) and not (local and is_elsewhere):
+        if not addresses <= seen and not (local and is_elsewhere):
             seen |= addresses
             yield provider
 

@@ -35,6 +35,7 @@ _RED: Final = "\x1b[31m"
 # Styles of cells in tables, by what is in them.
 _CELLS: Final = {"up": "green", "down": "red"}
 _PLAIN: Final = "\x1b[0m"
+_NARROW: Final = 14  # columns; names of providers are shorter
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
@@ -78,7 +79,7 @@ class Terminal:
             self.write("\n")
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Write a table to standard output. Cells that are too wide for the terminal are folded.
+        """Write a table to standard output, with its wide cells folded where the terminal is narrower.
 
         Args:
             columns: The headings; empty for none. A column in which nothing stands is left out.
@@ -91,7 +92,8 @@ class Terminal:
         texts = [*zip(*([clean_line(cell) for cell in row] for row in rows), strict=True)]
         for index, cells in enumerate(texts):
             if any(cells):
-                table.add_column(columns[index] if columns else "", overflow="fold")
+                is_narrow = max(map(len, cells)) <= _NARROW
+                table.add_column(columns[index] if columns else "", overflow="fold", no_wrap=is_narrow)
         for row in zip(*filter(any, texts), strict=True):
             table.add_row(*(Text(cell, style=_CELLS.get(cell, "")) for cell in row))
         console = make_console()
