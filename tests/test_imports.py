@@ -12,7 +12,7 @@ import pytest
 
 EXTRAS = (
     "langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "opentelemetry", "redis",
-    "llama_index", "typer", "click", "rich", "yaml", "pydantic_settings", "dotenv", "truststore",
+    "llama_index", "typer", "click", "rich", "yaml", "dotenv", "truststore",
 )  # fmt: skip
 HEAVY = (
     *EXTRAS, "httpx", "httpcore", "pydantic", "pydantic_core", "numpy", "jinja2", "requests", "asyncio", "ssl",

@@ -451,7 +451,7 @@ def test_a_file_that_cannot_be_read_is_an_error(
 
 
 def test_yaml_needs_its_extra_and_json_does_not(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("yaml", "dotenv", "pydantic_settings"):
+    for name in ("yaml", "dotenv"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "unified_llm._lib.located_yaml", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install 'unified-llm\[yaml\]', or write the file as .json"):

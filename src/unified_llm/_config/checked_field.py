@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from unified_llm._config.constructor_names import ALIASES
@@ -18,22 +18,6 @@ Read = TypeVar("Read")
 def known_names() -> tuple[str, ...]:
     """Return the names that fields may have, their other names among them."""
     return (*accepted_names(LLMConfig), *ALIASES)
-
-
-def field_of(name: str, before: Collection[str]) -> str:
-    """Return the field that a name means.
-
-    Args:
-        name: The name, or another one of the field.
-        before: The fields that were read before.
-
-    Raises:
-        ConfigurationError: It is among these, by another name.
-    """
-    field = ALIASES.get(name, name)
-    if field in before:
-        raise ConfigurationError(f"{field} is given twice, by two names: leave one out.")
-    return field
 
 
 def find_target_field(names: Iterable[str]) -> str | None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from unified_llm._config import process_wide
-from unified_llm._config.checked_field import attempt, checked_field, field_of, find_target_field, known_names
-from unified_llm._config.constructor_names import ALIASES, advice
+from unified_llm._config.checked_field import attempt, checked_field, find_target_field, known_names
+from unified_llm._config.constructor_names import ALIASES, advice, field_of
 from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.model_objects import is_wrapped

@@ -8,10 +8,11 @@ headers and connections. What this table says goes before that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from unified_llm._core.not_in_a_body import advice_on
+from unified_llm.exceptions import ConfigurationError
 
 # Accepted, since they mean exactly the same: in calls and constructors, and in constructors alone.
 CALL_ALIASES: Final[Mapping[str, str]] = {
@@ -141,3 +142,19 @@ def advice(name: str) -> str | None:
     if is_known(name) or name in _BODY_FIELDS:
         return f'it is a field of the request\'s body: extra_body={{"{name}": ...}}.'
     return None
+
+
+def field_of(name: str, before: Collection[str]) -> str:
+    """Return the field that a name means.
+
+    Args:
+        name: The name, or another one of the field.
+        before: The fields that were read before.
+
+    Raises:
+        ConfigurationError: It is among these, by another name.
+    """
+    field = ALIASES.get(name, name)
+    if field in before:
+        raise ConfigurationError(f"{field} is given twice, by two names: leave one out.")
+    return field

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from unified_llm._config import process_wide
-from unified_llm._config.checked_field import attempt, checked_field, field_of, find_target_field, known_names
+from unified_llm._config.checked_field import attempt, checked_field, find_target_field, known_names
 from unified_llm._config.config_file import Document
+from unified_llm._config.constructor_names import field_of
 from unified_llm._config.llm_config import LLMConfig, given_fields
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.profile_names import PROFILE_NAME, profile_named, suggest_profile

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
-from unified_llm._config.constructor_names import ALIASES
+from unified_llm._config.constructor_names import ALIASES, field_of
 from unified_llm._config.field_errors import describe
 from unified_llm._config.field_signatures import ShowsFields, accepted_names
 from unified_llm._config.field_types import (
@@ -214,9 +214,7 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
             fields["api_key"] = OmittedKey.KEY
         hide_keys(fields)
         for alias in fields.keys() & ALIASES.keys():
-            if ALIASES[alias] in fields:
-                raise ConfigurationError(f"{ALIASES[alias]} is given twice, by two names: leave one out.")
-            fields[ALIASES[alias]] = fields.pop(alias)
+            fields[field_of(alias, fields)] = fields.pop(alias)
         refuse_unknown(fields, (*accepted_names(type(self)), *ALIASES), "LLMConfig")
         problem = None
         try:
