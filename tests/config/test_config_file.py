@@ -17,7 +17,7 @@ from tests.support.process_state import reset_process_state
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._config import config_file, process_settings
 from unified_llm._config.file_sections import _has_secret
-from unified_llm._config.merged_settings import file_places
+from unified_llm._config.settings_report import file_places
 from unified_llm._core.defaults import default
 from unified_llm._lib.located_yaml import parse_yaml
 from unified_llm.exceptions import ConfigurationError

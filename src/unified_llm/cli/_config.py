@@ -12,7 +12,7 @@ from unified_llm.cli._terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from unified_llm._config.merged_settings import FilePlace, Setting
+    from unified_llm._config.settings_report import FilePlace, Setting
 
 
 def show(
@@ -24,7 +24,7 @@ def show(
     terminal: Terminal,
 ) -> None:
     """Show every setting that holds, and where it comes from. Keys are not shown."""
-    from unified_llm._config.merged_settings import merged_settings
+    from unified_llm._config.settings_report import merged_settings
     from unified_llm.cli._responses import as_json_line
 
     merged = merged_settings(with_defaults=every)
@@ -51,7 +51,7 @@ def path(
 
     The state of each place says which file is read.
     """
-    from unified_llm._config.merged_settings import file_places
+    from unified_llm._config.settings_report import file_places
     from unified_llm.cli._option_names import name_options
     from unified_llm.cli._responses import as_json_line
 
@@ -75,7 +75,7 @@ def check(
 
     Without FILE, the one that is read. The exit code is 2 where something in it is wrong.
     """
-    from unified_llm._config.merged_settings import check_file
+    from unified_llm._config.settings_report import check_file
 
     checked = check_file(file)
     if checked is None:

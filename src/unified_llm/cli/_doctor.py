@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    from unified_llm._config.merged_settings import MergedSettings
+    from unified_llm._config.settings_report import MergedSettings
     from unified_llm.cli._providers import UsableProvider
 
     _Checks: TypeAlias = Sequence[tuple[UsableProvider, dict[str, Any]]]
@@ -83,7 +83,7 @@ def doctor(
 def _examine(targets: TargetOptions, *, local: bool) -> Report:
     import asyncio
 
-    from unified_llm._config.merged_settings import merged_settings
+    from unified_llm._config.settings_report import merged_settings
     from unified_llm.cli._providers import check_all, chosen_providers
     from unified_llm.cli._version import versions
 

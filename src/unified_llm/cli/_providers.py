@@ -53,14 +53,14 @@ def chosen_providers(options: TargetOptions, *, local: bool) -> list[UsableProvi
     from unified_llm._backends.mlx import unavailable_reason
     from unified_llm._backends.mlx.local_models import find_models
     from unified_llm._client.client import LLMClient
-    from unified_llm.cli._targets import TARGET_FIELDS, chain_of, configured_target, fields_of
+    from unified_llm.cli._targets import NAMING_A_TARGET, chain_of, configured_target, fields_of
 
     fields = fields_of(options)
-    if fields.get("provider") == "mlx" and fields.keys() & TARGET_FIELDS == {"provider"}:
+    if fields.get("provider") == "mlx" and fields.keys() & NAMING_A_TARGET == {"provider"}:
         return [UsableProvider("mlx", models=find_models(), problem=unavailable_reason())]
-    if options.fallback and not fields.keys() & TARGET_FIELDS and configured_target() is None:
+    if options.fallback and not fields.keys() & NAMING_A_TARGET and configured_target() is None:
         raise ConfigurationError("--fallback is given without --model")
-    if fields.keys() & TARGET_FIELDS or options.fallback:
+    if fields.keys() & NAMING_A_TARGET or options.fallback:
         client = LLMClient(**chain_of({**fields, "max_retries": 0}, options), deadline=_DEADLINE)
         return [UsableProvider(client.targets[0].provider, client)]
     usable = (*configured_targets(options), *local_providers(options), *known_providers(options))

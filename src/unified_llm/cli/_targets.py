@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unified_llm.types.responses import ModelInfo
 
 MODEL_VARIABLE: Final = "UNIFIED_LLM_MODEL"
-TARGET_FIELDS: Final = frozenset({"model", "provider", "base_url"})
+NAMING_A_TARGET: Final = frozenset({"model", "provider", "base_url"})
 # The provider of servers of which only the address is known.
 _ANY_SERVER: Final = "openai-compatible"
 # Features that tell models for chat from those for embeddings.
@@ -49,7 +49,7 @@ def open_client(
     from unified_llm._client.client import LLMClient
 
     fields = fields_of(options, sampling)
-    if not fields.keys() & TARGET_FIELDS and (local or configured_target() is None):
+    if not fields.keys() & NAMING_A_TARGET and (local or configured_target() is None):
         fields |= _find_local_model(terminal, embeddings=embeddings)
     elif fields.get("provider") == "mlx" and "model" not in fields and "base_url" not in fields:
         fields |= _find_mlx_model(terminal)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unified_llm import configure
-from unified_llm._config.merged_settings import MergedSettings, check_file, file_places, merged_settings
+from unified_llm._config.settings_report import MergedSettings, check_file, file_places, merged_settings
 from unified_llm.exceptions import ConfigurationError
 
 FILE = """\
