@@ -57,10 +57,13 @@ def _read_fields(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in given.items():
         if value is not None:
-            where = source.replace("{name}", name)
-            field = _at(where, lambda name=name: field_of(name, fields))
-            fields[field] = _at(where, lambda field=field, value=value: checked_field(field, value))
+            _read_field(name, value, fields, source.replace("{name}", name))
     return fields
+
+
+def _read_field(name: str, value: Any, fields: dict[str, Any], source: str) -> None:
+    field = _at(source, lambda: field_of(name, fields))
+    fields[field] = _at(source, lambda: checked_field(field, value))
 
 
 def _at(source: str, read: Callable[[], Read]) -> Read:
@@ -88,14 +91,20 @@ def _changed_providers(
             after.pop(spec.name, None)
             continue
         source = f"configure(providers={{{spec.name!r}: ...}})"
-        if not isinstance(fields, Mapping) or not all(isinstance(field, str) for field in fields):
-            raise ConfigurationError(f"{source}: the fields of a provider are a mapping of names to values.")
-        if wrong := find_target_field(fields):
-            raise ConfigurationError(f"{source}: {wrong} belongs to a target: write it in its LLMConfig.")
-        refuse_unknown(fields, known_names(), source)
-        after[spec.name] = read = _read_fields(fields, source)
-        _at(source, lambda read=read: LLMConfig(**read))
+        after[spec.name] = _read_provider(fields, source)
     return after
+
+
+def _read_provider(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the fields for the targets of a provider, checked one by one, then together."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigurationError(f"{source}: the fields of a provider are a mapping of names to values.")
+    if wrong := find_target_field(given):
+        raise ConfigurationError(f"{source}: {wrong} belongs to a target: write it in its LLMConfig.")
+    refuse_unknown(given, known_names(), source)
+    fields = _read_fields(given, source)
+    _at(source, lambda: LLMConfig(**fields))
+    return fields
 
 
 def _check_together(layer: Layer) -> None:

@@ -136,12 +136,15 @@ class _Reader:
         fields: dict[str, Any] = {}
         for name, value in given.items():
             self._check_name(name, path, (*known_names(), *others))
-            field_name = self.at((*path, name), lambda name=name: field_of(name, fields), where="")
+            field_name = self._meant(name, fields, path)
             if value is not None:
                 fields[field_name] = self._field(field_name, value, (*path, name))
         self.has_key = self.has_key or "api_key" in fields or _has_secret(fields)
         self.at(path, lambda: LLMConfig(**fields), where=_shown(path))
         return fields
+
+    def _meant(self, name: str, before: Mapping[str, Any], path: Path) -> str:
+        return self.at((*path, name), lambda: field_of(name, before), where="")
 
     def _check_name(self, name: str, path: Path, known: Sequence[str]) -> None:
         where = _shown(path) or "the file"
