@@ -7,7 +7,7 @@ from ssl import SSLContext
 from typing import Any, Self
 
 import pydantic
-from pydantic import SerializationInfo, field_serializer
+from pydantic import ConfigDict, SerializationInfo, field_serializer
 
 from unified_llm._config.field_types import LEFT_OUT
 from unified_llm._config.network_fields import dump_certificate, dump_proxy
@@ -30,6 +30,8 @@ def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 class WithoutKeys(pydantic.BaseModel):
     """Base of ``LLMConfig``: its pickles and JSON have no key, and say so; a dump as Python objects has it."""
+
+    model_config = ConfigDict(defer_build=True)  # no validator is built at the import
 
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled.

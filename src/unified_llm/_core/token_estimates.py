@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final
 
 from unified_llm.types.content import TextPart
@@ -20,29 +21,35 @@ ESTIMATE_ERROR: Final = 0.5
 _PER_MESSAGE: Final = 4
 """Tokens that a chat template adds to a message: its role, and where it begins and ends."""
 
-# Tokens for each match.
+# Patterns, and tokens for each match.
 _WEIGHTS: Final = (
-    (re.compile(r"[A-Za-z]+"), 0.9),
-    (re.compile(r"[A-Za-z]{5}"), 0.33),
-    (re.compile(r"[0-9]{1,3}"), 1.0),
-    (re.compile(r"\n\s*|[ \t]{2,}"), 0.9),
-    (re.compile(r"[!-/:-@[-`{-~]{1,2}"), 0.8),
-    (re.compile("[\u0080-\u024f\u1e00-\u1eff]"), 1.0),  # Latin letters with marks
-    (re.compile("[\u0370-\u052f]"), 0.55),  # Greek, Cyrillic
-    (re.compile("[\u0590-\u06ff]"), 0.65),  # Hebrew, Arabic
-    (re.compile("[\u0900-\u1cff]"), 0.8),  # Indic scripts, Thai and others
-    (re.compile("[\u2000-\u2fff]"), 0.9),
-    (re.compile("[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]"), 1.05),  # Chinese, Japanese
-    (re.compile("[\uac00-\ud7af]"), 1.1),  # Korean
-    (re.compile("[\U00010000-\U0010ffff]"), 2.0),  # emoji
+    (r"[A-Za-z]+", 0.9),
+    (r"[A-Za-z]{5}", 0.33),
+    (r"[0-9]{1,3}", 1.0),
+    (r"\n\s*|[ \t]{2,}", 0.9),
+    (r"[!-/:-@[-`{-~]{1,2}", 0.8),
+    ("[\u0080-\u024f\u1e00-\u1eff]", 1.0),  # Latin letters with marks
+    ("[\u0370-\u052f]", 0.55),  # Greek, Cyrillic
+    ("[\u0590-\u06ff]", 0.65),  # Hebrew, Arabic
+    ("[\u0900-\u1cff]", 0.8),  # Indic scripts, Thai and others
+    ("[\u2000-\u2fff]", 0.9),
+    ("[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]", 1.05),  # Chinese, Japanese
+    ("[\uac00-\ud7af]", 1.1),  # Korean
+    ("[\U00010000-\U0010ffff]", 2.0),  # emoji
 )
 # A letter or number behind white space: a token of a tokenizer that splits a text into words first begins there.
-_BEGINNING: Final = re.compile(r"[ \t\r\n][^\W_]")
+_BEGINNING: Final = r"[ \t\r\n][^\W_]"
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern when it is first needed: most programs estimate nothing."""
+    return re.compile(text)
 
 
 def estimate_tokens(text: str) -> int:
     """Return the number of tokens that a text probably has."""
-    return round(sum(weight * len(pattern.findall(text)) for pattern, weight in _WEIGHTS))
+    return round(sum(weight * len(_pattern(pattern).findall(text)) for pattern, weight in _WEIGHTS))
 
 
 def least_tokens(text: str) -> int:
@@ -52,7 +59,7 @@ def least_tokens(text: str) -> int:
     blank before it, wherever it follows white space (github.com/openai/tiktoken, ``openai_public.py``). It is far below
     the true number for scripts without spaces, and for code.
     """
-    return len(_BEGINNING.findall(text))
+    return len(_pattern(_BEGINNING).findall(text))
 
 
 def texts_of(messages: Iterable[Message]) -> Iterator[str]:
