@@ -13,8 +13,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
 )
 
+from unified_llm._config import without_keys
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.constructor_names import ALIASES, field_of
 from unified_llm._config.field_errors import describe
@@ -39,7 +41,6 @@ from unified_llm._config.field_types import (
 from unified_llm._config.given_targets import GivenTargetsError, explain, list_fallbacks
 from unified_llm._config.network_fields import ClientCertSetting, ProxySetting, VerifySSL
 from unified_llm._config.unknown_fields import refuse_unknown
-from unified_llm._config.without_keys import WithoutKeys
 from unified_llm._core import paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
@@ -72,7 +73,7 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
     return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in given)
 
 
-class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
+class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
     """One target: a model at a provider, with its limits.
 
     Args:
@@ -149,7 +150,9 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
     provider: str | None = None
     name: Annotated[str | None, BeforeValidator(check_name)] = None
     base_url: Annotated[str | None, BeforeValidator(read_url)] = None
-    api_key: Secret | KeyCallable | OmittedKey | None = Field(default=None, repr=False)
+    api_key: Annotated[
+        Secret | KeyCallable | OmittedKey | None, PlainSerializer(without_keys.dump_key, when_used="json")
+    ] = Field(default=None, repr=False)
     api_key_env: Annotated[str | None, BeforeValidator(check_variable)] = None
     account: Annotated[str | None, BeforeValidator(check_account)] = None
     api_version: Annotated[str | None, BeforeValidator(check_version)] = None
@@ -166,10 +169,15 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
     retry_exponential_base: Annotated[float, NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
     max_response_bytes: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
     cache_ttl: Annotated[float, BeforeValidator(read_ttl)] = 300.0
-    default_headers: Annotated[Mapping[str, str], BeforeValidator(check_headers), AfterValidator(Headers)] = Field(
-        default_factory=Headers, repr=False
-    )
-    extra_body: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(default_factory=ReadOnlyDict, repr=False)
+    default_headers: Annotated[
+        Mapping[str, str],
+        BeforeValidator(check_headers),
+        AfterValidator(Headers),
+        PlainSerializer(without_keys.dump_headers),
+    ] = Field(default_factory=Headers, repr=False)
+    extra_body: Annotated[
+        Mapping[str, Any], AfterValidator(freeze), PlainSerializer(without_keys.dump_body, when_used="json")
+    ] = Field(default_factory=ReadOnlyDict, repr=False)
     context_window: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
     temperature: Annotated[float | None, NUMBER] = Field(default=None, allow_inf_nan=False)
     max_tokens: Annotated[int | None, NUMBER] = Field(default=None, gt=0)

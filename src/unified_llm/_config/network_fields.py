@@ -7,7 +7,7 @@ from pathlib import PurePath
 from ssl import SSLContext
 from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 from unified_llm._config.field_types import LEFT_OUT, text_of_url
 from unified_llm._core.api_key import OmittedKey
@@ -156,6 +156,19 @@ def dump_proxy(proxy: object) -> str | bool | None:
     return str(proxy) if isinstance(proxy, Proxy) else cast("bool | None", proxy)
 
 
-VerifySSL: TypeAlias = Annotated[bool | str | SSLContext, BeforeValidator(read_verify)]
-ProxySetting: TypeAlias = Annotated[Proxy | Literal[False] | None, BeforeValidator(read_proxy)]
-ClientCertSetting: TypeAlias = Annotated[ClientCertificate | None, BeforeValidator(read_certificate)]
+def dump_verify(verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it
+    """Return what the check of certificates is in JSON, which can hold no context."""
+    return True if isinstance(verify, SSLContext) else verify
+
+
+VerifySSL: TypeAlias = Annotated[
+    bool | str | SSLContext, BeforeValidator(read_verify), PlainSerializer(dump_verify, when_used="json")
+]
+ProxySetting: TypeAlias = Annotated[
+    Proxy | Literal[False] | None, BeforeValidator(read_proxy), PlainSerializer(dump_proxy, when_used="json")
+]
+ClientCertSetting: TypeAlias = Annotated[
+    ClientCertificate | None,
+    BeforeValidator(read_certificate),
+    PlainSerializer(dump_certificate, when_used="json"),
+]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from ssl import SSLContext
-from typing import Any, Self
-
-import pydantic
-from pydantic import ConfigDict, SerializationInfo, field_serializer
+from typing import TYPE_CHECKING, Any, Self
 
 from unified_llm._config.field_types import LEFT_OUT
-from unified_llm._config.network_fields import dump_certificate, dump_proxy
 from unified_llm._core.api_key import OmittedKey
-from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.hidden import HiddenText
 from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.redaction import Headers, may_be_a_key, without_keys
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel as _Base
+    from pydantic import SerializationInfo
+else:
+    _Base = object  # as for AlwaysValidated
 
 
 def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,10 +29,8 @@ def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class WithoutKeys(pydantic.BaseModel):
-    """Base of ``LLMConfig``: its pickles and JSON have no key, and say so; a dump as Python objects has it."""
-
-    model_config = ConfigDict(defer_build=True)  # no validator is built at the import
+class WithoutKeys(_Base):
+    """Mixin for ``LLMConfig``, whose pickles and JSON have no key, and say so; a dump as Python objects has it."""
 
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled.
@@ -48,32 +47,21 @@ class WithoutKeys(pydantic.BaseModel):
         """Copy; a configuration is immutable, so the copy shares its values."""
         return self.model_copy()
 
-    @field_serializer("api_key", when_used="json", check_fields=False)
-    def _dump_key(self, key: object) -> str | None:
-        return None if key is None else LEFT_OUT
 
-    @field_serializer("default_headers", check_fields=False)
-    def _dump_headers(self, given: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:
-        """Dump headers, so that a configuration can be made of the dump. The repr of keys hides them; JSON has none."""
-        omit = info.mode == "json"
-        return {
-            name: text if not may_be_a_key(name) else LEFT_OUT if omit else HiddenText(text)
-            for name, text in given.items()
-        }
+def dump_key(key: object) -> str | None:
+    """Return what a key is in JSON: a text that says that it was left out."""
+    return None if key is None else LEFT_OUT
 
-    @field_serializer("extra_body", when_used="json", check_fields=False)
-    def _dump_body(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        fields: dict[str, Any] = without_keys(body)
-        return fields
 
-    @field_serializer("verify_ssl", when_used="json", check_fields=False)
-    def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it
-        return True if isinstance(verify, SSLContext) else verify
+def dump_headers(given: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:
+    """Dump headers, so that a configuration can be made of the dump. The repr of keys hides them; JSON has none."""
+    omit = info.mode == "json"
+    return {
+        name: text if not may_be_a_key(name) else LEFT_OUT if omit else HiddenText(text) for name, text in given.items()
+    }
 
-    @field_serializer("proxy", when_used="json", check_fields=False)
-    def _dump_proxy(self, proxy: object) -> str | bool | None:
-        return dump_proxy(proxy)
 
-    @field_serializer("client_cert", when_used="json", check_fields=False)
-    def _dump_client_cert(self, certificate: ClientCertificate | None) -> str | Sequence[str | None] | None:
-        return dump_certificate(certificate)
+def dump_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the fields of a body are in JSON: without keys."""
+    fields: dict[str, Any] = without_keys(body)
+    return fields
