@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import unified_llm
 from tests.support.each import each
+from tests.support.sources import FILES, ROOT, module_of, nodes_of
 from unified_llm._formats.codecs import FORMATS, codec_for
 from unified_llm._providers import registry
-
-ROOT = Path(unified_llm.__file__).parent
 
 # From the bottom up. A folder imports only from layers below its own.
 LAYERS = (
@@ -76,18 +74,6 @@ class Import:
         return f"{self.module}:{self.line} imports {self.name}"
 
 
-FILES = sorted(ROOT.rglob("*.py"))
-
-
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
-
-
 def exists(name: str) -> bool:
     path = ROOT.joinpath(*name.split("."))
     return path.with_suffix(".py").is_file() or path.is_dir()
@@ -96,7 +82,7 @@ def exists(name: str) -> bool:
 def imports_of(path: Path) -> Iterator[Import]:
     """Yield every import, also those inside functions and for type checkers."""
     module = module_of(path)
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -253,7 +239,7 @@ def test_connections_are_secured_in_one_place() -> None:
     for path in FILES:
         if within(module_of(path), "_backends.http"):
             continue
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Import) and any(alias.name == "ssl" for alias in node.names):
                 wrong.append(f"{path.name}:{node.lineno}")
             if isinstance(node, ast.ImportFrom) and node.module == "ssl":
@@ -265,7 +251,7 @@ def test_the_environment_is_read_in_few_places() -> None:
     """A key or URL that is read elsewhere would bypass the rules of which host it may be sent to."""
     readers = set()
     for path in FILES:
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}:
                 readers.add(module_of(path))
     assert readers == {
@@ -281,7 +267,7 @@ def test_only_the_runtime_waits() -> None:
     """Only there can a test replace the clock; ``asyncio.sleep(0)`` lets other tasks run, and a fork is no call."""
     waits = []
     for path in FILES:
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             match node:
                 case ast.Call(ast.Attribute(ast.Name("time" | "asyncio"), "sleep"), [argument]):
                     if not (isinstance(argument, ast.Constant) and argument.value == 0):
@@ -295,14 +281,12 @@ def test_nothing_is_evaluated_unpickled_or_started() -> None:
     forbidden = {"eval", "exec", "compile", "__import__"}
     modules = {"pickle", "marshal", "shelve", "subprocess", "ctypes", "dill", "code"}
     wrong = [str(edge) for edge in all_imports() if not edge.ours and edge.name.split(".")[0] in modules]
-    yaml = {
-        node.attr for node in ast.walk(tree_of(ROOT / "_lib" / "located_yaml.py")) if isinstance(node, ast.Attribute)
-    }
+    yaml = {node.attr for node in nodes_of(ROOT / "_lib" / "located_yaml.py") if isinstance(node, ast.Attribute)}
     assert not any("load" in name.lower() for name in yaml - {"SafeLoader"})
     for path in FILES:
         wrong += [
             f"{path.name}:{node.lineno}: {node.func.id}"
-            for node in ast.walk(tree_of(path))
+            for node in nodes_of(path)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in forbidden
         ]
     assert wrong == []

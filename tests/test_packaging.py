@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import unified_llm
-from tests.test_architecture import FILES, module_of, tree_of
+from tests.support.sources import FILES, module_of, nodes_of, tree_of
 from unified_llm._formats.codecs import FORMATS
 
 PACKAGE = Path(unified_llm.__file__).parent
@@ -34,8 +34,10 @@ def our_files() -> Iterator[tuple[Path, str]]:
 
 
 def statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes but those that only a type checker sees; Nuitka leaves these out."""
+    """Yield all statements but those that only a type checker sees; Nuitka leaves these out."""
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.expr):  # which has no statement in it
+            continue
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             for other in node.orelse:
                 yield other
@@ -61,19 +63,24 @@ def imported_modules(path: Path, modules: set[str]) -> set[str]:
     return found & modules
 
 
+def name_of(function: ast.Name | ast.Attribute) -> str:
+    return function.id if isinstance(function, ast.Name) else function.attr
+
+
 def test_no_module_is_imported_by_a_name_that_is_built() -> None:
     """Programs that collect modules for a frozen program cannot know such a name."""
     wrong = []
     for path, module in our_files():
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if not isinstance(node, ast.Call):
                 continue
-            name = ast.unparse(node.func).rpartition(".")[2]
+            if not (isinstance(node.func, ast.Name | ast.Attribute) and name_of(node.func) in IMPORTERS):
+                continue
             match node.args:
                 case [ast.Constant(str(imported)), *_] if not imported.startswith((".", "unified_llm")):
                     continue
                 case _:
-                    wrong += [f"{module}:{node.lineno}: {ast.unparse(node)}"] if name in IMPORTERS else []
+                    wrong.append(f"{module}:{node.lineno}: {ast.unparse(node)}")
     assert wrong == []
 
 
@@ -92,7 +99,7 @@ def test_files_are_found_by_path_in_one_place() -> None:
     readers = {
         module
         for path, module in our_files()
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Name) and node.id == "__file__"
     }
     assert readers == {"_backends.mlx"}

@@ -16,12 +16,9 @@ from types import SimpleNamespace
 
 import pytest
 
-import unified_llm
-from tests.test_architecture import tree_of
+from tests.support.sources import FILES, ROOT, nodes_of
 from unified_llm._lib import fork_safe
 
-ROOT = Path(unified_llm.__file__).parent
-FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "fork_safe.py"]
 LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "allocate_lock", "register_at_fork"}
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
@@ -31,18 +28,19 @@ def test_every_lock_of_the_package_is_made_by_this_module() -> None:
     made = [
         f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
         for path in FILES
-        for node in ast.walk(tree_of(path))
-        if (isinstance(node, ast.Attribute) and node.attr in LOCKS and not _is_annotation_of(tree_of(path), node))
+        if path.name != "fork_safe.py"
+        for node in nodes_of(path)
+        if (isinstance(node, ast.Attribute) and node.attr in LOCKS and not _is_annotation_in(path, node))
         or (isinstance(node, ast.ImportFrom) and node.module != "asyncio" and {a.name for a in node.names} & LOCKS)
     ]
     assert made == []
 
 
-def _is_annotation_of(tree: ast.AST, node: ast.AST) -> bool:
+def _is_annotation_in(path: Path, node: ast.AST) -> bool:
     """A type, such as ``lock: threading.RLock``, or an attribute of asyncio, whose locks no thread shares."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "asyncio":
         return True
-    return any(isinstance(other, ast.AnnAssign) and other.annotation is node for other in ast.walk(tree))
+    return any(isinstance(other, ast.AnnAssign) and other.annotation is node for other in nodes_of(path))
 
 
 def run_in_fork(check: Callable[[], bool]) -> int:

@@ -118,11 +118,12 @@ class LeakDetector(logging.Handler):
 
     def search_error(self, raised_error: BaseException) -> None:
         """Search an error, its causes, and the variables of our calls in its traceback."""
+        shown: dict[int, object] = {}  # a client is in most frames, and kept here, so that no other has its address
         for error in error_and_causes(raised_error):
             self._raised.pop(id(error), None)
-            self._search_one(error)
+            self._search_one(error, shown)
 
-    def _search_one(self, error: BaseException) -> None:
+    def _search_one(self, error: BaseException, shown: dict[int, object]) -> None:
         kind = type(error).__name__
         fields = {name: value for name, value in vars(error).items() if name not in PROVIDER_FIELDS}
         self.search(f"what {kind} says", f"{error!r} {error} {_shown(fields)}")
@@ -131,7 +132,9 @@ class LeakDetector(logging.Handler):
         for frame, line in walk_tb(error.__traceback__):
             if frame.f_code.co_filename.startswith(PACKAGE):
                 for name, value in dict(frame.f_locals).items():
-                    self.search(f"{name} in {frame.f_code.co_filename}:{line}", _shown(value))
+                    if id(value) not in shown:
+                        shown[id(value)] = value
+                        self.search(f"{name} in {frame.f_code.co_filename}:{line}", _shown(value))
 
     def check_who_formats(self, frame: FrameType | None) -> None:
         """Record a leak if the package formats the text of a response: by itself, or through a logger."""

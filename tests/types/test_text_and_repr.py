@@ -145,15 +145,22 @@ def formatted(node: ast.AST) -> list[ast.expr]:
             return []
 
 
+def formatted_variables(function: ast.AST) -> list[ast.Name]:
+    return [value for node in ast.walk(function) for value in formatted(node) if isinstance(value, ast.Name)]
+
+
 def formatted_responses(tree: ast.AST) -> list[str]:
+    if not formatted_variables(tree):
+        return []
     return [
         f"{value.lineno}: {ast.unparse(value)}"
         for function in ast.walk(tree)
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for variables in [formatted_variables(function)]
+        if variables
         for names in [names_of_responses(function)]
-        for node in ast.walk(function)
-        for value in formatted(node)
-        if isinstance(value, ast.Name) and value.id in names
+        for value in variables
+        if value.id in names
     ]
 
 

@@ -7,6 +7,7 @@ lists the fields of the bases first, and their validators as a part of their typ
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from inspect import Parameter, Signature, get_annotations, signature
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,11 +42,12 @@ class ShowsFields(ModelMetaclass):
     __signature__: Any = _Signature()
 
 
-def accepted_names(cls: type[BaseModel]) -> list[str]:
+@lru_cache(maxsize=64)  # of classes; every object that is made asks
+def accepted_names(cls: type[BaseModel]) -> tuple[str, ...]:
     """Return the names of the fields of a class, and the aliases that a subclass gave to fields of its own."""
     aliases = (field.validation_alias for field in cls.model_fields.values())
     choices = (alias.choices if isinstance(alias, AliasChoices) else [alias] for alias in aliases)
-    return [*cls.model_fields, *(choice for each in choices for choice in each if isinstance(choice, str))]
+    return (*cls.model_fields, *(choice for each in choices for choice in each if isinstance(choice, str)))
 
 
 def _signature_of(cls: type[BaseModel]) -> Signature:

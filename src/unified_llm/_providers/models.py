@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final, Literal
 
 from unified_llm._core.features import JSON, TOOLS, VISION, Feature, features
@@ -291,6 +292,7 @@ def is_slow(model: str, *, reasoning: bool) -> bool:
     return "deep-research" in name or (reasoning and "pro" in re.split(r"[^a-z0-9]", name.rpartition("/")[2])[1:])
 
 
+@lru_cache(maxsize=1024)  # every client that is made asks, and there are hundreds of patterns
 def find(provider: str, model: str) -> Model | None:
     """Return what is known of a model at a provider, or None."""
     return next((each for each in _matching(model) if not each.providers or provider in each.providers), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, Final, cast
 
 import typer
@@ -71,10 +72,14 @@ def run(arguments: Sequence[str]) -> int:
     return run_guarded(lambda: _invoke(arguments), Terminal())
 
 
+@cache
+def _click_command() -> Any:
+    return typer.main.get_command(app)
+
+
 def _invoke(arguments: Sequence[str]) -> int:
-    click_command: Any = typer.main.get_command(app)
     try:
-        code: object = click_command.main(
+        code: object = _click_command().main(
             args=list(arguments or ["--help"]), prog_name="unified-llm", standalone_mode=False
         )
     except typer.Abort:  # what older versions of Typer make of Ctrl-C
