@@ -70,7 +70,7 @@ def test_the_conversation_can_go_on_with_another_model() -> None:
 def test_an_unknown_command_is_not_sent() -> None:
     ended, asked = chat("/rest", "/help", "/etc/hosts is what?")
     assert "unified-llm: error: /rest is no command: did you mean /reset?" in ended.err
-    assert "unified-llm: /model: use another model" in ended.err
+    assert "/model  use another model from here on" in ended.out
     assert asked == [["/etc/hosts is what?"]]
 
 

@@ -82,6 +82,13 @@ def test_a_feature_that_does_not_exist_gets_a_suggestion() -> None:
     assert "did you mean 'tools'?" in ended.err
 
 
+def test_a_server_that_does_not_name_its_program_is_a_note(servers: list[LocalServer]) -> None:
+    servers.append(LocalServer("vllm", "http://127.0.0.1:8000/v1", (LLAMA,), certain=False))
+    for name in ("models", "health"):
+        ended = command(name, scripts={"vllm": listing(LLAMA), "mlx": listing()})
+        assert ended.err.startswith("unified-llm: what answers at http://127.0.0.1:8000/v1 does not name itself; vllm")
+
+
 def test_an_empty_list_is_a_note() -> None:
     ended = command("models", "-p", "ollama", scripts={"ollama": listing()})
     assert ended == Ended(0, "", "unified-llm: ollama: no model yet; load or pull one\n")

@@ -391,6 +391,7 @@ MANY = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for 
         ("a: !!python/object/apply:os.system ['true']\n", 1, "a tag (!) has no meaning here"),
         ("a: 1\n---\nb: 2\n", 2, "it has a second document after ---"),
         ("? [a]\n: 1\n", 1, "a key must be a name"),
+        ("a: [sk-CANARY\n", 2, "it is no YAML: expected ',' or ']', but got '<stream end>'"),
         ("a: 'sk-CANARY\n", 2, "it is no YAML: found unexpected end of stream"),
         ("a: \x01\n", 1, "a character is not printable"),
         (MANY, 1, "it has more than 10000 values"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _TAG: Final = "tag:yaml.org,2002:"
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+# What an error may quote: a sign of the grammar, or the parser's name of a token.
+_SIGN: Final = re.compile(r".{0,3}|<[a-z ]+>")
 _INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _NUMBER: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL: Final = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
@@ -80,7 +82,7 @@ def _explain(wrong: yaml.MarkedYAMLError, text: str) -> tuple[str, int | None]:
             line,
         )
     # The parser's words name the signs of its grammar, and quote single characters at most.
-    shown = re.sub(r"'[^']{4,}'", "...", problem)
+    shown = re.sub(r"'([^']*)'", lambda sign: sign[0] if _SIGN.fullmatch(sign[1]) else "...", problem)
     return f"it is no YAML: {shown or 'the structure is wrong'}", line
 
 

@@ -99,8 +99,7 @@ class Conversation:
             case "/model":
                 self._use_model(argument)
             case "/help":
-                for command, meaning in _COMMANDS.items():
-                    self._terminal.note(f"{command}: {meaning}")
+                self._terminal.show_table((), list(_COMMANDS.items()))
             case _:
                 near = closest(name, _COMMANDS)
                 advice = f"did you mean {near}?" if near else "/help lists the commands"

@@ -31,21 +31,19 @@ def health(
     Each is asked for its model list, which costs nothing. Without a provider: the servers that run on this machine, and
     every provider whose API key is set. The exit code is 1 where none responds.
     """
+    import asyncio
+
+    from unified_llm.cli._providers import check_all, chosen_providers, note_uncertain
+
     while True:
-        rows = check_once(targets, local=local)
+        providers = chosen_providers(targets, local=local)
+        rows = [row for _, row in asyncio.run(check_all(providers))]
         print_checks(rows, terminal, as_json=as_json, clear=watch)
+        if not as_json:
+            note_uncertain(providers, terminal)
         if not watch:
             return 0 if any(row["ok"] for row in rows) else 1
         _wait(interval)
-
-
-def check_once(targets: TargetOptions, *, local: bool) -> list[dict[str, Any]]:
-    """Ask the providers of a command for their model lists, all at once."""
-    import asyncio
-
-    from unified_llm.cli._providers import check_all, chosen_providers
-
-    return [row for _, row in asyncio.run(check_all(chosen_providers(targets, local=local)))]
 
 
 def print_checks(rows: Sequence[dict[str, Any]], terminal: Terminal, *, as_json: bool, clear: bool = False) -> None:

@@ -33,7 +33,7 @@ def models(
     """
     import asyncio
 
-    from unified_llm.cli._providers import chosen_providers
+    from unified_llm.cli._providers import chosen_providers, note_uncertain
     from unified_llm.cli._responses import as_json_line, model_as_dict
 
     providers = chosen_providers(targets, local=local)
@@ -42,6 +42,7 @@ def models(
         terminal.write(as_json_line([model_as_dict(model) for model in listed]))
     elif listed:
         terminal.show_table(("MODEL", "CONTEXT", "OUTPUT", "FEATURES"), [_row(model) for model in listed])
+        note_uncertain(providers, terminal)
     for problem in problems:
         terminal.note(problem)
     if not providers:

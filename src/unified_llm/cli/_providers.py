@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
     from unified_llm._providers.spec import ProviderSpec
     from unified_llm.cli._options import TargetOptions
+    from unified_llm.cli._terminal import Terminal
     from unified_llm.types.responses import ModelInfo
 
 _DEADLINE: Final = 20.0
@@ -134,6 +135,15 @@ def _client(options: TargetOptions, **fields: Any) -> LLMClient:
     from unified_llm._client.client import LLMClient
 
     return LLMClient({**fields, "timeout": options.timeout, "max_retries": 0}, deadline=_DEADLINE)
+
+
+def note_uncertain(providers: Sequence[UsableProvider], terminal: Terminal) -> None:
+    """Note which servers may be another program than the one under whose name they are shown."""
+    for provider in providers:
+        if provider.client and not provider.certain:
+            address = provider.client.targets[0].base_url
+            text = f"what answers at {address} does not name itself; {provider.name} is the usual program there"
+            terminal.note(text)
 
 
 async def check_all(providers: Sequence[UsableProvider]) -> list[tuple[UsableProvider, dict[str, Any]]]:
