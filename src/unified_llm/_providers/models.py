@@ -7,7 +7,7 @@ that no pattern matches is as its row says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -295,15 +295,16 @@ def is_slow(model: str, *, reasoning: bool) -> bool:
 @lru_cache(maxsize=1024)  # every client that is made asks, and there are hundreds of patterns
 def find(provider: str, model: str) -> Model | None:
     """Return what is known of a model at a provider, or None."""
-    return next((each for each in _matching(model) if not each.providers or provider in each.providers), None)
+    of_provider = (each for each in MODELS if not each.providers or provider in each.providers)
+    return next(_matching(model, of_provider), None)
 
 
 def maker(model: str) -> str | None:
     """Return the provider whose models have such a name, for suggestions."""
-    return next((each.providers[0] for each in _matching(model) if each.providers), None)
+    return next((each.providers[0] for each in _matching(model, MODELS) if each.providers), None)
 
 
-def _matching(model: str) -> Iterator[Model]:
+def _matching(model: str, rows: Iterable[Model]) -> Iterator[Model]:
     whole = model.lower()
     last = whole.rpartition("/")[2]
-    return (each for each in MODELS if fnmatchcase(whole, each.pattern) or fnmatchcase(last, each.pattern))
+    return (each for each in rows if fnmatchcase(whole, each.pattern) or fnmatchcase(last, each.pattern))
