@@ -140,14 +140,15 @@ def test_the_frames_of_a_binding_and_of_structured_output_have_no_key() -> None:
 
 
 def test_the_raw_message_of_structured_output_is_asked_for_with_the_arguments_of_the_call() -> None:
+    structured: Any = model().with_structured_output(SCHEMA, include_raw=True)
     for way in ("invoke", "stream", "batch", "ainvoke", "astream", "abatch"):
-        recorder, structured = Recorder(), model().with_structured_output(SCHEMA, include_raw=True)
+        recorder = Recorder()
         with ScriptedTargets({PRIMARY: [say('{"x": 1}')]}).running() as targets:
             WAYS[way](structured, recorder, api_key=SECRET)
             assert [target.key.reveal() for target in targets.targets if target.key] == [SECRET]
         assert SECRET not in repr(recorder.seen)
     assert structured.get_name() == "RunnableSequence"
-    assert structured.steps[0].get_name() == "RunnableParallel<raw>"  # type: ignore[attr-defined]
+    assert structured.steps[0].get_name() == "RunnableParallel<raw>"
 
 
 def test_bound_fallbacks_hide_their_keys() -> None:
@@ -162,7 +163,10 @@ def test_bound_fallbacks_hide_their_keys() -> None:
 def test_keys_in_bodies_are_in_no_trace_no_dump_and_no_key_of_a_cache() -> None:
     body = {"api_key": IN_BODY, "user": {"auth_token": IN_BODY, "name": "seven"}}
     fallback = {"model": "openai/gpt-4o", "base_url": URL, "extra_body": body}
-    for fields, given in (({}, {"extra_body": body}), ({"extra_body": body}, {}), ({}, {"fallbacks": [fallback]})):
+    places: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({}, {"extra_body": body}), ({"extra_body": body}, {}), ({}, {"fallbacks": [fallback]}),
+    ]  # fmt: skip
+    for fields, given in places:
         recorder, llm = Recorder(), ChatUnified(model=PRIMARY, api_key=KEY, fallbacks=[fallback], **fields)
         with ScriptedTargets({PRIMARY: [say("Hi")]}).running():
             WAYS["invoke"](llm, recorder, **given)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.llama_debug import LlamaDebugHandler
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.tools import FunctionTool
+from llama_index_instrumentation.span_handlers import BaseSpanHandler
+from pydantic import BaseModel
 
 from tests.support.each import each
 from tests.support.langchain_targets import KEY
@@ -16,6 +25,12 @@ from unified_llm.llama_index import UnifiedLLM
 
 SECRET = KEY + "-of-a-call"
 IN_BODY = "pw-0123456789-of-a-gateway"  # which pickles have
+
+
+class Number(BaseModel):
+    """A number."""
+
+    x: int
 
 
 @each("argument", ["openai_api_key", "default_headers", "headers"])
@@ -40,6 +55,48 @@ def test_options_that_make_no_sense_are_refused_before_anything_sees_them(way: s
         with record_events() as recorder, pytest.raises(LLMError, match=words):
             WAYS[way](llm, **given)
         assert SECRET not in repr(recorder.events)
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+class Spans(BaseSpanHandler[Any]):
+    """Keeps the arguments of every span."""
+
+    def new_span(self, id_: str, bound_args: Any, *_: Any, **__: Any) -> None:
+        self.open_spans[id_] = repr(bound_args)
+
+    def prepare_to_exit_span(self, *_: Any, **__: Any) -> None: ...
+
+    def prepare_to_drop_span(self, *_: Any, **__: Any) -> None: ...
+
+
+ASK = PromptTemplate("Hello?")
+OF_PROMPTS: dict[str, Callable[[UnifiedLLM, dict[str, Any]], Any]] = {
+    "structured": lambda llm, given: llm.structured_predict(Number, ASK, llm_kwargs=given),
+    "structured, async": lambda llm, given: asyncio.run(llm.astructured_predict(Number, ASK, llm_kwargs=given)),
+    "structured stream": lambda llm, given: list(llm.stream_structured_predict(Number, ASK, llm_kwargs=given)),
+    "with tools": lambda llm, given: llm.chat_with_tools([FunctionTool.from_defaults(add)], "Hello?", **given),
+    "and call": lambda llm, given: llm.predict_and_call(
+        [FunctionTool.from_defaults(add)], "Hello?", error_on_no_tool_call=False, **given
+    ),
+}
+
+
+@each("way", OF_PROMPTS)
+def test_no_span_of_a_method_over_chat_has_the_key(way: str) -> None:
+    llm, spans, dispatcher = UnifiedLLM(model=PRIMARY, api_key=KEY), Spans(), get_dispatcher()
+    dispatcher.add_span_handler(spans)
+    try:
+        with ScriptedTargets({PRIMARY: [say('{"x": 1}')]}).running() as targets, record_events() as recorder:
+            OF_PROMPTS[way](llm, {"api_key": SECRET})
+            assert {target.key.reveal() for target in targets.targets if target.key} == {SECRET}
+    finally:
+        dispatcher.span_handlers.remove(spans)
+    assert spans.open_spans
+    assert SECRET not in repr(spans.open_spans) + repr(recorder.events)
 
 
 def test_keys_in_bodies_of_fallbacks_are_in_no_event_and_no_dump() -> None:

@@ -27,6 +27,7 @@ from unified_llm.exceptions import ConfigurationError, ValidationError
 _Class = TypeVar("_Class", bound=type)
 
 _HEADERS: Final = "extra_headers"
+_NESTED: Final = "llm_kwargs"
 
 
 def _hide_keys(kwargs: dict[str, Any]) -> None:
@@ -92,19 +93,33 @@ def refuse_keys(kwargs: dict[str, Any], *, how: str = "passed with a call") -> N
         raise ValidationError(f"{names[0]!r} cannot be {how}: {advice_on(names[0])}")
 
 
-def guards_keys(calls: Sequence[str], bindings: Sequence[str] = ()) -> Callable[[_Class], _Class]:
+def _hide_nested_keys(kwargs: dict[str, Any]) -> None:
+    """Hide the key of a call, and those of its fallbacks, among arguments for the call that are a mapping themselves.
+
+    Raises:
+        LLMError: One of them makes no sense.
+    """
+    if isinstance(nested := kwargs.get(_NESTED), Mapping):
+        kwargs[_NESTED] = dict(nested)
+        _hide_keys(kwargs[_NESTED])
+
+
+def guards_keys(
+    calls: Sequence[str], bindings: Sequence[str] = (), nested: Sequence[str] = ()
+) -> Callable[[_Class], _Class]:
     """Decorate an adapter's class so that nothing sees a key among the arguments of its methods, inherited ones too.
 
     Args:
         calls: Methods that call the model, which hide a key.
         bindings: Methods that bind arguments to it, which refuse one.
+        nested: Methods that take the arguments of a call in ``llm_kwargs``, which hide a key in that.
     """
+    checks = [(calls, _hide_keys), (bindings, hide_bound_keys), (nested, _hide_nested_keys)]
 
     def decorate(adapter: _Class) -> _Class:
-        for name in calls:
-            setattr(adapter, name, _guard(getattr(adapter, name), _hide_keys))
-        for name in bindings:
-            setattr(adapter, name, _guard(getattr(adapter, name), hide_bound_keys))
+        for names, check in checks:
+            for name in names:
+                setattr(adapter, name, _guard(getattr(adapter, name), check))
         return adapter
 
     return decorate

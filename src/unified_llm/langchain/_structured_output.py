@@ -244,17 +244,22 @@ def with_raw(model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[An
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     if isinstance(model, ModelBinding):
         model = _RawBinding(bound=model.bound, kwargs=model.kwargs, config=model.config)
-    return _sequence(RunnableParallel(raw=model), parsed.with_fallbacks([failed], exception_key="parsing_error"))
+    return _sequence(RunnableParallel.of(model), parsed.with_fallbacks([failed], exception_key="parsing_error"))
 
 
 # This class and the next have LangChain's names, which traces and dumps contain.
 class RunnableParallel(runnables.RunnableParallel[LanguageModelInput]):
     """The message of a model as ``raw``; the model gets the arguments of a call, which LangChain's own class drops."""
 
+    @classmethod
+    def of(cls, model: Any) -> RunnableParallel:
+        """Make one of a model."""
+        return cls(raw=model)  # type: ignore[call-arg] # its constructor takes steps by name
+
     def _with(self, arguments: dict[str, Any]) -> RunnableParallel:
         if not arguments:
             return self
-        return RunnableParallel(raw=RunnableBinding(bound=self.steps__["raw"], kwargs=arguments))
+        return self.of(RunnableBinding(bound=self.steps__["raw"], kwargs=arguments))
 
     def invoke(self, input: LanguageModelInput, config: Any = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002
         """Return the message."""
@@ -300,7 +305,7 @@ class RunnableSequence(runnables.RunnableSequence[LanguageModelInput, Any]):
             return super().with_fallbacks(links, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
         model: Any = self.first
         if isinstance(model, RunnableParallel):
-            joined: Any = RunnableParallel(raw=model.steps__["raw"].with_fallbacks(links))
+            joined: Any = RunnableParallel.of(model.steps__["raw"].with_fallbacks(links))
         else:
             joined = model.with_fallbacks(links)
         return _sequence(joined, *self.steps[1:], name=self.name)

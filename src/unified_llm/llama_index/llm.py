@@ -80,8 +80,15 @@ def _stop(stop: object) -> object:
 
 
 @guards_keys(
-    ("chat", "achat", "stream_chat", "astream_chat", "complete", "acomplete", "stream_complete", "astream_complete")
-)
+    (
+        "chat", "achat", "stream_chat", "astream_chat", "complete", "acomplete", "stream_complete", "astream_complete",
+        "chat_with_tools", "achat_with_tools", "stream_chat_with_tools", "astream_chat_with_tools",
+        "predict_and_call", "apredict_and_call",
+    ),
+    nested=(
+        "structured_predict", "astructured_predict", "stream_structured_predict", "astream_structured_predict",
+    ),
+)  # fmt: skip
 class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallingLLM):
     """One model over many providers: retry, failover, circuit breaking.
 
