@@ -15,6 +15,7 @@ import pytest
 from tests.support.each import each
 from tests.support.process_state import reset_process_state
 from unified_llm import LLMClient, LLMConfig, configure
+from unified_llm._backends.mlx import demo_folder
 from unified_llm._config import config_file, process_settings
 from unified_llm._config.file_sections import _has_secret
 from unified_llm._config.settings_report import file_places
@@ -136,6 +137,19 @@ def test_arguments_of_the_constructor_override_a_profile(write: Callable[..., Pa
     assert names(LLMClient("@fast")) == CHAIN
     chat = ChatUnified(model="@production", max_tokens=7)
     assert chat.client.targets[0].defaults["max_tokens"] == 7
+
+
+def test_a_folder_of_mlx_may_stand_in_a_file_and_be_set_for_the_process(write: Callable[..., Path]) -> None:
+    folder = str(demo_folder())
+    of_mlx = {"provider": "mlx", "base_url": folder}
+    configure(config=write(json.dumps({"profiles": {"here": of_mlx, "last": {"fallbacks": [of_mlx]}}}), "a.json"))
+    assert LLMClient("@here").targets[0].model == folder
+    assert LLMClient("@last", provider="ollama").targets[1].model == folder
+    configure(config=write(json.dumps(of_mlx), "b.json"))
+    assert LLMClient().targets[0].model == folder
+    assert LLMClient("mlx/demo").targets[0].model == "demo"
+    configure(config=None, provider="mlx", base_url=folder)
+    assert LLMClient().targets[0].model == folder
 
 
 def test_a_call_may_name_a_profile(write: Callable[..., Path]) -> None:
@@ -343,6 +357,8 @@ MANY = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for 
         ("env_file: .env\n", 1, "set it with configure(env_file=...) or UNIFIED_LLM_ENV_FILE"),
         ("defaults:\n  breaker: {zzz: 1}\n", 2, "known are failures, window, cooldown, cooldown_max"),
         ("defaults:\n  default_headers:\n    X-Team: t-${TEAM}\n", 3, "variables are not replaced here"),
+        ("profiles:\n  a:\n    model: openai/x\n    base_url: /models\n", 4, "in profiles.a: The URL from base_url="),
+        ("profiles:\n  a:\n    model: openai/x\n    api: nope\n", 4, "No provider has the api 'nope'"),
         ("defaults:\n  verify_ssl: []\n", 2, "an SSLContext, not list."),
         ("profiles:\n  sk-CANARY0123456789:\n    model: nope/x\n", 3, "in profiles.***: 'nope/x' names no known"),
         ("defaults: {}\ntimeout: 1\n", 2, "stand below one of defaults, providers, profiles"),

@@ -279,6 +279,16 @@ def test_a_context_of_the_users_own_takes_no_certificate() -> None:
 # The certificates of the operating system
 
 
+def test_a_context_of_the_users_own_goes_before_a_certificate_for_all() -> None:
+    own = ssl.create_default_context()
+    configure(client_cert=BOTH)
+    target = LLMClient(**TARGET, verify_ssl=own).targets[0]
+    assert (target.verify, target.client_certificate) == (own, None)
+    configure(client_cert=None)
+    client = LLMClient(**TARGET, client_cert=BOTH, fallbacks=[{"base_url": "https://b.example", "verify_ssl": own}])
+    assert client.targets[1].client_certificate is None
+
+
 def test_the_system_decides_where_it_is_named() -> None:
     context = load_ssl_context("system")
     assert load_ssl_context("system") is context

@@ -91,6 +91,7 @@ def test_configure_goes_before_the_environment_until_it_is_taken_back(monkeypatc
         ("fallbacks", "ollama/m", "write fallbacks=['ollama/m']"),
         ("fallbacks", ["nope/x"], "names no known provider"),
         ("fallbacks", [{"model": "ollama/m", "fallbacks": ["gpt-5"]}], "did you mean openai/gpt-5?"),
+        ("api", "nope", "No provider has the api 'nope'; to choose from: "),
         ("fallbacks", [5], "A fallback is a model string, a mapping or an LLMConfig, not int"),
         ("telemetry", "yes", "must be True, False or"),
         ("error_details", 1, "must be True or False"),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from unified_llm._config.constructor_names import ALIASES
 from unified_llm._config.field_groups import TARGET_FIELDS
 from unified_llm._config.field_signatures import accepted_names
+from unified_llm._config.field_types import may_be_folder, read_url
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES
+from unified_llm._core.redaction import quoted
+from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
 
 Read = TypeVar("Read")
@@ -31,8 +35,19 @@ def checked_field(name: str, value: Any) -> Any:
     Raises:
         ConfigurationError: It makes no sense.
     """
+    if name == "base_url" and isinstance(value, (str, PurePath)) and may_be_folder(str(value)):
+        return read_url(value)  # of MLX alone, which shows where all fields are checked together
+    if name == "api" and isinstance(value, str):
+        _check_api(value)
     fields: dict[str, Any] = {name: value}
     return getattr(LLMConfig(**fields), name)
+
+
+def _check_api(api: str) -> None:
+    """Refuse a format that no provider has. Set for all targets, it holds for those whose provider has it."""
+    known = dict.fromkeys(name for spec in registry.specs() for name in spec.apis)
+    if api not in known:
+        raise ConfigurationError(f"No provider has the api {quoted(api)}; to choose from: {', '.join(known)}.")
 
 
 def attempt(read: Callable[[], Read]) -> tuple[Read, None] | tuple[None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ssl import SSLContext
 from typing import Any, Final
 
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
@@ -32,4 +33,6 @@ def beneath(inherited: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, A
     """Return fields with those of their own above what they inherit: a key replaces whatever says which key it is."""
     if any(own.get(name) is not None for name in KEY_FIELDS):
         inherited = {name: value for name, value in inherited.items() if name not in KEY_AND_ACCOUNT}
+    if isinstance(own.get("verify_ssl"), SSLContext):  # which has its own client certificate, if any
+        inherited = {name: value for name, value in inherited.items() if name != "client_cert"}
     return {**inherited, **own}

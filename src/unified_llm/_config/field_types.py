@@ -132,7 +132,7 @@ def read_url(value: object) -> object:
         ConfigurationError: It is malformed, or holds a password.
     """
     url = str(value) if isinstance(value, PurePath) else text_of_url(value)
-    if isinstance(url, str) and not _may_be_folder(url):
+    if isinstance(url, str) and not may_be_folder(url):
         normalise(url, source="base_url=")
     return url
 
@@ -145,14 +145,14 @@ def check_base_url(url: str, spec: ProviderSpec | None) -> None:
     """
     if spec is None or spec.format != "mlx":
         normalise(url, source="base_url=")
-    elif not _may_be_folder(url):
+    elif not may_be_folder(url):
         raise ConfigurationError(
             "The base_url= of MLX is the folder of a model. A server of mlx-lm speaks OpenAI's format: write "
             'provider="openai-compatible" with its base_url=.'
         )
 
 
-def _may_be_folder(text: str) -> bool:
+def may_be_folder(text: str) -> bool:
     """Return whether a text may be the path of a folder: MLX alone has such a thing as ``base_url``."""
     if "://" in text:
         return text.lower().startswith("file://")

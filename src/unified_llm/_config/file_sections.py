@@ -15,6 +15,7 @@ from unified_llm._config import process_wide
 from unified_llm._config.checked_field import attempt, checked_field, find_target_field, known_names
 from unified_llm._config.config_file import Document
 from unified_llm._config.constructor_names import field_of
+from unified_llm._config.field_types import may_be_folder
 from unified_llm._config.llm_config import LLMConfig, given_fields
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.profile_names import PROFILE_NAME, profile_named, suggest_profile
@@ -140,7 +141,9 @@ class _Reader:
             if value is not None:
                 fields[field_name] = self._field(field_name, value, (*path, name))
         self.has_key = self.has_key or "api_key" in fields or _has_secret(fields)
-        self.at(path, lambda: LLMConfig(**fields), where=_shown(path))
+        url = fields.get("base_url")
+        checked_at = (*path, "base_url") if isinstance(url, str) and may_be_folder(url) else path
+        self.at(checked_at, lambda: LLMConfig(**fields), where=_shown(path))
         return fields
 
     def _meant(self, name: str, before: Mapping[str, Any], path: Path) -> str:

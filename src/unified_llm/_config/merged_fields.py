@@ -87,8 +87,9 @@ def default_fallbacks(layers: Sequence[Layer]) -> tuple[Any, ...]:
 
 
 def _with_target_of(layer: Layer, config: LLMConfig) -> LLMConfig:
-    """Fill the model and the provider that a client does not name."""
-    fields = {name: layer.fields[name] for name in ("model", "provider", "name") if name in layer.fields}
+    """Fill the model and the provider that a client does not name; the folder in ``base_url``, of MLX, is a model."""
+    folder = ("base_url",) if layer.provider == "mlx" else ()
+    fields = {name: layer.fields[name] for name in ("model", "provider", "name", *folder) if name in layer.fields}
     if config.model is None and config.provider is None:
         return config.model_copy(update={**fields, **({"name": config.name} if config.name else {})})
     if config.model is None and "model" in fields:
@@ -142,6 +143,8 @@ def _with_connection(
 
     The variables of the provider itself are looked up later, so nothing is filled from the layers below them.
     """
+    if spec.format in WITHOUT_NETWORK:
+        return config
     if config.base_url is None and (url := next(_addresses(spec, layers), None)):
         config = config.model_copy(update={"base_url": url})
     if any(getattr(config, name, None) not in {None, OmittedKey.KEY} for name in KEY_FIELDS):
@@ -163,7 +166,7 @@ def _addresses(spec: ProviderSpec, layers: Sequence[Layer]) -> Iterator[str]:
         if not layer.is_configured and has_own_address(spec):
             return
         for connection in layer.connections(spec):
-            if connection.base_url and (connection.of_provider or spec.format not in WITHOUT_NETWORK):
+            if connection.base_url:
                 yield connection.base_url
 
 
