@@ -94,5 +94,6 @@ def test_the_first_example_prints_the_answer_after_its_own_install_line(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert provider.violations == []
-    sent = [answer(ChatBody.model_validate(request.body)) for request in provider.requests]
+    chats = [request.body for request in provider.requests if request.path.endswith("/chat/completions")]
+    sent = [answer(ChatBody.model_validate(body)) for body in chats]
     assert any(reply.text and reply.text in done.stdout for reply in sent), done.stdout
