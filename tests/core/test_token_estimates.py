@@ -14,7 +14,6 @@ from unified_llm._core.token_estimates import estimate_prompt, estimate_tokens, 
 from unified_llm.types import ImagePart, Message, TextPart, ToolCall
 
 ROOT = Path(__file__).parents[2]
-TOKENIZE = get_tokenizer()
 # The first article of the Universal Declaration of Human Rights.
 ARTICLES = {
     "English": "All human beings are born free and equal in dignity and rights. They are endowed with reason and "
@@ -39,7 +38,7 @@ FILES = ("src/unified_llm/_policy/retry.py", "docs/failover.md", "tests/fixtures
 
 
 def count(text: str) -> int:
-    return len(TOKENIZE(text))
+    return len(get_tokenizer()(text))
 
 
 @each("text", [(ROOT / name).read_text(encoding="utf-8")[:12_000] for name in FILES])

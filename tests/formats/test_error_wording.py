@@ -216,7 +216,7 @@ def test_a_prompt_that_is_quoted_in_an_error_means_nothing(provider: str) -> Non
     # The formats share the tables: every manner in one of them, one manner for each sentence in the others.
     in_turn = zip(EXAMPLES, itertools.cycle(QUOTATIONS), strict=False)
     all_pairs = itertools.product(EXAMPLES, QUOTATIONS)
-    for (_, prompt), manner in some(all_pairs if provider == "openai-compatible" else in_turn, 4):
+    for (_, prompt), manner in some(all_pairs if provider == "openai-compatible" else in_turn, 8):
         message = manner.format(prompt)
         body = (
             {"error": {"message": message}}

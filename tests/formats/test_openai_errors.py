@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import CANARY, calm, plain_target, target
 from tests.support.each import each
+from tests.support.thorough import some
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC
@@ -32,14 +32,21 @@ def failure(status: int, body: Any, where: Target | None = None) -> Failure:
 
 
 BODIES = (
-    b"", HTML, b"{}", b"null", b"[]", b"\xff\xfe", b'{"error": null}', b"<" + b"x" * 10_000_000, b"[" * 100_000,
-    b'"boom"', b"3",
+    b"", HTML, b"{}", b"null", b"[]", b"\xff\xfe", b'{"error": null}', b'"boom"', b"3",
 )  # fmt: skip
+LONG_BODIES = (b"<" + b"x" * 10_000_000, b"[" * 100_000)
 
 
-@pytest.mark.parametrize(("status", "kind"), BY_STATUS.items())
+@each(("status", "kind"), BY_STATUS.items())
 def test_a_status_alone_has_a_kind_whatever_the_body(status: int, kind: str) -> None:
     for body in BODIES:
+        actual = failure(status, body)
+        assert (actual.kind, actual.status) == (kind, status), body
+
+
+@each(("status", "kind"), some(BY_STATUS.items(), 8))
+def test_it_has_that_kind_however_long_the_body_is(status: int, kind: str) -> None:
+    for body in LONG_BODIES:
         actual = failure(status, body)
         assert (actual.kind, actual.status) == (kind, status), body[:20]
 

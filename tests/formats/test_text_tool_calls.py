@@ -163,7 +163,7 @@ def test_local_9_a_text_of_calls_of_offered_tools_is_these_calls(provider: str) 
         reasoning = "I should add." if "I should add." in text else None
         expected = Answer("", reasoning, "tool_calls", calls, from_text=True)
         assert decode(provider, text, request=REQUEST) == expected, text
-        for size in some((7, 1, 1000), 2, SERVERS.index(provider)):
+        for size in some((7, 1, 1000), 3, SERVERS.index(provider)):
             assert stream(provider, text, request=REQUEST, size=size) == expected, (text, size)
 
 
@@ -173,7 +173,7 @@ def test_local_9_any_other_text_stays_text(provider: str) -> None:
         before, _, after = text.removeprefix("<think>").partition("</think>")
         reasoning, content = (before, after) if text.startswith("<think>") else (None, text)
         assert decode(provider, text, request=REQUEST) == Answer(content, reasoning), text
-        for size in some((7, 1, 1000), 2, SERVERS.index(provider)):
+        for size in some((7, 1, 1000), 3, SERVERS.index(provider)):
             assert stream(provider, text, request=REQUEST, size=size) == Answer(content, reasoning), (text, size)
 
 

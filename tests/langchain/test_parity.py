@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import pytest
@@ -66,17 +67,22 @@ def story(targets: ScriptedTargets, call: Callable[[Callable[[Attempt], None]], 
     return error, records, targets.names, [round(seconds, 6) for seconds in targets.slept]
 
 
+@cache
+def story_of_a_client(name: str) -> Story:
+    (first, *others), script = SCRIPTS[name]
+    return story(
+        ScriptedTargets(script), lambda record: LLMClient(first, fallbacks=others, on_attempt=record).generate(QUESTION)
+    )
+
+
 @each("way", CHAT)
 @each("name", SCRIPTS)
 def test_a_chat_model_of_langchain_tells_what_the_client_tells(name: str, way: str) -> None:
     (first, *others), script = SCRIPTS[name]
-    expected = story(
-        ScriptedTargets(script), lambda record: LLMClient(first, fallbacks=others, on_attempt=record).generate(QUESTION)
-    )
     observed = story(
         ScriptedTargets(script), lambda record: CHAT[way](ChatUnified(model=first, fallbacks=others, on_attempt=record))
     )
-    assert observed == expected
+    assert observed == story_of_a_client(name)
 
 
 def embedding(attempt: Scripted) -> Scripted:

@@ -157,7 +157,7 @@ def test_there_are_two_hundred_responses_of_both_kinds(models: Models) -> None:
     assert 60 < sum(result is not None for result in verdicts) < 140
 
 
-@pytest.mark.parametrize("name", some(RESPONSES, 5))
+@pytest.mark.parametrize("name", some(RESPONSES, 8))
 def test_every_surface_has_the_same_verdict(models: Models, name: str) -> None:
     for surfaces in SURFACES.values():
         calls = {surface: call for surface, call in surfaces.items() if "async" not in surface or name in FOR_ASYNC}
