@@ -10,6 +10,8 @@ from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm._config import process_settings
 from unified_llm._config.merged_fields import merge
+from unified_llm._config.setting_layers import environment_layer
+from unified_llm._core.defaults import default
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
@@ -362,3 +364,13 @@ def test_a_key_of_a_provider_may_be_a_variable_or_a_function_with_an_account(mon
     configure(providers={"openai": {"api_key": lambda: "sk-CANARY-of-the-function"}, "groq": {"account": "team-c"}})
     assert target("openai/gpt-5-mini").key_callable is not None
     assert target("groq/x").account_name == "team-c"
+
+
+def test_words_for_true_and_false_mean_the_same_in_every_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, means in ((("1", "true", "Yes", "ON "), True), (("0", "False", "no", "off"), False)):
+        for word in words:
+            for name in ("TELEMETRY", "ERROR_DETAILS", "MODEL_CACHE", "VERIFY_SSL", "ALLOW_HTTP"):
+                monkeypatch.setenv(f"UNIFIED_LLM_{name}", word)
+            assert [default(name) for name in ("telemetry", "error_details", "model_cache")] == [means] * 3
+            layer = environment_layer()
+            assert (layer.fields["verify_ssl"], layer.fields["allow_http"]) == (means, means), word

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from unified_llm._config.checked_field import attempt, checked_field
 from unified_llm._config.field_groups import (
@@ -31,8 +31,6 @@ from unified_llm.exceptions import ConfigurationError
 CONFIGURE: Final = "configure()"
 # Fields that describe one provider's service or model: where a layer names a provider, they are of that one alone.
 _OF_A_PROVIDER: Final = frozenset({"account", "api", "api_version", "context_window", "space"})
-# Fields that are True, False or something else, for which a text such as "0" would be taken.
-_FLAG_OR_OTHER: Final = frozenset({"verify_ssl", "proxy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +131,13 @@ def _fields_by_variable() -> Mapping[str, str]:
     return {variable_of(name): name for name in LLMConfig.model_fields if name not in NOT_IN_ENVIRONMENT}
 
 
+@cache
+def _flags() -> frozenset[str]:
+    """Return the fields that may be True or False, some of them beside other values (``verify_ssl``, ``proxy``)."""
+    types = {name: (field.annotation, *get_args(field.annotation)) for name, field in LLMConfig.model_fields.items()}
+    return frozenset(name for name, kinds in types.items() if bool in kinds or Literal[False] in kinds)
+
+
 def environment_layer() -> Layer:
     """Read the variables ``UNIFIED_LLM_*``, as they are now.
 
@@ -157,7 +162,7 @@ def _timeouts_of_providers() -> dict[str, dict[str, Any]]:
 
 
 def _read_variable(name: str, text: str, source: str = "") -> Any:
-    flag = read_flag(text) if name in _FLAG_OR_OTHER else None
+    flag = read_flag(text) if name in _flags() else None
     value: object = flag if flag is not None else number_from_text(text) if name in TIMES else text
     read, problem = attempt(lambda: _checked(name, value))
     if problem is not None:
