@@ -10,8 +10,6 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 from tests.support.each import each
 from tests.support.sources import FILES, ROOT, module_of, nodes_of
 from unified_llm._formats.codecs import FORMATS, codec_for
@@ -158,7 +156,7 @@ def cycle_in(edges: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize(
+@each(
     ("folder", "other"),
     [
         ("_backends.http", "_backends.mlx"),

@@ -73,7 +73,7 @@ def test_the_names_are_those_of_the_design() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("home", MODULES)
+@each("home", MODULES)
 def test_every_promised_name_is_there_and_listed(home: str) -> None:
     module = MODULES[home]
     assert len(module.__all__) == len(set(module.__all__))
@@ -143,7 +143,7 @@ def test_a_class_is_known_by_the_name_that_it_is_imported_by() -> None:
     }
 
 
-@pytest.mark.parametrize("name", [name for name in CLASSES if issubclass(CLASSES[name], pydantic.BaseModel)])
+@each("name", [name for name in CLASSES if issubclass(CLASSES[name], pydantic.BaseModel)])
 def test_no_field_hides_one_of_pydantics_own(name: str) -> None:
     kind: Any = CLASSES[name]
     assert not set(kind.model_fields) & {"copy", "json", "dict", "schema", "validate"}

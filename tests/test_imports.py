@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tests.support.each import each
+
 EXTRAS = (
     "langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "opentelemetry", "redis",
     "llama_index", "typer", "click", "rich", "yaml", "dotenv", "truststore",
@@ -96,7 +98,7 @@ assert unified_llm.LLMClient is LLMClient is vars(unified_llm)["LLMClient"], "a 
     assert run(code, without=EXTRAS).splitlines()[-1] == "LLMClient(ollama/llama2) []"
 
 
-@pytest.mark.parametrize("name", ["ChatUnified", "UnifiedEmbeddings", "register"])
+@each("name", ["ChatUnified", "UnifiedEmbeddings", "register"])
 @pytest.mark.case(72)
 def test_without_langchain_its_adapter_says_how_to_install_it(name: str) -> None:
     code = f"""
@@ -114,7 +116,7 @@ except ConfigurationError as error:
     assert "\n" not in output
 
 
-@pytest.mark.parametrize("name", ["UnifiedLLM", "UnifiedEmbedding", "UnifiedRerank"])
+@each("name", ["UnifiedLLM", "UnifiedEmbedding", "UnifiedRerank"])
 @pytest.mark.case(72)
 def test_without_llama_index_its_adapter_says_how_to_install_it(name: str) -> None:
     code = f"""

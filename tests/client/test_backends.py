@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from unified_llm import LLMClient
 from unified_llm._client.backends import Backends
@@ -76,7 +77,7 @@ class AsyncChatExchange:
         self.inner.close()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 @pytest.mark.case(63)
 def test_a_request_that_can_be_written_for_no_target_is_the_callers_mistake(way: Way) -> None:
     def refuse(*_: object) -> NoReturn:

@@ -43,7 +43,7 @@ def test_a_blocked_prompt_goes_on_where_the_user_wants_that(way: Way) -> None:
         assert outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]), failover_on={"filter": True}).content == "Hello"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_failure_that_must_not_fail_over_is_raised_as_itself(way: Way) -> None:
     targets = ScriptedTargets({GPT: [LIMITED], HAIKU: [say("Hello")]})
     with targets.running():
@@ -89,7 +89,7 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "match"), WRONG)
+@each(("wrong", "match"), WRONG)
 def test_rules_that_make_no_sense_are_refused(wrong: Any, match: str) -> None:
     with pytest.raises(ConfigurationError, match=match) as caught:
         LLMClient(GPT, failover_on=wrong)
@@ -225,7 +225,7 @@ def test_sync_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCaptureFixt
 # Models that are not found
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_model_that_is_not_found_is_dropped_from_the_list_that_was_kept(way: Way) -> None:
     targets = ScriptedTargets(
         {

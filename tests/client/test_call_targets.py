@@ -170,7 +170,7 @@ def test_a_request_has_the_order_of_its_fields() -> None:
     )
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_stream_is_for_the_method_to_say(way: Way) -> None:
     targets = ScriptedTargets({GPT: [say("Hello")]})
     with targets.running():

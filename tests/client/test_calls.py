@@ -82,7 +82,7 @@ def test_prompts_come_in_many_forms_and_mean_the_same() -> None:
 # Timeouts and deadlines
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 @pytest.mark.case(50)
 def test_a_deadline_bounds_the_whole_call(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause()]], HAIKU: [[Pause()]]})
@@ -93,7 +93,7 @@ def test_a_deadline_bounds_the_whole_call(way: Way) -> None:
     assert targets.names == [GPT, HAIKU]  # each has had half of it
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_the_deadline_of_the_client_applies_unless_the_call_names_its_own(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause(50.0), *say("late")]]})
     with targets.running():
@@ -103,7 +103,7 @@ def test_the_deadline_of_the_client_applies_unless_the_call_names_its_own(way: W
         assert outcome_of(way, client, deadline=None).content == "late"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_timeout_bounds_each_attempt(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause()]], HAIKU: [[Pause(4.0), *say("Hello")]]})
     with targets.running():
@@ -121,7 +121,7 @@ def test_limits_that_make_no_sense_are_refused_before_anyone_is_asked(name: str,
     assert targets.asked == []
 
 
-@pytest.mark.parametrize("wrong", [0, -1, float("nan"), "soon"])
+@each("wrong", [0, -1, float("nan"), "soon"])
 def test_a_client_with_a_deadline_that_makes_no_sense_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="deadline must be "):
         LLMClient(GPT, deadline=wrong)
@@ -171,7 +171,7 @@ def test_a_client_without_a_model_needs_one_from_the_call() -> None:
         assert with_fallback.generate("Hello?").content == "Hi"
 
 
-@pytest.mark.parametrize("model", ["", " ", "gpt-4o\n"])
+@each("model", ["", " ", "gpt-4o\n"])
 def test_a_model_that_cannot_be_is_refused_before_anyone_is_asked(model: str) -> None:
     targets = ScriptedTargets({})
     with targets.running():
@@ -184,7 +184,7 @@ def test_a_model_that_cannot_be_is_refused_before_anyone_is_asked(model: str) ->
 # Capabilities of targets
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 @pytest.mark.case(52)
 def test_a_target_that_cannot_serve_the_request_is_skipped_and_never_asked(way: Way) -> None:
     targets = ScriptedTargets({GPT: [say("Hello")]})
@@ -198,7 +198,7 @@ def test_a_target_that_cannot_serve_the_request_is_skipped_and_never_asked(way: 
     assert targets.names == [GPT]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_request_that_no_target_can_serve_is_refused_with_the_reasons(way: Way) -> None:
     targets = ScriptedTargets({})
     with targets.running():
@@ -278,7 +278,7 @@ def test_texts_must_be_texts(texts: list[str]) -> None:
 # The callback
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_the_callback_gets_each_attempt_as_it_ends(way: Way) -> None:
     seen: list[Attempt] = []
     targets = ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]})

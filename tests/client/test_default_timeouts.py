@@ -54,7 +54,7 @@ def test_a_target_that_hangs_is_given_up_in_time(
     assert seen[0].seconds == pytest.approx(limits["stream" not in way])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_local_model_that_has_just_responded_is_given_up_sooner(way: Way) -> None:
     seen: list[Attempt] = []
     client = LLMClient(LLAMA, fallbacks=[HAIKU], max_retries=0, on_attempt=seen.append)

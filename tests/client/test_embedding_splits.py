@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.embed_ways import SYNC_AND_ASYNC, Embed
 from tests.support.vectors import KEY, SMALL, EmbeddingTargets, vector
 from unified_llm import LLMClient, health_snapshot
@@ -271,7 +272,7 @@ def _allama_index(texts: list[str]) -> Any:
     return asyncio.run(model.aget_text_embedding_batch(texts))
 
 
-@pytest.mark.parametrize("adapter", [_langchain, _alangchain, _llama_index, _allama_index])
+@each("adapter", [_langchain, _alangchain, _llama_index, _allama_index])
 def test_local_11_adapters_name_the_position_in_the_whole_list(adapter: Callable[[list[str]], Any]) -> None:
     with refusing(REFUSALS[0], 6).running(), pytest.raises(ValidationError) as caught:
         adapter(TEXTS)

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.scripted_targets import Attempt, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, health_snapshot
@@ -28,7 +29,7 @@ def test_local_13_the_next_target_is_asked_at_once_after_an_empty_answer(way: Wa
     assert targets.slept == []
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_target_alone_is_asked_once_more_after_an_empty_answer(way: Way) -> None:
     scripts: list[tuple[list[Attempt], str]] = [([[EMPTY], say("Hello")], "Hello"), ([[EMPTY]], "")]
     for script, content in scripts:

@@ -52,7 +52,7 @@ def details() -> Generator[None, None, None]:
 # Codes and fields
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_the_code_and_the_field_are_in_the_message_and_the_words_are_not(way: Way) -> None:
     with ScriptedTargets({GPT: [refused()]}).running():
         result = outcome_of(way, LLMClient(GPT))

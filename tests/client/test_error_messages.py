@@ -74,7 +74,7 @@ def test_neither_is_one_advised_that_could_not_help() -> None:
     assert "fallback" not in str(caught.value)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_every_skipped_target_is_named_with_its_reason(way: Way) -> None:
     client = LLMClient(GPT, fallbacks=[SONAR, HAIKU, "perplexity/sonar-pro"], max_retries=0)
     lines = message_of(way, {GPT: [DEAD], HAIKU: [DEAD]}, client, tools=[TOOL])
@@ -155,7 +155,7 @@ def test_a_spent_retry_budget_is_mentioned(way: Way) -> None:
     assert budget not in message_of(way, {HAIKU: [DEAD]}, LLMClient(HAIKU))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_an_open_breaker_that_forbids_the_retry_is_mentioned(way: Way) -> None:
     client = LLMClient(GPT, breaker=BreakerConfig(failures=1))
     breaker = "not retried: the circuit breaker of this target is open"
@@ -164,7 +164,7 @@ def test_an_open_breaker_that_forbids_the_retry_is_mentioned(way: Way) -> None:
     assert breaker not in message_of(way, {HAIKU: [DEAD]}, LLMClient(HAIKU, max_retries=0))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_timeout_says_after_how_long_and_a_failed_connection_to_which_host(way: Way) -> None:
     local = LLMClient("ollama/llama3.2", base_url="http://127.0.0.1:9999", max_retries=0)
     script: dict[str, list[Attempt]] = {"ollama/llama3.2": [Failure("connect")]}

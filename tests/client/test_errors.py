@@ -101,7 +101,7 @@ def test_a_message_without_facts_has_no_empty_brackets() -> None:
     assert "(" not in str(raised([GPT], {GPT: [Failure("connect")]}))
 
 
-@pytest.mark.parametrize(
+@each(
     ("detail", "message"),
     [
         ("The model wants Python code: use another.", "mlx/demo: The model wants Python code; use another."),

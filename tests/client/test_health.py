@@ -25,7 +25,7 @@ def row_of(name: str, rows: list[dict[str, Any]] | None = None) -> dict[str, Any
     return next(row for row in (health_snapshot() if rows is None else rows) if row["target"] == name)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_refused_key_is_shown_with_its_reason_and_its_end(way: Way) -> None:
     with ScriptedTargets({GPT: [Failure("auth", 401, detail=CANARY)], HAIKU: [say("Hello")]}).running() as targets:
         client = LLMClient(GPT, fallbacks=["openai/gpt-4o-mini", HAIKU])

@@ -168,7 +168,7 @@ def test_a_negative_seed_is_a_seed() -> None:
     assert read("Hello", seed=-1, top_logprobs=0).seed == -1
 
 
-@pytest.mark.parametrize("texts", ["a", ["a"], ("a",)])
+@each("texts", ["a", ["a"], ("a",)])
 def test_texts_to_embed_are_one_or_several(texts: Any) -> None:
     asked = read_request.embedding(
         texts, {"model": "openai/x", "dimensions": 8, "purpose": "query", "extra_body": None}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import CANARY, GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import LLMClient
@@ -39,7 +40,7 @@ def sent(targets: ScriptedTargets, name: str) -> LLMRequest:
     return request
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_each_target_is_asked_in_its_own_way_and_all_answer_alike(way: Way) -> None:
     targets = ScriptedTargets({GPT: [DEAD], DEEPSEEK: [call_tool("place", ROME)]})
     answer = call(way, targets, [GPT, DEEPSEEK])

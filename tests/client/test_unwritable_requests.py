@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.text_server import TextServer
 from unified_llm import LLMClient
@@ -50,7 +51,7 @@ def test_langchain_m_a_hedged_call_asks_the_next_target_too(monkeypatch: pytest.
     assert answer.content == "third"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_langchain_m_alone_such_a_target_is_an_error_that_says_why(way: Way) -> None:
     client = LLMClient("anthropic/claude-haiku-4-5", api_key=KEY)
     outcome = outcome_of(way, client, BLANK)

@@ -121,7 +121,7 @@ def test_pieces_are_no_whole_answer() -> None:
 
 
 class TestVectorsAndLists:
-    @pytest.mark.parametrize("given", ["oops", None, {"data": []}, [1.0, 2.0]])
+    @each("given", ["oops", None, {"data": []}, [1.0, 2.0]])
     def test_what_are_no_vectors_is_a_mistake_in_its_code(self, given: Any) -> None:
         class Embedding(Whole):
             def embed(self, request: EmbeddingRequest) -> Any:
@@ -152,7 +152,7 @@ class TestVectorsAndLists:
         assert [model.model_string for model in client.list_models()] == ["mine/small", "mine/large"]
         assert len(asyncio.run(client.alist_models(use_cache=False))) == 2
 
-    @pytest.mark.parametrize("feature", ["embeddings", "rerank", "count_tokens", "model_info"])
+    @each("feature", ["embeddings", "rerank", "count_tokens", "model_info"])
     def test_what_an_object_has_no_method_for_it_cannot_claim(self, feature: str) -> None:
         with pytest.raises(exc.ConfigurationError, match=f"'Whole' has no {feature}"):
             register_provider("mine", Whole("x"), features=[feature])

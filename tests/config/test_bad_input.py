@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
@@ -147,7 +148,7 @@ def test_a_mistake_in_the_environment_is_reported_with_the_variable(
         assert "CANARY" not in variables(refused.value)
 
 
-@pytest.mark.parametrize(
+@each(
     "arguments",
     [
         {"config": "nobody/x", "api_key": KEY},
@@ -218,7 +219,7 @@ def test_a_prompt_that_no_request_can_carry_is_reported_before_anything_is_sent(
         asyncio.run(client.agenerate(prompt))
 
 
-@pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"CANARY", object()])
+@each("value", [float("nan"), {1, 2}, b"CANARY", object()])
 @pytest.mark.case(63)
 def test_neither_can_a_body_hold_what_is_no_json(value: Any) -> None:
     client = LLMClient("openai/gpt-5-mini", api_key=KEY)

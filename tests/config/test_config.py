@@ -47,7 +47,7 @@ def test_a_breaker_may_be_a_mapping_and_a_stop_a_string() -> None:
     assert LLMConfig(stop=["a", "b"]).stop == ("a", "b")
 
 
-@pytest.mark.parametrize("key", [KEY, SecretStr(KEY), Secret(KEY, "elsewhere")])
+@each("key", [KEY, SecretStr(KEY), Secret(KEY, "elsewhere")])
 def test_a_key_is_hidden_whatever_it_came_in(key: Any) -> None:
     config = LLMConfig(model="openai/gpt-5-mini", api_key=key)
     assert config.api_key == Secret(KEY, "api_key=")
@@ -155,7 +155,7 @@ def test_a_configuration_is_read_from_strings_wherever_it_is() -> None:
 
 
 # reliability.md, case 66
-@pytest.mark.parametrize(
+@each(
     "name",
     ["Authorization", "authorization", "Host", "Content-Length", "Transfer-Encoding", "Connection", "Accept-Encoding",
      "Content-Type", "Proxy-Authorization"],
@@ -166,7 +166,7 @@ def test_headers_that_frame_or_authorise_a_message_are_ours(name: str) -> None:
         LLMConfig(default_headers={name: MISPLACED})
 
 
-@pytest.mark.parametrize("name", ["", " ", "X\r\nEvil: CANARY", "authorization ", "a b", "a:b", "é", "x\x00", 5])
+@each("name", ["", " ", "X\r\nEvil: CANARY", "authorization ", "a b", "a:b", "é", "x\x00", 5])
 @pytest.mark.case(66)
 def test_a_name_that_no_header_can_have_is_refused(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="no header name") as refused:
@@ -174,9 +174,7 @@ def test_a_name_that_no_header_can_have_is_refused(name: Any) -> None:
     assert "CANARY" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "text", ["CANARY\r\nEvil: 1", "CANARY\n", " CANARY", "CANARÝ", "CANARY\x00", 5, None, b"CANARY"]
-)
+@each("text", ["CANARY\r\nEvil: 1", "CANARY\n", " CANARY", "CANARÝ", "CANARY\x00", 5, None, b"CANARY"])
 @pytest.mark.case(66)
 def test_a_value_that_no_header_can_have_is_refused(text: Any) -> None:
     with pytest.raises(ConfigurationError, match="The value of the header x-team") as refused:

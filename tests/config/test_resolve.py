@@ -45,7 +45,7 @@ def test_the_provider_stands_before_the_first_slash_or_colon(model: str, provide
     assert (target.provider, target.model) == (provider, named)
 
 
-@pytest.mark.parametrize("provider", ["openai", "OPENAI", Provider.OPENAI])
+@each("provider", ["openai", "OPENAI", Provider.OPENAI])
 def test_with_a_provider_the_model_is_taken_literally(provider: str) -> None:
     target = only_target("ollama/llama2:7b", provider=provider, api_key=KEY)
     assert (target.provider, target.model) == ("openai", "ollama/llama2:7b")

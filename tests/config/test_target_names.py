@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, say
@@ -53,7 +51,7 @@ def test_targets_of_one_name_are_told_apart(first: dict[str, Any], fallbacks: li
     assert [row["target"] for row in client.health()] == list(dict.fromkeys(names))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_the_names_are_in_attempts_metadata_and_errors(way: Way) -> None:
     dead, alive = Failure("server", 503), say("Hello")
     with ScriptedTargets({EAST: [dead, dead, alive], WEST: [alive, dead]}).running():

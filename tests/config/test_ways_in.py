@@ -15,6 +15,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from tests.support.each import each
 from tests.support.sent_requests import SentRequests
 from unified_llm import BreakerConfig, LLMClient, LLMConfig, register_provider
 from unified_llm._core.api_key import OmittedKey, Secret
@@ -117,7 +118,7 @@ def test_a_copy_keeps_what_was_set_and_what_was_not() -> None:
         config.copy(include={"model"})
 
 
-@pytest.mark.parametrize("wrong", [5, "openai/x", None, SimpleNamespace(model="openai/x", api_key=TENANT)])
+@each("wrong", [5, "openai/x", None, SimpleNamespace(model="openai/x", api_key=TENANT)])
 def test_a_configuration_is_made_from_a_mapping(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="made from a mapping"):
         LLMConfig.model_validate(wrong, from_attributes=True)

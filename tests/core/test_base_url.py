@@ -18,7 +18,7 @@ def refusal(text: str, source: str = SOURCE) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "normal"),
     [
         ("https://api.example.com", "https://api.example.com/v1"),
@@ -50,7 +50,7 @@ def test_without_a_version_path_none_is_added() -> None:
     assert base_url.normalise("https://api.example.com/", source=SOURCE) == "https://api.example.com"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "normal"),
     [
         ("http://0.0.0.0:11434", "http://127.0.0.1:11434"),
@@ -158,7 +158,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), BAD)
+@each(("text", "expected"), BAD)
 @pytest.mark.case(14, 64)
 def test_a_bad_url_is_refused_in_a_sentence_that_does_not_repeat_it(text: str, expected: str) -> None:
     message = refusal(text)

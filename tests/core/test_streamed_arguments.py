@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
+from tests.support.each import each
 from unified_llm._core.chunks import as_chunks
 from unified_llm._core.streamed_arguments import StreamedArguments
 from unified_llm._lib.bounded_json import strict_arguments
@@ -38,7 +37,7 @@ def streamed(text: str, size: int) -> tuple[str, list[LLMChunk]]:
     return "".join(call.arguments for chunk in chunks for call in chunk.tool_calls), chunks
 
 
-@pytest.mark.parametrize("text", READ)
+@each("text", READ)
 def test_any_fragments_are_read_as_the_whole(text: str) -> None:
     assert ToolCall.parse("c", "f", text).arguments == READ[text]
     for size in range(1, len(text) + 1):
@@ -53,7 +52,7 @@ def test_any_fragments_are_read_as_the_whole(text: str) -> None:
     assert json.loads(chunk.tool_calls[0].arguments) == READ[text]
 
 
-@pytest.mark.parametrize("text", UNREADABLE)
+@each("text", UNREADABLE)
 def test_what_cannot_be_read_is_passed_on(text: str) -> None:
     for size in range(1, len(text) + 1):
         joined = streamed(text, size)[0]

@@ -80,7 +80,7 @@ def test_a_rate_limit_belongs_to_the_account_the_model_and_the_origin() -> None:
     assert one.limit_key != other.limit_key
 
 
-@pytest.mark.parametrize(
+@each(
     ("one", "other"),
     [
         ("https://a.example", "https://A.Example/"),
@@ -99,7 +99,7 @@ def test_an_address_that_is_written_in_another_way_is_the_same(one: str, other: 
     assert first.credentials_key == second.credentials_key
 
 
-@pytest.mark.parametrize(
+@each(
     ("one", "other"),
     [
         ("https://a.example", "http://a.example"),
@@ -137,7 +137,7 @@ def test_a_header_of_one_request_or_of_the_software_belongs_to_no_account(header
     assert one.account == other.account == target(key=ONE).account
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         {"api_key": "x"},

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, CallOutcome, Way, outcome_of
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, health_snapshot, reset_health
@@ -88,8 +89,8 @@ def test_when_all_are_down_the_model_on_this_machine_answers(way: Way) -> None:
 # 46: an old call ends when the breaker has changed since
 
 
-@pytest.mark.parametrize("way", ["stream", "astream"])
-@pytest.mark.parametrize("when", ["open", "half_open"])
+@each("way", ["stream", "astream"])
+@each("when", ["open", "half_open"])
 @pytest.mark.case(46)
 def test_an_old_stream_that_ends_well_moves_no_breaker(way: Way, when: str) -> None:
     targets = ScriptedTargets({GPT: [say("Hello to you"), DEAD]})

@@ -180,9 +180,7 @@ class TestAnswers:
         assert codec.framing == "events"
 
 
-@pytest.mark.parametrize(
-    ("model", "format_name"), [("o3-pro", "azure_responses"), ("gpt-5-codex", "azure_responses"), ("gpt-5", "azure")]
-)
+@each(("model", "format_name"), [("o3-pro", "azure_responses"), ("gpt-5-codex", "azure_responses"), ("gpt-5", "azure")])
 def test_a_model_that_speaks_the_responses_format_alone_is_asked_in_it(model: str, format_name: str) -> None:
     assert azure(model=model).format == format_name
     assert azure(model=model, api="chat").format == "azure"

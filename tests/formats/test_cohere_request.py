@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import CANARY, target
+from tests.support.each import each
 from tests.support.format_under_test import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
 from unified_llm._formats.cohere import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
@@ -267,7 +268,7 @@ def test_a_ranking_is_asked_for() -> None:
     assert COHERE.body(RerankRequest("q", ("a",), top_n=1))["top_n"] == 1
 
 
-@pytest.mark.parametrize("path", ["", "/v1", "/v2", "/compatibility/v1"])
+@each("path", ["", "/v1", "/v2", "/compatibility/v1"])
 def test_any_of_its_addresses_will_do(path: str) -> None:
     where = target("cohere", "org/model", base_url=f"https://api.cohere.ai{path}")
     requests = (HELLO, EmbeddingRequest(("a",)), RerankRequest("q", ("a",)), ModelsRequest("a&b"), ModelRequest())

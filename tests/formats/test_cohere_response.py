@@ -65,7 +65,7 @@ def test_a_stream_means_the_same_wherever_the_network_cuts_it(name: str) -> None
     assert COHERE.play(data, b"data: [DONE]\n\n") == whole
 
 
-@pytest.mark.parametrize("name", COHERE.names("stream"))
+@each("name", COHERE.names("stream"))
 def test_a_stream_that_is_cut_off_is_never_a_success(name: str) -> None:
     events = COHERE.fixture(name)["events"]
     for kept in range(len(events)):

@@ -69,7 +69,7 @@ def test_a_stream_means_the_same_wherever_the_network_cuts_it(name: str) -> None
     assert read_pieces([data[i : i + 1] for i in range(len(data))]) == whole
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@each("name", STREAMS)
 def test_a_stream_without_its_finish_reason_was_cut_off(name: str) -> None:
     events = STREAMS[name]["events"]
     for kept in range(len(events)):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import CANARY, target
+from tests.support.each import each
 from tests.support.format_under_test import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
 from unified_llm._formats.ollama import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
@@ -215,7 +216,7 @@ def test_vectors_are_asked_for_in_one_request() -> None:
     assert "dimensions" not in OLLAMA.body(EmbeddingRequest(("a",)))
 
 
-@pytest.mark.parametrize("base_url", ["http://box:1", "http://box:1/v1", "http://box:1/api", "http://box:1/api/v1"])
+@each("base_url", ["http://box:1", "http://box:1/v1", "http://box:1/api", "http://box:1/api/v1"])
 def test_either_of_its_addresses_will_do(base_url: str) -> None:
     where = target("ollama", base_url=base_url)
     sent = [

@@ -90,7 +90,7 @@ def test_an_error_has_one_kind_whoever_sends_it(name: str) -> None:
                 assert (failure.kind, failure.status, failure.code) == (case["kind"], case["status"], case["code"])
 
 
-@pytest.mark.parametrize("name", names("embeddings"))
+@each("name", names("embeddings"))
 def test_vectors_come_in_the_order_of_the_texts(name: str) -> None:
     for provider in PROVIDERS:
         case = fixture(name)

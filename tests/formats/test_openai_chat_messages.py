@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import calm, plain_target, target
+from tests.support.each import each
 from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ValidationError
@@ -218,7 +219,7 @@ class TestReasoning:
     def test_it_is_dropped_where_nobody_asks_for_it(self) -> None:
         assert "Rome." not in str(write_messages([self.answered], plain_target()))
 
-    @pytest.mark.parametrize("provider", ["deepseek", "moonshot", "zai"])
+    @each("provider", ["deepseek", "moonshot", "zai"])
     def test_it_goes_back_with_tool_calls_to_those_who_require_it(self, provider: str) -> None:
         written = write_messages([self.answered], target(provider))
         assert written[0]["reasoning_content"] == "It asks for Rome."

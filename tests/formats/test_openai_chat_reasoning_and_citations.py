@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,7 +95,7 @@ class TestReasoningThatGoesBack:
             "reasoning_details" not in write_messages([replace(message, provider_state=None)], target("openrouter"))[0]
         )
 
-    @pytest.mark.parametrize("data", [None, [], {"reasoning_details": "x"}, {"reasoning_details": [1]}])
+    @each("data", [None, [], {"reasoning_details": "x"}, {"reasoning_details": [1]}])
     def test_what_hands_have_been_at_is_left_out(self, data: Any) -> None:
         message = Message("assistant", "Four.", provider_state=ProviderState("openrouter", "openai_chat", data))
         assert write_messages([message], target("openrouter")) == [{"role": "assistant", "content": "Four."}]

@@ -185,7 +185,7 @@ class TestTools:
             {"type": "web_search", "max_uses": 1},
         ]
 
-    @pytest.mark.parametrize("choice", ["auto", "none", "required"])
+    @each("choice", ["auto", "none", "required"])
     def test_choices_by_word_are_sent_as_they_are(self, choice: str) -> None:
         assert body_of(LLMRequest(HELLO, tools=(WEATHER,), tool_choice=choice))["tool_choice"] == choice
 
@@ -205,7 +205,7 @@ class TestTools:
             "type": "web_search"
         }
 
-    @pytest.mark.parametrize("provider", ["lmstudio", "cerebras", "llamacpp"])
+    @each("provider", ["lmstudio", "cerebras", "llamacpp"])
     def test_where_no_tool_can_be_named_it_is_offered_alone_and_required(self, provider: str) -> None:
         body = body_of(LLMRequest(HELLO, tools=(WEATHER, CLOCK), tool_choice="clock"), target(provider))
         assert body["tool_choice"] == "required"

@@ -211,9 +211,7 @@ def test_calls_of_no_known_form_are_passed_over() -> None:
     assert answer.tool_calls == ()
 
 
-@pytest.mark.parametrize(
-    ("thinking", "expected"), [("as one text", "as one text"), (None, None), ([{"type": "x"}], None)]
-)
+@each(("thinking", "expected"), [("as one text", "as one text"), (None, None), ([{"type": "x"}], None)])
 def test_thinking_may_be_a_text_or_nothing(thinking: Any, expected: str | None) -> None:
     content = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": "x"}]
     assert answered({"content": content}).reasoning == expected
@@ -306,7 +304,7 @@ class TestModels:
     def test_no_models_are_a_list_too(self, body: Any) -> None:
         assert decode(body, request=ModelsRequest()).value == ((), None)
 
-    @pytest.mark.parametrize(
+    @each(
         ("provider", "body", "kind"),
         [
             ("vllm", {"data": [{"id": "other"}]}, "model_not_found"),

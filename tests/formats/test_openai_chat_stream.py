@@ -48,7 +48,7 @@ class TestText:
         assert stream.feed(event(delta(content=None, refusal=None))) == []
         assert stream.feed(event({"choices": [{"index": 0}]})) == []
 
-    @pytest.mark.parametrize("data", ["", " ", "\n"])
+    @each("data", ["", " ", "\n"])
     def test_events_without_data_produce_nothing(self, data: Any) -> None:
         assert decoder().feed(event(data)) == ()
 
@@ -104,9 +104,7 @@ class TestEnd:
         assert stream.finish() == Failure("truncated")
         assert decoder().finish() == Failure("truncated")
 
-    @pytest.mark.parametrize(
-        "events", [["[DONE]"], [delta("stop"), "[DONE]"], [delta("tool_calls"), "[DONE]"], [delta("stop")]]
-    )
+    @each("events", [["[DONE]"], [delta("stop"), "[DONE]"], [delta("tool_calls"), "[DONE]"], [delta("stop")]])
     def test_a_stream_without_content_is_empty(self, events: list[Any]) -> None:
         assert read_events(events) == [Failure("empty")]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import body_of, collect, plain_target, read_events, target
+from tests.support.each import each
 from unified_llm._formats.openai_chat import CODEC
 from unified_llm._providers import registry
 from unified_llm.exceptions import ValidationError
@@ -27,9 +28,7 @@ def test_the_last_message_is_continued_with_the_fields_that_the_endpoint_knows()
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("asked", "sent"), [({"logprobs": True}, 1), ({"top_logprobs": 3}, 3), ({"logprobs": False}, None), ({}, None)]
-)
+@each(("asked", "sent"), [({"logprobs": True}, 1), ({"top_logprobs": 3}, 3), ({"logprobs": False}, None), ({}, None)])
 def test_log_probabilities_are_asked_for_by_number(asked: dict[str, Any], sent: int | None) -> None:
     assert body_of(LLMRequest(ONCE, as_text=True, **asked)).get("logprobs") == sent
 
@@ -41,7 +40,7 @@ def test_it_has_a_path_of_its_own(provider: str, path: str) -> None:
     assert CODEC.encode(LLMRequest(ONCE, as_text=True), target(provider)).url.endswith(path)
 
 
-@pytest.mark.parametrize("messages", [(), (Message.user(""),), (Message("user", (ImagePart(data=b"x"),)),)])
+@each("messages", [(), (Message.user(""),), (Message("user", (ImagePart(data=b"x"),)),)])
 def test_without_a_text_there_is_nothing_to_continue(messages: Any) -> None:
     with pytest.raises(ValidationError, match="as_text"):
         CODEC.encode(LLMRequest(messages, as_text=True), plain_target())

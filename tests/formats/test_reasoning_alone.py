@@ -143,7 +143,7 @@ def test_an_answer_of_nothing_but_reasoning_is_returned_if_it_was_cut(name: str)
     assert _finish(play(name, events)[-1]) == "length"
 
 
-@pytest.mark.parametrize(("name", "sent"), MEDIA)
+@each(("name", "sent"), MEDIA)
 def test_sound_or_an_image_is_an_answer(name: str, sent: tuple[Any, list[Any]]) -> None:
     whole, events = sent
     assert isinstance(decode(name, whole), LLMResponse)

@@ -101,7 +101,7 @@ def test_what_a_user_sent_and_cannot_be_sent_on_is_an_error_that_names_what_can(
         read_content([{"guardContent": {"text": {"text": "x"}}}])
 
 
-@pytest.mark.parametrize(
+@each(
     "block",
     [
         {"type": "server_tool_call", "id": "1", "name": "web_search", "args": {}},
@@ -115,7 +115,7 @@ def test_what_only_its_author_can_read_is_left_out_of_an_answer_in_the_history(b
     assert (content.flatten(), content.tool_calls, content.tool_results) == ("so", [], [])
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "reasoning"),
     [
         ({"type": "thinking", "thinking": "Hm.", "signature": "xyz"}, "Hm."),
@@ -138,7 +138,7 @@ def test_texts_of_one_answer_are_joined_and_those_of_a_user_stay_apart() -> None
     assert read_content(two).flatten() == (TextPart("a"), TextPart("b"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("mark", "point"),
     [
         ({"cache_control": {"type": "ephemeral"}}, CachePoint()),

@@ -142,7 +142,7 @@ def test_stop_is_taken_as_one_text_and_under_anthropics_name() -> None:
     assert sent_request(targets).stop == ("###",)
 
 
-@pytest.mark.parametrize("name", ["openai_api_key", "default_headers", "api_version"])
+@each("name", ["openai_api_key", "default_headers", "api_version"])
 def test_what_belongs_to_the_constructor_is_refused_with_a_call_rather_than_sent_in_its_body(name: str) -> None:
     options: Any = {name: "sk-misplaced-0123456789"}
     with (
@@ -278,7 +278,7 @@ async def test_callbacks_get_every_token_and_the_usage() -> None:
     assert generated.llm_output["token_usage"]["total_tokens"] == 20
 
 
-@pytest.mark.parametrize("way", ["invoke", "stream", "events"])
+@each("way", ["invoke", "stream", "events"])
 def test_a_trace_is_attributed_to_the_model_that_really_answered(way: str) -> None:
     tracer = Tracer()
     config: Any = {"callbacks": [tracer]}

@@ -17,6 +17,7 @@ from langchain_core.exceptions import ModelAuthenticationError
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import EmbeddingResponse, configure, langchain
@@ -76,7 +77,7 @@ def test_errors_are_langchains_too() -> None:
     assert isinstance(caught.value, ModelAuthenticationError)
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "message"),
     [
         ({"fallbacks": [FakeListChatModel(responses=[])]}, "chat model"),

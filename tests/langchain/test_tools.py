@@ -99,7 +99,7 @@ def test_every_kind_of_tool_becomes_a_function(offered: Any) -> None:
     assert set(sent.parameters["properties"]) in ({"a", "b"}, {"setup", "punchline"})
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "sent"),
     [
         (
@@ -300,7 +300,7 @@ def test_partial_answers_are_parsed_as_they_come() -> None:
     assert partials[-1] == {"setup": "Why not?", "punchline": "Because."}
 
 
-@pytest.mark.parametrize(
+@each(
     ("form", "name"),
     [
         ({"type": "json_schema", "json_schema": {"name": "J", "schema": SCHEMA}}, "J"),

@@ -35,7 +35,7 @@ def test_what_is_written_is_compact_and_keeps_its_letters() -> None:
     assert bounded_json.dump({"a": [1, "ü\u2028"], "b": None}) == '{"a":[1,"ü\u2028"],"b":null}'
 
 
-@pytest.mark.parametrize("text", [b'\xef\xbb\xbf{"a": 1}', '{"a": 1}', b' {"a":1} ', '{"a": 0, "a": 1}'])
+@each("text", [b'\xef\xbb\xbf{"a": 1}', '{"a": 1}', b' {"a":1} ', '{"a": 0, "a": 1}'])
 def test_an_object_is_parsed(text: str | bytes) -> None:
     assert bounded_json.parse_object(text) == {"a": 1}
 
@@ -56,7 +56,7 @@ def test_what_is_no_json_is_refused_without_being_repeated(text: str | bytes) ->
     assert len(str(refused.value)) < 100
 
 
-@pytest.mark.parametrize(("text", "kind"), [("[]", "list"), ("null", "NoneType"), ("1", "int"), ('"x"', "str")])
+@each(("text", "kind"), [("[]", "list"), ("null", "NoneType"), ("1", "int"), ('"x"', "str")])
 def test_an_object_is_distinguished_from_other_json(text: str, kind: str) -> None:
     with pytest.raises(JSONError, match=f"expected a JSON object, got {kind}"):
         bounded_json.parse_object(text)
@@ -137,7 +137,7 @@ def test_a_number_too_large_for_a_float_is_parsed_as_infinite_and_not_finite() -
     assert bounded_json.finite(bounded_json.parse("1e999")) is None
 
 
-@pytest.mark.parametrize("convert", [str, str.encode, lambda text: bytearray(text.encode())])
+@each("convert", [str, str.encode, lambda text: bytearray(text.encode())])
 def test_structure_is_counted_before_parsing(convert: Any) -> None:
     assert parse(convert("[{},{},0]"), max_structure=5) == [{}, {}, 0]
     for text in ("[{},{},0]", "[[[[[1]]]]]", "[0,0,0,0,0]"):

@@ -21,7 +21,7 @@ def data_of(*pieces: bytes) -> list[str]:
     return [event.data for event in split(*pieces)]
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@each("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.case(37)
 def test_every_line_end_of_the_specification_ends_a_line(end: bytes) -> None:
     raw = end.join([b"event: delta", b"data: one", b"data: two", b"", b"data: three", b"", b""])
@@ -68,7 +68,7 @@ def test_bytes_that_are_not_utf8_become_replacement_characters() -> None:
     assert data_of(b"data: \xff\n\n") == ["\ufffd"]
 
 
-@pytest.mark.parametrize("last", [b'data: {"a": 1}', b'data: {"a": 1}\n', b"data: [DONE]", b"data:[DONE]\r"])
+@each("last", [b'data: {"a": 1}', b'data: {"a": 1}\n', b"data: [DONE]", b"data:[DONE]\r"])
 def test_a_last_event_that_is_whole_needs_no_blank_line(last: bytes) -> None:
     assert len(split(b"data: x\n\n", last)) == 2
 

@@ -13,6 +13,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
+from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError, ValidationError
@@ -103,7 +104,7 @@ def test_a_dump_and_a_pickle_hold_no_key(monkeypatch: pytest.MonkeyPatch) -> Non
         assert [node.text for node in rerank(copied, NODES, query_str="which?")] == ["b"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "pattern"),
     [
         ({"model": None, "provider": "cohere"}, 'UnifiedRerank needs a model: write "provider/model"'),

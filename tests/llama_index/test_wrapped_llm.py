@@ -17,6 +17,7 @@ from llama_index.core.tools import FunctionTool
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
 
+from tests.support.each import each
 from tests.support.langchain_targets import in_real_time, with_wrapped_models
 from tests.support.llama_index_calls import HELLO, PRIMARY, WAYS, model, record_events, text_of
 from tests.support.llama_index_models import CALLING, Choosy, Native, Plain
@@ -64,7 +65,7 @@ def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> Non
         assert fallback.calls[0]["thread"] == "unified-llm-model", "never on the loop"
 
 
-@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+@each("way", ["chat", "achat", "stream_chat", "astream_chat"])
 def test_blocks_reach_the_caller_as_the_other_model_wrote_them_and_usage_is_counted(way: str) -> None:
     raw = {"usage": {"prompt_tokens": 5, "completion_tokens": 2}, "model": "native-9", "stop_reason": "max_tokens"}
     counter = TokenCountingHandler()

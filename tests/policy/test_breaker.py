@@ -175,7 +175,7 @@ def test_more_failures_than_are_remembered_can_be_asked_for() -> None:
     assert bench.state == "open"
 
 
-@pytest.mark.parametrize(("draw", "pause"), [(0.0, 24.0), (0.5, 30.0), (1.0, 36.0)])
+@each(("draw", "pause"), [(0.0, 24.0), (0.5, 30.0), (1.0, 36.0)])
 def test_the_cooldown_is_spread_by_a_fifth_either_way(draw: float, pause: float) -> None:
     bench = Bench(draw=draw)
     bench.trip()

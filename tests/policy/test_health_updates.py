@@ -67,7 +67,7 @@ def test_a_target_that_was_never_asked_here_is_skipped_when_other_processes_foun
     assert isinstance(health.admit(A, 30.0), Permit)
 
 
-@pytest.mark.parametrize(("draw", "until"), [(0.0, 40.0), (0.5, 43.0), (1.0, 46.0)])
+@each(("draw", "until"), [(0.0, 40.0), (0.5, 43.0), (1.0, 46.0)])
 def test_whoever_learned_of_an_outage_probes_up_to_a_fifth_later(draw: float, until: float) -> None:
     health = Health()
     health.apply_update(opened(40.0, since=10.0), 10.0, draw)

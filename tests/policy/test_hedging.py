@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.policy_harness import DEAD, A, B, C, HedgeHarness, limited, prepared, target
 from tests.support.scripted_targets import Attempt, Pause, Step, say
 from unified_llm._backends.objects.finalize import finish_without_loop
@@ -238,7 +239,7 @@ def test_a_bad_request_of_the_first_target_leaves_its_hedge_running(*, streaming
     assert harness.call(A, B, failover={"bad_request": False}).failed
 
 
-@pytest.mark.parametrize("refusal", [BAD, Failure("filter", 400), Failure("unsendable")])
+@each("refusal", [BAD, Failure("filter", 400), Failure("unsendable")])
 def test_what_a_hedge_refuses_does_not_cost_the_first_target_its_answer(refusal: Failure) -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [refusal]})
     result = harness.call(A, B)

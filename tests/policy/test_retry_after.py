@@ -19,7 +19,7 @@ def wait(**headers: str) -> float | None:
     return retry_after.read(Failure("rate_limit", 429, headers=named)).retry_after
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "seconds"),
     [
         ("0", 0.0),
@@ -50,7 +50,7 @@ def test_retry_after_is_seconds_or_a_date_and_nonsense_is_no_hint(value: str, se
     assert wait(date=NOW, retry_after=value) == seconds
 
 
-@pytest.mark.parametrize("date", [None, "", "today", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"])
+@each("date", [None, "", "today", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"])
 def test_a_date_says_nothing_without_the_servers_own_date(date: str | None) -> None:
     headers = {"retry-after": "Fri, 20 Nov 2026 10:00:30 GMT"} | ({} if date is None else {"date": date})
     assert retry_after.read(Failure("server", 503, headers=headers)).retry_after is None
@@ -65,7 +65,7 @@ def test_nonsense_in_milliseconds_leaves_the_word_to_the_seconds() -> None:
     assert wait(retry_after="9", x_ms_retry_after_ms="-4", retry_after_ms="nan") == 9.0
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "seconds"),
     [
         ("1s", 1.0),
@@ -150,9 +150,7 @@ def test_a_hint_in_the_body_stands_in_for_a_missing_header() -> None:
     assert retry_after.read(Failure("rate_limit", retry_after=float("nan"))).retry_after is None
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [("true", True), ("false", False), (" FALSE ", False), ("maybe", None), ("", None)]
-)
+@each(("value", "expected"), [("true", True), ("false", False), (" FALSE ", False), ("maybe", None), ("", None)])
 @pytest.mark.case(19)
 def test_whether_to_retry_is_read_as_a_word(value: str, *, expected: bool | None) -> None:
     assert retry_after.read(Failure("server", 500, headers={"x-should-retry": value})).should_retry is expected

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import get_args
 
-import pytest
-
 from tests.support.each import each
 from tests.support.policy_harness import A, target
 from unified_llm._core.outcome import Done, Failure, FailureKind
@@ -70,7 +68,7 @@ def test_what_was_cancelled_has_no_request_and_may_be_billed() -> None:
     assert trace.served is None
 
 
-@pytest.mark.parametrize(("kind", "billed"), [("timeout", True), ("truncated", True), ("server", False)])
+@each(("kind", "billed"), [("timeout", True), ("truncated", True), ("server", False)])
 def test_a_failure_may_be_billed_where_the_work_may_have_been_done(kind: str, *, billed: bool) -> None:
     trace = Trace()
     end(trace, running(), Failure(kind), 11.0)  # type: ignore[arg-type]

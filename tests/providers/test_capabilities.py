@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-import pytest
-
 from tests.support.each import each
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
@@ -71,7 +69,7 @@ def test_a_request_that_needs_a_feature_detects_that_a_target_lacks_it(feature: 
     assert missing(request, Target("a", "b", "c", features=ALL_FEATURES - others)) in {None, "it cannot call tools"}
 
 
-@pytest.mark.parametrize("choice", [None, "auto", "none"])
+@each("choice", [None, "auto", "none"])
 def test_leaving_the_choice_to_the_model_needs_no_more_than_tools(choice: str | None) -> None:
     target = Target("a", "b", "c", features=frozenset({"tools"}))
     assert missing(chat(tools=(TOOL,), tool_choice=choice), target) is None

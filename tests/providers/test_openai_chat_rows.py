@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import body_of, check, collect, flat, read_events, read_pieces, sse, target
+from tests.support.each import each
 from tests.support.thorough import some
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.openai_chat import CODEC
@@ -151,7 +152,7 @@ def as_list(item: Citation | TokenLogprob) -> list[Any]:
     return [item.token, item.logprob, [list(pair) for pair in item.top]]
 
 
-@pytest.mark.parametrize("part", ["citations", "logprobs", "n"])
+@each("part", ["citations", "logprobs", "n"])
 def test_fields_beside_the_text_are_read(part: str) -> None:
     count = 0
     for row in ROWS:

@@ -81,9 +81,7 @@ class TestNames:
         assert registry.row("hf").name == "huggingface"
         assert registry.row("OpenAI").name == "openai"
 
-    @pytest.mark.parametrize(
-        ("wrong", "hint"), [("opnai", "'openai'"), ("antropic", "'anthropic'"), ("LMStudios", "'lmstudio'")]
-    )
+    @each(("wrong", "hint"), [("opnai", "'openai'"), ("antropic", "'anthropic'"), ("LMStudios", "'lmstudio'")])
     def test_an_unknown_name_is_answered_with_the_nearest(self, wrong: str, hint: str) -> None:
         with pytest.raises(ConfigurationError, match=f"did you mean {hint}"):
             registry.row(wrong)
@@ -120,7 +118,7 @@ class TestNames:
         assert registry.parse_model_string("openai/gpt-5", ":") is None
         assert registry.parse_model_string("openai:gpt-5", ":") == ("openai", "gpt-5")
 
-    @pytest.mark.parametrize("text", ["openai/", "openai: ", "hf/"])
+    @each("text", ["openai/", "openai: ", "hf/"])
     def test_a_provider_without_a_model_is_refused(self, text: str) -> None:
         with pytest.raises(ConfigurationError, match="is named without a model"):
             registry.parse_model_string(text)

@@ -138,9 +138,7 @@ def test_no_key_is_in_a_record_but_its_fingerprint(update: HealthUpdate) -> None
     assert "CANARY" not in written(update)
 
 
-@pytest.mark.parametrize(
-    "key", [IN_PROCESS.health_key, IN_PROCESS.credentials_key, IN_PROCESS.limit_key, WRAPPED.health_key]
-)
+@each("key", [IN_PROCESS.health_key, IN_PROCESS.credentials_key, IN_PROCESS.limit_key, WRAPPED.health_key])
 def test_what_concerns_this_process_alone_is_not_written(key: Hashable) -> None:
     assert records.write(BreakerClosed(key, 160.0), "me", 100.0, NOW) is None
     assert records.write(CooldownStarted(key, 160.0, "rate limited", wait=True), "me", 100.0, NOW) is None
@@ -162,7 +160,7 @@ def test_a_server_on_this_machine_is_another_one_on_another_machine(monkeypatch:
     assert read(written(UPDATES[0]))
 
 
-@pytest.mark.parametrize(("seconds", "stays"), [(0.9, None), (1.0, 1.0), (3600.0, 3600.0), (1e9, 3600.0)])
+@each(("seconds", "stays"), [(0.9, None), (1.0, 1.0), (3600.0, 3600.0), (1e9, 3600.0)])
 def test_what_ends_within_a_second_is_not_written_and_nothing_holds_for_longer_than_an_hour(
     seconds: float, stays: float | None
 ) -> None:

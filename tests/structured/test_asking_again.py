@@ -78,7 +78,7 @@ class TestOrder:
         assert targets.names == [GPT] * 4 + [HAIKU]
         assert methods(targets) == ["native", "native again", "tool", "prompt", "native"]
 
-    @pytest.mark.parametrize("way", WAYS)
+    @each("way", WAYS)
     def test_so_it_is_in_a_stream_of_which_nothing_was_handed_out(self, way: Way) -> None:
         targets = ScriptedTargets({DEEPSEEK: [say(PROSE), say(PROSE), say(ROME)]})
         assert call(way, targets, DEEPSEEK).content == ROME
@@ -235,8 +235,8 @@ class TestLimits:
         assert call("generate", targets, GPT, HAIKU, failover_on={"invalid": False}).error is GenerationError
         assert targets.names == [GPT] * 4
 
-    @pytest.mark.parametrize("way", STREAMS)
-    @pytest.mark.parametrize("primary", [GPT, DEEPSEEK])
+    @each("way", STREAMS)
+    @each("primary", [GPT, DEEPSEEK])
     def test_nothing_is_asked_once_a_chunk_was_handed_out(self, way: Way, primary: str) -> None:
         answer = say(SEVEN) if primary == GPT else call_tool("place", SEVEN)
         targets = ScriptedTargets({primary: [answer], HAIKU: [say(ROME)]})
@@ -366,7 +366,7 @@ class TestValidate:
             Owner.model_validate({"pet": {"kind": "CANARY"}})
         assert describe_error(caught.value) == "pet: 'kind' must be one of 'cat', 'dog'"
 
-    @pytest.mark.parametrize("way", WAYS)
+    @each("way", WAYS)
     def test_any_other_exception_of_it_is_the_callers(self, way: Way) -> None:
         def fail(_: str) -> None:
             raise KeyError("a bug")

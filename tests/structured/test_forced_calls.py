@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import CANARY, GPT, HAIKU, WAYS, CallOutcome, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, Step, call_tool, say
 from unified_llm import LLMClient
@@ -71,7 +72,7 @@ def test_a_target_that_refuses_something_else_is_not_asked_again() -> None:
         assert methods(targets) == ["native"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_the_call_is_asked_for_in_words_where_it_cannot_be_required(way: Way) -> None:
     targets = ScriptedTargets({GPT: [Failure("auth", 401)], OLLAMA: [call_tool("place", ROME)]})
     outcome = call(way, targets, GPT, OLLAMA)
@@ -131,7 +132,7 @@ def test_local_5_a_required_call_is_checked_at_servers_that_hold_any_model(way: 
     assert methods(targets) == ["native", "native again", "tool", "prompt", "native"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_text_before_a_required_call_is_kept(way: Way) -> None:
     for target in (VLLM, FLASH):
         place = ToolCall.parse("call_1", "place", ROME)
@@ -166,14 +167,14 @@ def test_in_a_stream_a_call_of_another_tool_is_not_passed_on(way: Way) -> None:
     assert call(way, targets, FLASH).calls == CALL
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_what_was_cut_off_is_returned_as_it_is(way: Way) -> None:
     targets = ScriptedTargets({FLASH: [[LLMResponse("Let me", finish_reason="length", reasoning="Hmm.")]]})
     outcome = call(way, targets, FLASH)
     assert (outcome.content, outcome.reasoning, outcome.metadata[0], outcome.calls) == ("Let me", "Hmm.", "length", ())
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_choice_that_a_server_refuses_is_asked_for_in_words(way: Way) -> None:
     refusal = Failure("unsupported", 400, detail='tool_choice = "required" is not supported')
     targets = ScriptedTargets({GPT: [refusal, call_tool("place", ROME)]})
@@ -244,7 +245,7 @@ def test_langchain_k_empty_arguments_are_an_empty_object_streamed_and_whole(way:
         assert (outcome.content, outcome.error, len(targets.asked)) == ("{}", None, 1)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_local_2_a_schema_that_a_server_cannot_compile_is_asked_for_in_another_way(way: Way) -> None:
     refusal = Failure("unsupported", 400, detail="The provided JSON schema contains features not supported by xgrammar")
     targets = ScriptedTargets({GPT: [refusal, call_tool("answer", ROME)]})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
+from tests.support.each import each
 from unified_llm._core.features import EVERYTHING, Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -47,8 +46,8 @@ def test_line_feeds_between_tokens_stay_and_two_objects_are_told_apart() -> None
     assert json.loads(find_json(f'{{"other": "\n\n\n"}} {WRITTEN}', NOTE)) == READ
 
 
-@pytest.mark.parametrize("features", [("json_schema",), ("tools", "tool_choice"), ()])
-@pytest.mark.parametrize("stream", [False, True])
+@each("features", [("json_schema",), ("tools", "tool_choice"), ()])
+@each("stream", [False, True])
 def test_every_method_reads_raw_line_feeds(features: tuple[Feature, ...], *, stream: bool) -> None:
     reader = attempt(*features, stream=stream)
     by_tool = reader.method == "tool"
@@ -68,7 +67,7 @@ def test_every_method_reads_raw_line_feeds(features: tuple[Feature, ...], *, str
     assert json.loads("".join(texts) + last.content) == READ
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "schema", "read"),
     [
         ('{"text": "\\ud83d\\ude00 \\ud83d"}', NOTE, {"text": "😀 \ufffd"}),

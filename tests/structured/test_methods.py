@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm._core.exchange import Event
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
@@ -195,7 +196,7 @@ TEXTS = {
 
 
 class TestPrompt:
-    @pytest.mark.parametrize("text", TEXTS)
+    @each("text", TEXTS)
     def test_the_json_is_found_in_a_text_however_it_is_cut(self, text: str) -> None:
         emulation = emulated(json_request())
         for size in range(1, len(TEXTS[text]) + 1):
@@ -223,7 +224,7 @@ class TestPrompt:
             == "42"
         )
 
-    @pytest.mark.parametrize(
+    @each(
         ("text", "why"),
         [
             ("I would rather not.", "it is not JSON"),

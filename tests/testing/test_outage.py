@@ -345,7 +345,7 @@ def test_an_outage_is_used_once() -> None:
 # Time
 
 
-@pytest.mark.parametrize(("way", "seconds"), [("generate", 600), ("agenerate", 600), ("stream", 60), ("astream", 60)])
+@each(("way", "seconds"), [("generate", 600), ("agenerate", 600), ("stream", 60), ("astream", 60)])
 def test_a_target_that_hangs_alone_is_given_up_when_its_time_is_over(way: Way, seconds: float) -> None:
     begun = time.monotonic()
     with outage("openai", "hang") as seen:

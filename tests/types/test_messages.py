@@ -120,7 +120,7 @@ def test_a_function_becomes_a_tool() -> None:
     assert bare == Tool("now", "", {"type": "object", "properties": {}})
 
 
-@pytest.mark.parametrize(
+@each(
     ("tool", "name"),
     [({"type": "web_search"}, "web_search"), ({"type": "mcp", "name": "docs"}, "docs"), ({"x": 1}, "tool")],
 )
@@ -128,7 +128,7 @@ def test_a_tool_of_another_type_is_the_own_one_of_a_provider(tool: dict[str, Any
     assert Tool.from_dict(tool) == Tool(name, builtin=tool)
 
 
-@pytest.mark.parametrize(
+@each(
     ("function", "reason"),
     [({}, "needs a name"), ({"name": ""}, "needs a name"), ({"name": 5}, "needs a name"),
      ({"name": "f", "parameters": ["x"]}, "JSON schema")],
@@ -163,9 +163,7 @@ def test_formats_of_answers_are_read() -> None:
     assert ResponseFormat.from_dict({"type": "text"}) is None
 
 
-@pytest.mark.parametrize(
-    "shape", [{}, {"type": "xml"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}}]
-)
+@each("shape", [{}, {"type": "xml"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}}])
 def test_a_format_that_is_none_is_refused(shape: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="A response_format is"):
         ResponseFormat.from_dict(shape)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from typing import Any, get_type_hints
 
-import pytest
 from pydantic import TypeAdapter
 
 import unified_llm
@@ -97,9 +96,7 @@ def test_pydantic_takes_every_type_as_a_field(kind: Any) -> None:
     assert TypeAdapter(kind).validate_python(example) == example
 
 
-@pytest.mark.parametrize(
-    "home", ["unified_llm", "unified_llm.langchain", "unified_llm.llama_index", "unified_llm.testing"]
-)
+@each("home", ["unified_llm", "unified_llm.langchain", "unified_llm.llama_index", "unified_llm.testing"])
 def test_every_public_class_and_function_names_the_module_that_it_is_imported_from(home: str) -> None:
     module = importlib.import_module(home)
     values = {name: getattr(module, name) for name in module.__all__}

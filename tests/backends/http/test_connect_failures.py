@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm._backends.http import connect_failures
 
 _Words = tuple[str, str, str]  # whom it concerns, what happened, what to do
@@ -27,7 +28,7 @@ def refused_certificate(code: int, message: str = "no") -> ssl.SSLCertVerificati
     return error
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "words"),
     [
         (
@@ -48,7 +49,7 @@ def test_a_look_up(error: Exception, words: _Words) -> None:
     check(failure, words)
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "kind", "words"),
     [
         (
@@ -72,7 +73,7 @@ def test_a_connection(code: int, kind: str, words: _Words) -> None:
     check(failure, words)
 
 
-@pytest.mark.parametrize(
+@each(
     "make",
     [
         lambda: connect_failures.look_up_timed_out("api", 5.0),
@@ -86,7 +87,7 @@ def test_each_limit_that_passes_is_a_timeout_of_a_request_that_was_not_sent(make
     assert failure.reason.endswith("within 5 s")
 
 
-@pytest.mark.parametrize(
+@each(
     ("reason", "words"),
     [
         ("WRONG_VERSION_NUMBER", ("shared", "api:443 does not speak TLS", "use http:// in base_url=")),
@@ -125,7 +126,7 @@ CERTIFICATE = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "certificate", "words"),
     [
         (10, CERTIFICATE, ("shared", "the certificate of api:443 expired on Jan  1 00:00:00 2020 GMT", "renew it")),

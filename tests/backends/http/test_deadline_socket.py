@@ -20,6 +20,7 @@ from typing import Any
 import httpcore
 import pytest
 
+from tests.support.each import each
 from tests.support.sync_and_async import Mode
 from unified_llm._backends.http import deadline_socket
 from unified_llm._backends.http.deadline_socket import HEAD_LIMIT, DeadlineSocket, OversizedHeadError, Tunnel
@@ -596,7 +597,7 @@ def test_a_connection_that_the_system_gives_up_is_broken_rather_than_late(driver
     assert driver.sock.unacknowledged
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "received", "unacknowledged", "seconds", "stale"),
     [
         ("connection", 0, False, 0.5, True),

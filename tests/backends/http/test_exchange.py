@@ -13,6 +13,7 @@ import httpcore
 import httpx
 import pytest
 
+from tests.support.each import each
 from tests.support.echo_format import CANARY, DONE, FINISH, EchoCodec, chat_request, target_at, text_event
 from tests.support.scripted_server import Network
 from tests.support.sync_and_async import Caller, caller, run, summarize
@@ -609,7 +610,7 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
 # Requests that cannot be sent
 
 
-@pytest.mark.parametrize("problem", [httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL])
+@each("problem", [httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL])
 def test_nothing_is_kept_of_what_http_code_says_about_a_request_that_it_refuses(problem: type[Exception]) -> None:
     failure = failure_from_error(
         problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic), route_by()
@@ -621,8 +622,8 @@ def route_by(proxy: str | None = None, *, verify: bool | str = True) -> Route:
     return Route(("https", "model.test", 443), verify=verify, proxy=Proxy(proxy) if proxy else None)
 
 
-@pytest.mark.parametrize("proxy", ["http://u:CANARY@proxy.test:3128", "HTTPS://proxy.test", "socks5://proxy.test"])
-@pytest.mark.parametrize(
+@each("proxy", ["http://u:CANARY@proxy.test:3128", "HTTPS://proxy.test", "socks5://proxy.test"])
+@each(
     ("problem", "kind", "local", "reason"),
     [
         (httpx.ConnectError(""), "connect", True, "cannot be reached"),

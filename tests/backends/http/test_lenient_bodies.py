@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
+from tests.support.each import each
 from unified_llm import LLMClient
 from unified_llm._backends.http.body_readers import FormatDetector, make_reader
 from unified_llm._core.chunks import as_response
@@ -76,7 +75,7 @@ def joined(events: list[Any]) -> LLMResponse:
     return as_response(chunks, end.value)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@each("name", MODELS)
 def test_f9_halves_of_a_character_are_joined_over_chunks_or_replaced(name: str) -> None:
     for first, second, expected in (
         ("hi \\ud83d", "\\ude00!", "hi 😀!"),
@@ -109,7 +108,7 @@ def test_f9_arguments_are_joined_by_call() -> None:
     assert [dict(call.arguments) for call in answer.tool_calls] == [{"q": "😀"}, {"q": "\ufffd"}]
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "ollama"])
+@each("name", [name for name in MODELS if name != "ollama"])
 def test_f17_what_follows_the_announced_end_takes_nothing_back(name: str) -> None:
     stream = events_of(name, "hi", "").removesuffix(b"data: [DONE]\n\n")
     if name == "anthropic":

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support.each import each
 from unified_llm._backends.http import exchange_async, exchange_sync
 from unified_llm._backends.http.permits import Permit, Permits, seconds_to_wait
 
@@ -140,6 +141,6 @@ def test_a_wait_that_is_in_vain_ends() -> None:
     assert not asyncio.run(exchange_async._wait_for(second, 0.01))
 
 
-@pytest.mark.parametrize(("left", "waits"), [(-1.0, 0.0), (0.1, 0.1), (3.0, 1.5), (10.0, 5.0), (600.0, 5.0)])
+@each(("left", "waits"), [(-1.0, 0.0), (0.1, 0.1), (3.0, 1.5), (10.0, 5.0), (600.0, 5.0)])
 def test_half_of_the_time_that_is_left_is_kept_for_the_request(left: float, waits: float) -> None:
     assert seconds_to_wait(left) == waits

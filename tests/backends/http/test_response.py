@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.each import each
 from tests.support.echo_format import DONE, EchoCodec, chat_request, target_at, text_event
 from tests.support.sync_and_async import summarize
 from unified_llm._backends.http.gzip_body import make_content_decoder
@@ -56,7 +57,7 @@ def events_of(
 HI = b'{"text": "hi"}'
 
 
-@pytest.mark.parametrize(
+@each(
     ("pieces", "kind"),
     [
         ([b"<!DOCTYPE html><html>", b"sign in first"], "malformed"),
@@ -74,7 +75,7 @@ HI = b'{"text": "hi"}'
         ([b"\xef\xbb\xbf"], "empty"),
     ],
 )
-@pytest.mark.parametrize("stream", [False, True])
+@each("stream", [False, True])
 def test_an_answer_that_is_none_is_named(pieces: list[bytes], kind: str, *, stream: bool) -> None:
     assert summarize(events_of(*pieces, stream=stream)) == [kind]
 
@@ -91,13 +92,13 @@ def test_what_is_no_answer_is_kept_for_those_who_look() -> None:
     assert failure.detail == "<html>" + "x" * 494
 
 
-@pytest.mark.parametrize("pieces", [[HI], [b"\xef\xbb\xbf" + HI], [b"\n\n  ", HI], [b"\xef", b"\xbb\xbf", HI]])
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/event-stream", ""])
+@each("pieces", [[HI], [b"\xef\xbb\xbf" + HI], [b"\n\n  ", HI], [b"\xef", b"\xbb\xbf", HI]])
+@each("content_type", ["application/json", "text/plain", "text/event-stream", ""])
 def test_json_is_json_whatever_the_server_calls_it(pieces: list[bytes], content_type: str) -> None:
     assert summarize(events_of(*pieces, content_type=content_type)) == [("whole", "hi")]
 
 
-@pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "text/plain", "application/json", ""])
+@each("content_type", ["text/event-stream; charset=utf-8", "text/plain", "application/json", ""])
 def test_a_stream_is_a_stream_whatever_the_server_calls_it(content_type: str) -> None:
     raw = b": hello\n\n" + text_event("a") + b"\n\nevent: x\n" + text_event("b") + DONE
     assert summarize(events_of(raw, stream=True, content_type=content_type)) == ["a", "b", "."]
@@ -129,12 +130,12 @@ def test_nothing_follows_the_end() -> None:
     assert summarize(events_of(text_event("a") + DONE, text_event("b"), stream=True)) == ["a", "."]
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "deflate"])
+@each("encoding", ["br", "zstd", "gzip, gzip", "deflate"])
 def test_an_encoding_that_was_not_asked_for_is_malformed(encoding: str) -> None:
     assert summarize(events_of(HI, content_encoding=encoding)) == ["malformed"]
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
+@each("encoding", ["gzip", "x-gzip", "GZIP"])
 def test_gzip_is_undone_however_it_is_cut(encoding: str) -> None:
     packed = gzip.compress(HI)
     pieces = [packed[index : index + 1] for index in range(len(packed))]
@@ -214,7 +215,7 @@ FULL = LLMResponse(
 )
 
 
-@pytest.mark.parametrize("response", [FULL, LLMResponse(), LLMResponse(content="x", finish_reason="length")])
+@each("response", [FULL, LLMResponse(), LLMResponse(content="x", finish_reason="length")])
 def test_an_answer_is_the_same_in_both_shapes(response: LLMResponse) -> None:
     chunk, last = as_chunks(response)
     assert as_response([chunk] if chunk else [], last) == response
@@ -247,7 +248,7 @@ def test_an_answer_keeps_the_headers_that_say_how_much_its_limits_still_allow() 
     assert "ratelimit" not in repr(done)
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("req-7", "req-7"), ("req 7, CANARY", None), ("x" * 201, None), ("", None)])
+@each(("sent", "kept"), [("req-7", "req-7"), ("req 7, CANARY", None), ("x" * 201, None), ("", None)])
 def test_a_request_id_is_one_word(sent: str, kept: str | None) -> None:
     (done,) = events_of(HI, x_request_id=sent)
     assert isinstance(done, Done)
