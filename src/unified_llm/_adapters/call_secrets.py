@@ -39,7 +39,9 @@ def _hide_keys(kwargs: dict[str, Any]) -> None:
         ValidationError: There is another argument that may hold a key, or a number of retries makes no sense.
         ConfigurationError: The key, the URL or a fallback is wrong.
     """
-    given = {name: kwargs.pop(name) for name in OPTIONS_OF_TARGETS if kwargs.get(name) is not None}
+    if not kwargs:
+        return
+    given = {name: kwargs.pop(name) for name in OPTIONS_OF_TARGETS if name in kwargs and kwargs[name] is not None}
     refuse_keys(kwargs)
     if not given:
         return

@@ -181,7 +181,8 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
             fields.setdefault("fallbacks", ())
             if "api_key" in fields:
                 fields["api_key"] = hide_key(fields["api_key"])
-            refuse_unknown(fields, accepted_names(type(self)), type(self).__name__)
+            if not fields.keys() <= type(self).model_fields.keys():
+                refuse_unknown(fields, accepted_names(type(self)), type(self).__name__)
             problem = None
             try:
                 super().__init__(**without_unset(fields))

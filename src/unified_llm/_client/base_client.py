@@ -86,7 +86,7 @@ class BaseClient:
     @property
     def targets(self) -> tuple[Target, ...]:
         """The chain, in the order in which requests are sent to it."""
-        return tuple(resolved.target for resolved in self._chain)
+        return tuple([resolved.target for resolved in self._chain])
 
     @property
     def fallback_configs(self) -> tuple[Any, ...]:

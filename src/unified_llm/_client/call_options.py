@@ -83,7 +83,7 @@ class CallOptions:
             return self
         of_targets: dict[str, Any] = {name: given.pop(name) for name in OPTIONS_OF_TARGETS if name in given}
         options = replace(self, **_read(given, ValidationError))
-        if any(value is not None for value in of_targets.values()):
+        if of_targets and any(value is not None for value in of_targets.values()):
             from unified_llm._client import target_options  # which imports what makes targets
 
             options = replace(options, **target_options.read(of_targets))

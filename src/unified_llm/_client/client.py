@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from unified_llm._client import embedding_batches, field_names, read_request
@@ -289,11 +290,11 @@ class LLMClient(ModelsClient):
         with CLEAR_VARIABLES:
             given = Hidden(read_request.with_options(*given.value))
             options = self._options.of_call(given.value[1], chat=True)
-            request = read_request.chat(*given.value, stream=stream, api_fields=self._api_fields(options))
+            request = read_request.chat(*given.value, stream=stream, api_fields=partial(self._api_fields, options))
             return request, options.with_timeout(request.timeout_override)
 
-    def _api_fields(self, options: CallOptions) -> read_request.APIFields:
-        return lambda model: fields_of(self._chain_of(model, options).targets[0])
+    def _api_fields(self, options: CallOptions, model: str | None) -> Collection[str]:
+        return fields_of(self._chain_of(model, options).targets[0])
 
     def _embedding(
         self, given: Hidden[tuple[Any, Any]], batch_size: int | None, finished: FinishedVectors | None
@@ -335,7 +336,7 @@ class LLMClient(ModelsClient):
         with CLEAR_VARIABLES:
             given = Hidden(read_request.with_options(*given.value))
             options = self._options.of_call(given.value[1], chat=False)
-            chat = read_request.chat(*given.value, api_fields=self._api_fields(options))
+            chat = read_request.chat(*given.value, api_fields=partial(self._api_fields, options))
             request, options = CountRequest(chat), options.with_timeout(chat.timeout_override)
         return self._prepare(request, self._chain_of(request.chat.model, options), options)
 

@@ -59,7 +59,8 @@ def chat(
     Raises:
         ValidationError: There is no message, a field is unknown, or a value cannot be right.
     """
-    overrides = _without_stream(overrides, stream=stream)
+    if "stream" in overrides:
+        overrides = _without_stream(overrides, stream=stream)
     if isinstance(prompt, LLMRequest):
         read = {"messages": prompt.messages, "tools": prompt.tools, "stop": prompt.stop, **overrides}
         if not read.keys() <= _CHAT_FIELDS:
@@ -91,7 +92,7 @@ def with_options(prompt: Any, overrides: Mapping[str, Any]) -> tuple[Any, dict[s
     """
     given = dict(overrides)
     field_names.rename(given)
-    if isinstance(prompt, Mapping):
+    if not isinstance(prompt, (str, list)) and isinstance(prompt, Mapping):  # which is slow for others
         prompt = dict(prompt)
         field_names.rename(prompt)
         given = {**{name: prompt.pop(name) for name in OPTION_NAMES if name in prompt}, **given}

@@ -223,7 +223,8 @@ class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, m
         hide_keys(fields)
         for alias in fields.keys() & ALIASES.keys():
             fields[field_of(alias, fields)] = fields.pop(alias)
-        refuse_unknown(fields, (*accepted_names(type(self)), *ALIASES), "LLMConfig")
+        if not fields.keys() <= default_fields().keys():
+            refuse_unknown(fields, (*accepted_names(type(self)), *ALIASES), "LLMConfig")
         problem = None
         try:
             super().__init__(**without_unset(fields))

@@ -87,11 +87,10 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
     """Return the target to try now and its permit, or the instant to sleep until, or None when no target is left."""
     waits: list[float] = []
     refused: list[tuple[TargetState, Refusal]] = []
-    room = call.room_for_retries()
     for state in call.in_order():
         started = state.attempts and not state.polls  # one that is polled has still to end its first attempt
-        insists = state.insists
-        if not call.may_try(state) or (started and not (room or insists)):
+        insists = bool(started) and state.insists
+        if not call.may_try(state) or (started and not (insists or call.room_for_retries())):
             continue
         if state.retry_at > now:
             waits.append(state.retry_at)

@@ -116,7 +116,8 @@ class LangChainFields(_Base):
         """Return the settings that identify this chain in traces and cache keys: no API keys, no breaker state."""
         names = (*LLMConfig.model_fields, *sorted(self.MADE_FROM))
         hidden = {"api_key", "default_headers", "fallbacks", "verify_ssl", "proxy", "client_cert", "on_attempt"}
-        shown = [name for name in names if name in type(self).model_fields and name not in hidden]
+        fields = type(self).model_fields
+        shown = [name for name in names if name in fields and name not in hidden]
         identity = {name: without_keys(value) for name in shown if (value := getattr(self, name)) not in (None, (), [])}
         identity["model"] = self._describe_model(self.model)
         return {**identity, "fallbacks": [self.describe(fallback) for fallback in self.fallbacks]}
