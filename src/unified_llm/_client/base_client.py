@@ -33,7 +33,7 @@ from unified_llm._lib.fork_safe import make_lock
 from unified_llm._lib.short_repr import short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._state import model_list_cache, sharing
+from unified_llm._state import sharing
 from unified_llm._state.process_health import health_of
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.records import Attempt
@@ -167,6 +167,8 @@ class BaseClient:
         return VectorSpace(targets[0], dimensions)
 
     def _drop_from_list(self, target: Target) -> None:
+        from unified_llm._state import model_list_cache  # which is for programs that list models
+
         model_list_cache.current().drop(ModelListKey(target, ttl=0.0).cache_key, target.model)
 
     def _run(self, call: PreparedCall, finish: Callable[[PreparedCall, Any], Any] = finish_call) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from unified_llm._client.model_lists import ModelListKey
 from unified_llm._client.vector_space import makes_vectors_only
@@ -11,9 +11,11 @@ from unified_llm._core.features import Feature
 from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm._providers import registry
-from unified_llm._state.model_list_cache import Models
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.responses import ModelInfo
+
+if TYPE_CHECKING:
+    from unified_llm._state.model_list_cache import Models
 
 _FEATURES: Final[tuple[str, ...]] = get_args(Feature)
 _KNOWN: Final = f"known are {', '.join(_FEATURES)}."

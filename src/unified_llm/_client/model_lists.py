@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm._client import errors
 from unified_llm._config.make_target import ResolvedTarget
@@ -15,10 +15,12 @@ from unified_llm._core.outcome import Failure
 from unified_llm._core.target import RetryLimits, Target
 from unified_llm._providers import models
 from unified_llm._providers.output_types import output_types
-from unified_llm._state.model_list_cache import Models, Wanted
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest
 from unified_llm.types.responses import ModelInfo
+
+if TYPE_CHECKING:
+    from unified_llm._state.model_list_cache import Models, Wanted
 
 # Pages and models of one list; a server whose list never ends is broken.
 _MOST_PAGES: Final = 100
@@ -48,6 +50,8 @@ class ModelListKey:
 
     def wanted(self, *, use_cache: bool) -> Wanted:
         """Return what to ask of the cache. The folders of this machine are looked into each time."""
+        from unified_llm._state.model_list_cache import Wanted
+
         ttl = 0.0 if self.target.format == "mlx" else self.ttl
         return Wanted(self.cache_key, ttl, runtime.current().now, use_cache)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unified_llm._client.base_client import BaseClient
 from unified_llm._client.call import PreparedCall
@@ -21,12 +21,20 @@ from unified_llm._client.model_lists import (
 )
 from unified_llm._config.call_targets import CallChain
 from unified_llm._core import runtime
-from unified_llm._state import model_list_cache
 from unified_llm._state.learned_windows import learn_from_list
-from unified_llm._state.model_list_cache import Models
 from unified_llm.exceptions import LLMError
 from unified_llm.types.requests import ModelRequest, ModelsRequest
 from unified_llm.types.responses import ModelInfo
+
+if TYPE_CHECKING:
+    from unified_llm._state.model_list_cache import ModelListCache, Models
+
+
+def _lists() -> ModelListCache:
+    """Return the lists of this process; they are loaded here, since few programs list models."""
+    from unified_llm._state import model_list_cache
+
+    return model_list_cache.current()
 
 
 class ModelsClient(BaseClient):
@@ -98,7 +106,7 @@ class ModelsClient(BaseClient):
 
         Other clients with the same provider, address, account and headers have the same lists.
         """
-        model_list_cache.current().forget(key.cache_key for key in self._list_keys(None))
+        _lists().forget(key.cache_key for key in self._list_keys(None))
 
     def health_check(self, *, provider: str | None = None) -> bool:
         """Check that at least one provider of the chain returns its model list. Never raises for one that is down.
@@ -163,13 +171,13 @@ class ModelsClient(BaseClient):
         return of_provider(model_list_keys(self._chain), provider)
 
     def _list(self, key: ModelListKey, until: float | None, *, use_cache: bool) -> Models:
-        models = model_list_cache.current().get(key.wanted(use_cache=use_cache), partial(self._fetch, key, until))
+        models = _lists().get(key.wanted(use_cache=use_cache), partial(self._fetch, key, until))
         self._learn_from(key, models)
         return models
 
     async def _alist(self, key: ModelListKey, until: float | None, *, use_cache: bool) -> Models:
         fetch = partial(self._afetch, key, until)
-        models = await model_list_cache.current().aget(key.wanted(use_cache=use_cache), fetch)
+        models = await _lists().aget(key.wanted(use_cache=use_cache), fetch)
         self._learn_from(key, models)
         return models
 
