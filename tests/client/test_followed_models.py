@@ -81,6 +81,14 @@ WEST: dict[str, Any] = {"base_url": "https://west.example", "api_key": KEY}
         # fallbacks of a fallback
         ("openai/a", [LLMConfig(model="ollama/b", fallbacks=[LMSTUDIO])], "c", ["openai/c", "ollama/b", "lmstudio/b"]),
         ("openai/a", [LLMConfig(provider="ollama", fallbacks=[LMSTUDIO])], "c", ["openai/c", "ollama/c", "lmstudio/c"]),
+        (
+            "openai/a", [LLMConfig(provider="groq", fallbacks=[WEST])], "c",
+            ["openai/c", "groq/c@api.groq.com", "groq/c@west.example"],
+        ),
+        (
+            "openai/a", [LLMConfig(**WEST, fallbacks=[{"base_url": "https://east.example"}])], "groq/c",
+            ["groq/c", "openai/a@west.example", "openai/a@east.example"],
+        ),
     ],
 )  # fmt: skip
 def test_a_fallback_follows(primary: Any, fallbacks: list[Any], call: str | None, expected: list[str]) -> None:

@@ -165,6 +165,7 @@ def test_keys_in_bodies_are_in_no_trace_no_dump_and_no_key_of_a_cache() -> None:
     fallback = {"model": "openai/gpt-4o", "base_url": URL, "extra_body": body}
     places: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({}, {"extra_body": body}), ({"extra_body": body}, {}), ({}, {"fallbacks": [fallback]}),
+        ({}, {"tools": [{"type": "mcp", "server_label": "seven", "authorization": IN_BODY}]}),
     ]  # fmt: skip
     for fields, given in places:
         recorder, llm = Recorder(), ChatUnified(model=PRIMARY, api_key=KEY, fallbacks=[fallback], **fields)
@@ -173,7 +174,7 @@ def test_keys_in_bodies_are_in_no_trace_no_dump_and_no_key_of_a_cache() -> None:
         cached = llm._get_llm_string(**given)
         assert "seven" in repr(recorder.seen)
         assert IN_BODY not in repr(recorder.seen) + dumps(llm) + cached
-        assert fields or "fallbacks" in given or cached != llm._get_llm_string(extra_body={**body, "api_key": "other"})
+        assert "extra_body" not in given or cached != llm._get_llm_string(extra_body={**body, "api_key": "other"})
 
 
 @each("way", BINDINGS)

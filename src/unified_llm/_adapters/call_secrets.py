@@ -28,6 +28,8 @@ _Class = TypeVar("_Class", bound=type)
 
 _HEADERS: Final = "extra_headers"
 _NESTED: Final = "llm_kwargs"
+# Arguments that have no keys, or are treated by themselves.
+_NO_BODIES: Final = frozenset({"fallbacks", "response_format", "tool_choice", "ls_structured_output_format", _HEADERS})
 
 
 def _hide_keys(kwargs: dict[str, Any]) -> None:
@@ -154,11 +156,7 @@ def _guard(method: Callable[..., Any], check: Callable[[dict[str, Any]], None]) 
 
 def shown_to_tracers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments as tracers may see them: without the key, and with headers that may be keys hidden."""
-    shown = {
-        name: value if name in {"fallbacks", _HEADERS} else without_keys(value)
-        for name, value in kwargs.items()
-        if name != "api_key"
-    }
+    shown = {name: _without_keys(name, value) for name, value in kwargs.items() if name != "api_key"}
     if isinstance(fallbacks := shown.get("fallbacks"), Sequence):
         shown["fallbacks"] = [
             describe_config(link) if isinstance(link, LLMConfig) else link if isinstance(link, str) else repr(link)
@@ -167,6 +165,17 @@ def shown_to_tracers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(headers := shown.get(_HEADERS), Mapping):
         shown[_HEADERS] = {name: "***" if may_be_a_key(str(name)) else value for name, value in headers.items()}
     return shown
+
+
+def _without_keys(name: str, value: Any) -> Any:
+    """Return an argument without keys in bodies; schemas have none, and may be large."""
+    if name == "tools" and isinstance(value, Sequence):
+        return [tool if _is_function(tool) else without_keys(tool) for tool in value]
+    return value if name in _NO_BODIES else without_keys(value)
+
+
+def _is_function(tool: Any) -> bool:
+    return not isinstance(tool, Mapping) or tool.get("type") == "function"
 
 
 def digest_keys(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,5 +189,5 @@ def digest_keys(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         kept["account"] = Secret(key.get_secret_value(), "api_key=").fingerprint if is_text else key.account
     if isinstance(headers := kept.pop(_HEADERS, None), Mapping):
         kept[_HEADERS] = headers_identity(headers)
-    clean: dict[str, Any] = without_keys(kept)
+    clean = {name: _without_keys(name, value) for name, value in kept.items()}
     return clean if clean == kept else {**clean, "bodies": fields_identity(kept)}

@@ -216,23 +216,27 @@ def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
     )
 
 
-def _links(primary: Primary, fallbacks: Sequence[Any], *, follow: bool = True) -> Iterator[_Link]:
+def _links(
+    primary: Primary, fallbacks: Sequence[Any], *, follow: bool = True, of_first: bool = True
+) -> Iterator[_Link]:
     """Yield each fallback, and its own fallbacks after it, which stand in for it.
 
     Args:
         primary: The target that these are the fallbacks of.
         fallbacks: What the user gave.
         follow: Whether those without a model follow the call: that of a target which names one itself follow it.
+        of_first: Whether that target is the first of the chain, or its deployment at another address.
     """
     for fallback in fallbacks:
         if isinstance(fallback, str):
             fallback = LLMConfig(model=fallback)  # noqa: PLW2901
         if isinstance(fallback, LLMConfig):
             fallback = expand_profile(fallback)  # noqa: PLW2901
-            link = _link(primary, fallback, follow=follow)
+            link = _link(primary, fallback, follow=follow, of_first=of_first)
             yield link
             if fallback.fallbacks and isinstance(link.target, LLMConfig):
-                yield from _links(Primary.of(link.target), fallback.fallbacks, follow=link.follows_model)
+                own = Primary.of(link.target)
+                yield from _links(own, fallback.fallbacks, follow=link.follows_model, of_first=link.same_deployment)
         elif is_wrapped(fallback):
             yield _Link(fallback)
         else:
@@ -241,9 +245,9 @@ def _links(primary: Primary, fallbacks: Sequence[Any], *, follow: bool = True) -
             )
 
 
-def _link(primary: Primary, fallback: LLMConfig, *, follow: bool) -> _Link:
+def _link(primary: Primary, fallback: LLMConfig, *, follow: bool, of_first: bool) -> _Link:
     names_model = fallback.model is not None or has_own_model(fallback)
-    same_deployment = not names_model and fallback.provider is None
+    same_deployment = of_first and not names_model and fallback.provider is None
     config = inherit(primary, fallback)
     return _Link(config, follows_model=follow and not names_model, same_deployment=same_deployment)
 
