@@ -247,6 +247,18 @@ def test_a_conversation_at_a_terminal(ollama: Ollama) -> None:
 
 
 @in_a_terminal
+def test_lines_that_are_pasted_are_one_message(ollama: Ollama) -> None:
+    with Terminal([*PROGRAM, "chat", *target(ollama)], environment(NO_COLOR="1")) as terminal:
+        terminal.wait_for(">>> ")
+        terminal.press("\x1b[200~one\ntwo\x1b[201~")
+        terminal.wait_for("two")
+        terminal.press("\n")
+        assert "Ollama was asked: one\ntwo\n" in terminal.wait_for(">>> ")
+        terminal.press(CTRL_D)
+        assert terminal.wait() == 0
+
+
+@in_a_terminal
 def test_ctrl_c_stops_an_answer_and_ends_the_program_at_the_prompt(endless: Endless) -> None:
     with Terminal([*PROGRAM, "chat", *endless.arguments], environment(NO_COLOR="1")) as terminal:
         terminal.wait_for(">>> ")

@@ -172,8 +172,11 @@ class _Messages:
         self._prompts = terminal.is_interactive and sys.stdin is not None and sys.stdin.isatty()
         if self._prompts:
             with suppress(ImportError):  # Windows has none
-                # It makes input() edit lines and remember them.
-                import readline  # noqa: F401 # pyright: ignore[reportUnusedImport]
+                import readline  # it makes input() edit lines and remember them
+
+                if "libedit" not in (readline.__doc__ or ""):
+                    # Several lines that are pasted are one message, rather than one each.
+                    readline.parse_and_bind("set enable-bracketed-paste on")
 
     def __iter__(self) -> Iterator[str]:
         """Yield the messages until the end of the input."""
