@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -17,8 +18,8 @@ from unified_llm._core import nested_settings
 from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._providers import api_fields, provider_fields, registry
 from unified_llm.exceptions import ConfigurationError, ValidationError
-from unified_llm.langchain import ChatUnified
-from unified_llm.llama_index import UnifiedLLM
+from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
+from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 
 KEY = "sk-canary-field-names"
 GPT = {"model": "openai/gpt-4o", "api_key": KEY}
@@ -266,3 +267,19 @@ def test_a_field_that_goes_to_several_apis_is_in_the_list_of_each() -> None:
 
 def _all_targets() -> list[Any]:
     return [LLMClient(**config(target)).targets[0] for target in targets().values()]
+
+
+@each("adapter, name, who", [
+    (ChatUnified, "dimensions", "embeddings have it"),
+    (UnifiedLLM, "space", "embeddings have it"),
+    (UnifiedEmbeddings, "temperature", "chat models have it"),
+    (UnifiedEmbedding, "max_tokens", "chat models have it"),
+    (ChatUnified, "last_resort", "a fallback may have it"),
+    (UnifiedLLM, "retry_exponential_base", "configure(retry_exponential_base=...) sets it for all targets"),
+])  # fmt: skip
+def test_a_field_of_a_target_that_an_adapter_has_not_is_no_field_of_a_body(adapter: Any, name: str, who: str) -> None:
+    text = re.escape(f"{adapter.__name__} has no field '{name}': ") + f".*{re.escape(who)}"
+    with pytest.raises(ConfigurationError, match=text):
+        adapter(**GPT, **{name: 1})
+    with pytest.raises(ConfigurationError, match=text):
+        adapter(**GPT).model_copy(update={name: 1})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from unified_llm._adapters.field_values import refuse_unknown_fields
 from unified_llm._config.always_validated import checked_changes
-from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._config.without_keys import without_secrets
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 
@@ -43,7 +43,7 @@ class Copies(_Base):
         del update
         with CLEAR_VARIABLES:
             changes = Hidden(checked_changes(given.value, self.ALIASES))
-            refuse_unknown(changes.value, tuple(type(self).model_fields), type(self).__name__)
+            refuse_unknown_fields(changes.value, tuple(type(self).model_fields), type(self).__name__)
             copied = super().model_copy(deep=deep)
             _set_all(copied, changes)
             if changes.value:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from pydantic import SecretStr
 
 from unified_llm._adapters.call_names import check_body_fields
+from unified_llm._config.field_groups import DEFAULT_FIELDS
 from unified_llm._config.field_types import read_url
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.network_fields import read_certificate, read_proxy
+from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core.api_key import Secret
 from unified_llm._core.key_callable import KeyCallable, refuse_awaitable
 from unified_llm._core.redaction import Headers, without_keys
@@ -53,6 +55,26 @@ def read_set_value(name: str, value: Any, mappings: Collection[str]) -> Any:
     if name == "default_headers" and isinstance(value, Mapping):
         return Headers(cast("Mapping[str, str]", value))
     return freeze(value) if name in mappings else value
+
+
+def refuse_unknown_fields(fields: Iterable[str], known: Sequence[str], adapter: str) -> None:
+    """Refuse names that are no fields of an adapter.
+
+    Raises:
+        ConfigurationError: With the nearest field, or with what has the field.
+    """
+    for name in fields:
+        if name in LLMConfig.model_fields and name not in known:
+            raise ConfigurationError(f"{adapter} has no field {name!r}: {_who_has(name)}.")
+        refuse_unknown({name: None}, known, adapter)
+
+
+def _who_has(name: str) -> str:
+    if name in {"dimensions", "space"}:
+        return "embeddings have it"
+    if name in DEFAULT_FIELDS:
+        return "chat models have it"
+    return f"a fallback may have it, and configure({name}=...) sets it for all targets"
 
 
 def with_body_fields(config: LLMConfig, given: Mapping[str, Any], request_fields: frozenset[str]) -> LLMConfig:

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from unified_llm._adapters.copies import Copies
-from unified_llm._adapters.field_values import hide_key, name_of, read_set_value
+from unified_llm._adapters.field_values import hide_key, name_of, read_set_value, refuse_unknown_fields
 from unified_llm._adapters.links import (
     ChainOfTargets,
     Link,
@@ -43,7 +43,6 @@ from unified_llm._config.field_signatures import ShowsFields, accepted_names
 from unified_llm._config.field_types import Limit, Wait, check_account, check_variable, read_url
 from unified_llm._config.llm_config import LLMConfig, without_unset
 from unified_llm._config.network_fields import ClientCertSetting, ProxySetting, VerifySSL
-from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.key_callable import KeyCallable
@@ -182,7 +181,7 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
             if "api_key" in fields:
                 fields["api_key"] = hide_key(fields["api_key"])
             if not fields.keys() <= type(self).model_fields.keys():
-                refuse_unknown(fields, accepted_names(type(self)), type(self).__name__)
+                refuse_unknown_fields(fields, accepted_names(type(self)), type(self).__name__)
             problem = None
             try:
                 super().__init__(**without_unset(fields))
