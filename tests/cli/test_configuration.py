@@ -56,6 +56,14 @@ def test_a_file_that_is_wrong_is_one_line_and_exit_code_2(settings: Path) -> Non
     assert "did you mean 'temperature'?" in ended.err
 
 
+def test_an_error_of_a_file_names_its_fields_rather_than_options(settings: Path) -> None:
+    content = '{"providers": {"openai": {"base_url": "https://user:secret@llm.example"}}}'
+    settings.write_text(content, encoding="utf-8")
+    ended, _, _ = generate("--config", str(settings))
+    assert (ended.code, "base_url= holds a user name" in ended.err, "--" in ended.err) == (2, True, False)
+    assert "secret" not in ended.err
+
+
 def test_an_address_in_a_command_replaces_that_of_the_file(settings: Path) -> None:
     settings.write_text(json.dumps({"provider": "ollama", "model": "llama3.2"}), encoding="utf-8")
     assert generate("--config", str(settings), "-u", "http://127.0.0.1:5")[1] == [OLLAMA]

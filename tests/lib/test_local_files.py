@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from llama_index.core.base.llms.types import AudioBlock, ChatMessage, DocumentBlock, ImageBlock, TextBlock, VideoBlock
 
+from unified_llm import configure
 from unified_llm._lib import local_files
-from unified_llm._lib.local_files import LARGEST_FILE, read_file
-from unified_llm.exceptions import ValidationError
+from unified_llm._lib.local_files import LARGEST_FILE, absolute_path, read_file
+from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.llama_index._messages import read_messages
 from unified_llm.types import Message
 
@@ -162,3 +164,19 @@ def test_a_stream_of_a_block_is_read_up_to_the_limit(tmp_path: Path, monkeypatch
         with pytest.raises(ValidationError, match="larger than"):
             read_messages([message])
         assert stream.tell() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a working directory that is in use")
+def test_a_path_stays_as_it_is_where_the_working_directory_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_path("a.yaml") == tmp_path / "a.yaml"
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert absolute_path("a.yaml") == Path("a.yaml")
+    with pytest.raises(ConfigurationError, match=r"There is no file a\.yaml"):
+        configure(config="a.yaml")
+    with pytest.raises(ConfigurationError, match="model_cache"):
+        configure(model_cache="a")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from unified_llm._config import process_wide
 from unified_llm._core import defaults
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._lib.local_files import expand_home
+from unified_llm._lib.local_files import absolute_path
 from unified_llm._lib.signatures import Keywords, show_keywords
 from unified_llm.exceptions import ConfigurationError
 
@@ -104,7 +104,7 @@ def _absolute(name: str, path: object) -> str:
         return ""
     if not isinstance(path, (str, os.PathLike)) or not str(path).strip():
         raise ConfigurationError(f"configure({name}=...) takes the path of a file, not {type(path).__name__}.")
-    return str(expand_home(os.fsdecode(path)).absolute())
+    return str(absolute_path(os.fsdecode(path)))
 
 
 configure.__module__ = "unified_llm"  # where users import it from

@@ -78,6 +78,6 @@ def check(name: str, value: Any, source: str) -> Any:
     if isinstance(value, bool) or (name == "telemetry" and value == WITHOUT_USAGE):
         return value
     if name == "model_cache" and isinstance(value, (str, os.PathLike)) and os.fsdecode(value).strip():
-        with suppress(RuntimeError):  # there is no such user
+        with suppress(RuntimeError, OSError):  # there is no such user, or no working directory
             return str(Path(os.fsdecode(value)).expanduser().absolute())  # whatever the working directory is later
     raise ConfigurationError(f"The value from {source} must be {_CHOICES[name]}.")

@@ -24,6 +24,15 @@ def expand_home(path: str | os.PathLike[str]) -> Path:
         return path
 
 
+def absolute_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a later change of the working directory does not change; as it is where that is deleted."""
+    path = expand_home(path)
+    try:
+        return path.absolute()
+    except OSError:
+        return path
+
+
 def home_folder() -> Path | None:
     """Return the user's home directory; None where there is none, as in a container with a user of no name."""
     home = expand_home("~")

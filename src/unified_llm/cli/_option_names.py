@@ -23,11 +23,14 @@ _WRITTEN: Final = {
 }
 # The name with an equals sign, and the dots that stand for a value.
 _ARGUMENT: Final = re.compile(rf"(?<![\w.(-])({'|'.join(_OPTIONS)})=(\"\.\.\.\")?(?=[\s,;.:)]|$)")
+_OF_A_FILE: Final = re.compile(r", line \d+: in (defaults|providers|profiles)\b")
 _IN_DETAIL: Final = re.compile(r"\.detail (holds the provider's message|says where)")
 
 
 def name_options(message: str) -> str:
     """Return a message with options in place of the arguments that it names."""
+    if _OF_A_FILE.search(message):  # which has fields rather than options
+        return message
     for written, option in _WRITTEN.items():
         message = message.replace(written, option)
     message = _ARGUMENT.sub(lambda match: _OPTIONS[match[1]], message)
