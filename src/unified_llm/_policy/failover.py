@@ -89,7 +89,7 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
     refused: list[tuple[TargetState, Refusal]] = []
     for state in call.in_order():
         started = state.attempts and not state.polls  # one that is polled has still to end its first attempt
-        insists = bool(started) and state.insists
+        insists = state.insists
         if not call.may_try(state) or (started and not (insists or call.room_for_retries())):
             continue
         if state.retry_at > now:
