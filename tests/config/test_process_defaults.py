@@ -210,6 +210,13 @@ def test_an_adapter_has_the_defaults_of_the_process() -> None:
         assert make(model="ollama/m", verify_ssl=True, max_retries=2).client.targets[0].verify is True
 
 
+def test_a_target_that_a_call_names_has_what_the_process_set_when_the_client_was_made() -> None:
+    configure(temperature=0.3)
+    client = LLMClient("ollama/m")
+    configure(temperature=0.9)
+    assert client._chain_of("ollama/other", client.options).targets[0].defaults["temperature"] == 0.3
+
+
 def test_a_client_that_exists_keeps_what_it_had() -> None:
     client = LLMClient("ollama/m")
     configure(temperature=0.25)

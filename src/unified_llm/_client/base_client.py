@@ -15,7 +15,7 @@ from unified_llm._client.drivers import AsyncDriver, Driver
 from unified_llm._client.errors import from_failure
 from unified_llm._client.model_lists import ModelListKey
 from unified_llm._client.vector_space import VectorSpace, find_unusable
-from unified_llm._config import resolve
+from unified_llm._config import process_settings, resolve
 from unified_llm._config.call_targets import CallChain, CallTargets, chain_of_call
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.make_target import ResolvedTarget
@@ -73,7 +73,10 @@ class BaseClient:
 
     def _resolve(self) -> None:
         defaults.default("error_details")  # a mistake in the variable is reported now, not in place of an error
-        resolved = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
+        self._layers = process_settings.layers()  # of the targets that a call names, too
+        resolved = resolve.chain(
+            self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured, layers=self._layers
+        )
         self._chain, self._unconfigured = resolved[0], {target.name: target.reason for target in resolved[1]}
         logs.warn_of_demo_model(self.targets)
         self._named: BoundedDict[CallTargets, CallChain] = BoundedDict(_MOST_NAMED)
@@ -122,7 +125,9 @@ class BaseClient:
         chain = self._named.get(named) if named.may_be_kept else None
         if chain is None:
             settings = self._config.settings if isinstance(self._config, PrimaryObject) else self._config
-            chain = chain_of_call(self._chain, settings, named, skip_unconfigured=self._skip_unconfigured)
+            chain = chain_of_call(
+                self._chain, settings, named, skip_unconfigured=self._skip_unconfigured, layers=self._layers
+            )
             if self._unconfigured and named.fallbacks is None:
                 chain = replace(chain, left_out={**self._unconfigured, **chain.left_out})
             if named.may_be_kept:

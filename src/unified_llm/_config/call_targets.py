@@ -63,7 +63,12 @@ class CallChain:
 
 
 def chain_of_call(
-    chain: Sequence[ResolvedTarget], settings: LLMConfig, named: CallTargets, *, skip_unconfigured: bool
+    chain: Sequence[ResolvedTarget],
+    settings: LLMConfig,
+    named: CallTargets,
+    *,
+    skip_unconfigured: bool,
+    layers: Sequence[Layer] | None = None,
 ) -> CallChain:
     """Resolve the targets of a call.
 
@@ -72,12 +77,13 @@ def chain_of_call(
         settings: What fallbacks take over where the first target is a wrapped model.
         named: What the call names.
         skip_unconfigured: Leave out fallbacks of the call whose key or extra is missing.
+        layers: What the process set when the client was made; None: what it sets now.
 
     Raises:
         UnconfiguredError: A target that the call names lacks a key, a URL or a package.
         ConfigurationError: Something that the call names is wrong.
     """
-    layers = process_settings.layers()
+    layers = process_settings.layers() if layers is None else layers
     first = _first_of_call(chain[0], named, layers)
     if named.fallbacks is None and profile_named(named.model) and first.config and first.config.fallbacks:
         named = replace(named, fallbacks=first.config.fallbacks)

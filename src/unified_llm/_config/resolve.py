@@ -65,15 +65,25 @@ class _Link:
 
 
 def chain(
-    first: LLMConfig | PrimaryObject, fallbacks: Sequence[Any], *, skip_unconfigured: bool
+    first: LLMConfig | PrimaryObject,
+    fallbacks: Sequence[Any],
+    *,
+    skip_unconfigured: bool,
+    layers: Sequence[Layer] | None = None,
 ) -> tuple[tuple[ResolvedTarget, ...], Sequence[UnconfiguredTarget]]:
     """Resolve the targets of a client, in the user's order; return those that are left out as well.
+
+    Args:
+        first: The configuration of the first target, or a model object.
+        fallbacks: Further targets.
+        skip_unconfigured: Leave out targets whose key or extra is missing.
+        layers: What the process sets; None: what it sets now.
 
     Raises:
         UnconfiguredError: Targets lack a key, a URL or a package, or none is left.
         ConfigurationError: A target is wrong.
     """
-    layers = process_settings.layers()
+    layers = process_settings.layers() if layers is None else layers
     settings, links = _read_chain(first, fallbacks, layers)
     resolved, unconfigured = _resolve_links(links, settings, layers)
     check_unconfigured(resolved, unconfigured, skip_unconfigured=skip_unconfigured)
