@@ -7,7 +7,6 @@ lists the fields of the bases first, and their validators as a part of their typ
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import lru_cache
 from inspect import Parameter, Signature, get_annotations, signature
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +41,6 @@ class ShowsFields(ModelMetaclass):
     __signature__: Any = _Signature()
 
 
-@lru_cache(maxsize=64)  # of classes; every object that is made asks
 def accepted_names(cls: type[BaseModel]) -> tuple[str, ...]:
     """Return the names of the fields of a class, and the aliases that a subclass gave to fields of its own."""
     aliases = (field.validation_alias for field in cls.model_fields.values())
