@@ -43,7 +43,9 @@ def _hide_keys(kwargs: dict[str, Any]) -> None:
     """
     if not kwargs:
         return
-    given = {name: kwargs.pop(name) for name in OPTIONS_OF_TARGETS if name in kwargs and kwargs[name] is not None}
+    given: dict[str, Any] = {
+        name: kwargs.pop(name) for name in OPTIONS_OF_TARGETS if name in kwargs and kwargs[name] is not None
+    }
     refuse_keys(kwargs)
     if not given:
         return
