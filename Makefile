@@ -44,7 +44,7 @@ types: $(VENV)/.dev ## mypy and pyright, both strict
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 coverage: $(VENV)/.dev ## the tests with those of the MLX engine: at least 95 % of lines and branches
-	@UNIFIED_LLM_THOROUGH=1 $(PYTEST) --cov --cov-report=term tests integration_tests/mlx
+	@TESTS_THOROUGH=1 $(PYTEST) --cov --cov-report=term tests integration_tests/mlx
 
 # The MLX engine is among them, since the tests alone replace it.
 lowest: ## the tests with the lowest versions that pyproject.toml allows, on the oldest Python here
@@ -78,7 +78,7 @@ servers: $(VENV)/.dev ## install large servers and tracing tools for the integra
 	@$(BIN)/python -m integration_tests.support.install_servers
 
 mutation: $(VENV)/.mutation ## mutation tests of the policy (slow)
-	@UNIFIED_LLM_THOROUGH=1 $(BIN)/python -m benchmarks.mutation
+	@TESTS_THOROUGH=1 $(BIN)/python -m benchmarks.mutation
 
 format: $(VENV)/.dev ## format the code, and write docs/providers.md from the provider table
 	@$(BIN)/python docs/generate_providers.py

@@ -1,7 +1,7 @@
 """Installs what needs its own environment. Run: ``make servers``.
 
 LiteLLM's proxy, mlx-vlm, aimock, tracing tools, and LangChain's own packages for OpenAI, Anthropic, Ollama and Google.
-Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. What is
+Each has its own folder below ``TESTS_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. What is
 already installed at the same versions is skipped.
 """
 
@@ -14,7 +14,7 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-HOME = Path(os.environ.get("UNIFIED_LLM_SERVERS") or Path.home() / ".cache" / "unified-llm")
+HOME = Path(os.environ.get("TESTS_SERVERS") or Path.home() / ".cache" / "unified-llm")
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 AIMOCK = "@copilotkit/aimock@1.43.0"
 

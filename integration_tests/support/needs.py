@@ -11,7 +11,7 @@ import pytest
 
 
 def need(*modules: str, install: str) -> None:
-    """Skip the test unless these modules can be imported. ``UNIFIED_LLM_NO_SKIP=1`` makes a skip a failure."""
+    """Skip the test unless these modules can be imported. ``TESTS_NO_SKIP=1`` makes a skip a failure."""
     absent = [module for module in modules if importlib.util.find_spec(module) is None]
     if absent:
         _skip_or_fail(", ".join(absent), install)
@@ -24,6 +24,6 @@ def need_program(name: str, *, install: str) -> str:
 
 def _skip_or_fail(name: str, install: str) -> NoReturn:
     message = f"{name} is missing: {install}"
-    if os.environ.get("UNIFIED_LLM_NO_SKIP") == "1":
+    if os.environ.get("TESTS_NO_SKIP") == "1":
         pytest.fail(message)
     pytest.skip(message)

@@ -1,7 +1,7 @@
 """Third-party servers and gateways, each in its own process on 127.0.0.1.
 
 LiteLLM's proxy and mlx-vlm need hundreds of megabytes, and aimock is not written in Python, so they are installed in
-their own environments, below ``UNIFIED_LLM_SERVERS`` or ``~/.cache/unified-llm``, by ``make servers``.
+their own environments, below ``TESTS_SERVERS`` or ``~/.cache/unified-llm``, by ``make servers``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from integration_tests.support.processes import free_port, stop
 from unified_llm._backends.mlx import demo_folder
 
 GATEWAY_KEY = "sk-CANARY-gateway-on-loopback"
-_HOME = Path(os.environ.get("UNIFIED_LLM_SERVERS") or Path.home() / ".cache" / "unified-llm")
+_HOME = Path(os.environ.get("TESTS_SERVERS") or Path.home() / ".cache" / "unified-llm")
 _START_TIMEOUT = 90.0
 # No downloads from the hub, and no compiler.
 _OFFLINE: Mapping[str, str] = {"HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1"}

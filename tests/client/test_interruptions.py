@@ -1,7 +1,7 @@
 """An exception of a signal handler, at any line of a sync call, loses no connection permit and spoils no later call.
 
 Lines of ``FOLDERS`` are interrupted, one call after another, over the real HTTP code and a scripted network: every one
-where there is time (``UNIFIED_LLM_THOROUGH``), else every ninth. ``CHECKS`` are what must hold after each.
+where there is time (``TESTS_THOROUGH``), else every ninth. ``CHECKS`` are what must hold after each.
 """
 
 from __future__ import annotations

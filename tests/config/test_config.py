@@ -204,6 +204,7 @@ def test_a_pickle_holds_no_key() -> None:
         api_key=KEY,
         verify_ssl=ssl.create_default_context(),
         temperature=0.5,
+        extra_body={"prompt_cache_key": "tenant-1", "seed": 1, "gateway": {"team_token": KEY, "team": "one"}},
         fallbacks=[{"model": "openai/y", "api_key": KEY}, LLMConfig(model="openai/z", api_key=KEY)],
     )
     data = pickle.dumps(config)
@@ -211,6 +212,7 @@ def test_a_pickle_holds_no_key() -> None:
     loaded = pickle.loads(data)  # noqa: S301 - our own
     assert (loaded.model, loaded.api_key) == ("openai/x", OmittedKey.KEY)
     assert (loaded.verify_ssl, loaded.temperature) == (True, 0.5)
+    assert loaded.extra_body == {"prompt_cache_key": "tenant-1", "seed": 1, "gateway": {"team": "one"}}
     assert [fallback.api_key for fallback in loaded.fallbacks] == [OmittedKey.KEY, OmittedKey.KEY]
     assert pickle.loads(pickle.dumps(loaded)) == loaded  # noqa: S301
     assert pickle.loads(pickle.dumps(LLMConfig(model="openai/x"))).api_key is None  # noqa: S301

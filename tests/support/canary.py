@@ -67,15 +67,11 @@ MAX_OF_A_CLASS: Final = 1 << 30 if THOROUGH else 4  # objects of a class searche
 MAX_FILE_SIZE: Final = 1 << 20  # bytes of a file that a test leaves; larger files are weights of models
 
 
-_OF_THE_TESTS = {"UNIFIED_LLM_NO_SKIP", "UNIFIED_LLM_SERVERS", "UNIFIED_LLM_THOROUGH"}
-
-
 def clear_environment() -> None:
     """Remove the settings of the machine's environment, and set every key to a canary."""
     ours = {name for row in ROWS for name in (*row.key_env, *row.address_env)} | {"MLX_MODEL_PATH"}
     for name in [name for name in os.environ if name in ours or name.startswith("UNIFIED_LLM_")]:
-        if name not in _OF_THE_TESTS:
-            del os.environ[name]
+        del os.environ[name]
     os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no-configuration")  # which does not exist
     os.environ.update(KEYS | _URL_PARTS)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
-THOROUGH: Final = bool(os.environ.get("UNIFIED_LLM_THOROUGH"))
+THOROUGH: Final = bool(os.environ.get("TESTS_THOROUGH"))
 Case = TypeVar("Case")
 
 

@@ -11,6 +11,7 @@ from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import HiddenText
 from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.redaction import Headers, may_be_a_key, without_keys
+from unified_llm._lib.read_only import freeze
 
 if TYPE_CHECKING:
     from pydantic import BaseModel as _Base
@@ -24,6 +25,7 @@ def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
     key, given, verify = fields["api_key"], fields["default_headers"], fields["verify_ssl"]
     return {
         "api_key": key if isinstance(key, KeyCallable) and key.is_importable else None,
+        "extra_body": fields["extra_body"] and freeze(without_keys(fields["extra_body"])),
         "default_headers": given and Headers({name: given[name] for name in given if not may_be_a_key(name)}),
         "verify_ssl": True if isinstance(verify, SSLContext) else verify,
     }
@@ -33,7 +35,7 @@ class WithoutKeys(_Base):
     """Mixin for ``LLMConfig``, whose pickles and JSON have no key, and say so; a dump as Python objects has it."""
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled.
+        """Pickle without the key, headers and fields of the body that may hold one, and an SSL context.
 
         Of a function of a module that returns keys, a pickle has the name.
         """

@@ -24,6 +24,8 @@ _KEY_LENGTH: Final = 28
 _LONGEST_NAME: Final = 80
 # Header names that suggest a key. (LLMConfig refuses Authorization.)
 _KEYISH: Final = re.compile("key|token|secret|auth|cookie", re.IGNORECASE)
+# Fields that APIs document, whose texts are no keys although their names suggest it.
+_NO_KEYS: Final = frozenset({"prompt_cache_key", "prompt_cache_isolation_key", "tokenizer"})
 
 
 def may_be_a_key(header: str) -> bool:
@@ -179,7 +181,7 @@ def without_keys(fields: Any, depth: int = 0) -> Any:
         return {
             name: without_keys(value, depth + 1)
             for name, value in fields.items()
-            if not (isinstance(value, str) and may_be_a_key(str(name)))
+            if name in _NO_KEYS or not (isinstance(value, str) and may_be_a_key(str(name)))
         }
     if type(fields) in {list, tuple}:
         return type(fields)(without_keys(item, depth + 1) for item in fields)
