@@ -120,7 +120,8 @@ def run(archive: Path, code: str, tmp_path: Path, **variables: str) -> str:
     """Return the output of a new interpreter that imports the package from the archive."""
     check = f"import unified_llm; assert unified_llm.__file__.startswith({str(archive)!r}), unified_llm.__file__\n"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", check + code],
+        # The oldest Typer imports what a newer Click calls deprecated.
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning:typer", "-c", check + code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(archive), str(REPOSITORY)]), **variables},
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
