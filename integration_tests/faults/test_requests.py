@@ -106,7 +106,7 @@ def test_the_ids_of_tool_calls_fit_the_provider_that_is_asked(way: Way, provider
         assert all(call_id.isalnum() for call_id in called)
 
 
-STRANGE = ["a/b", "a?x=1#y", "a b", "a" * 200, "modèle", "@host"]
+STRANGE = ["a/b", "a?x=1#y", "a b", "a" * 200, "modèle", "@cf/host"]  # "@host" would be a profile
 REFUSED = ["../..", "%2e%2e", "../../../evil", "a\\b"]
 
 
