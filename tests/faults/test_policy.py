@@ -89,7 +89,7 @@ def test_when_all_are_down_the_model_on_this_machine_answers(way: Way) -> None:
 # 46: an old call ends when the breaker has changed since
 
 
-@each("way", ["stream", "astream"])
+@pytest.mark.parametrize("way", ["stream", "astream"])  # not each(): the table of faults reads the ways
 @each("when", ["open", "half_open"])
 @pytest.mark.case(46)
 def test_an_old_stream_that_ends_well_moves_no_breaker(way: Way, when: str) -> None:
