@@ -99,7 +99,7 @@ def test_an_empty_list_is_a_note() -> None:
 def test_a_provider_whose_configuration_is_wrong_has_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "0123456789abcdef")
     ended = command("health", scripts={})
-    assert ended.out.splitlines()[1].split() == ["azure", "down"]
+    assert ended.out.splitlines()[1].split() == ["azure", "down", "-", "-"]
     [row] = json.loads(command("health", "--json", scripts={}).out)
     assert (row["models"], row["seconds"], row["ok"]) == (None, None, False)
     assert command("models", scripts={}).err.startswith("unified-llm: azure is not configured: no URL")

@@ -75,8 +75,8 @@ def print_checks(rows: Sequence[dict[str, Any]], terminal: Terminal, *, as_json:
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     from unified_llm._lib.show_seconds import show_milliseconds
 
-    models = "" if row["models"] is None else str(row["models"])
-    seconds = "" if row["seconds"] is None else show_milliseconds(row["seconds"])
+    models = "-" if row["models"] is None else str(row["models"])
+    seconds = "-" if row["seconds"] is None else show_milliseconds(row["seconds"])
     address = row["base_url"] or ("this process" if row["ok"] else "")
     return row["provider"], "up" if row["ok"] else "down", models, seconds, address
 
