@@ -192,11 +192,6 @@ def _check_calls(messages: list[Any]) -> None:
 class FakeCohere(Fake):
     """A running server."""
 
-    @property
-    @override
-    def stream_type(self) -> str:
-        return "text/event-stream"
-
     @override
     def answer(self, received: Received) -> Any:
         if received.headers.get("authorization") != f"Bearer {KEY}":

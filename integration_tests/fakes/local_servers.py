@@ -27,11 +27,6 @@ class LocalServer(Fake):
     down: bool = False
     owner: str = ""
 
-    @property
-    @override
-    def stream_type(self) -> str:
-        return "text/event-stream"
-
     @override
     def answer(self, received: Received) -> Any:
         if self.down:

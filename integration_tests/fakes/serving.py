@@ -60,8 +60,8 @@ class Fake(Loopback):
 
     @property
     def stream_type(self) -> str:
-        """The content type of a stream."""
-        raise NotImplementedError
+        """The content type of a stream: server-sent events, unless its API has another."""
+        return "text/event-stream"
 
 
 class _Handler(BaseHTTPRequestHandler):

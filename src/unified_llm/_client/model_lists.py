@@ -175,7 +175,7 @@ class ModelListMerger:
 
 
 class ProviderCheck:
-    """Whether a provider responds to a request for its model list.
+    """Check of whether a provider responds to a request for its model list.
 
     Attributes:
         key: Its list.

@@ -65,7 +65,7 @@ class Layer:
 
     @property
     def is_configured(self) -> bool:
-        """Whether it is that of ``configure()``, which goes before the environment."""
+        """Return whether it is that of ``configure()``, which goes before the environment."""
         return self.name == CONFIGURE
 
     def __bool__(self) -> bool:

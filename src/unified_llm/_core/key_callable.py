@@ -99,7 +99,7 @@ class KeyCallable:
 
     @property
     def described(self) -> str:
-        """What messages call it."""
+        """Return what messages call it."""
         return f"the API key callable {self.name}"
 
     def check_sync(self) -> None:
@@ -116,7 +116,7 @@ class KeyCallable:
 
     @property
     def account(self) -> str:
-        """What identifies the account, unless the user names it: the name, with a number where it is not the first."""
+        """Return the default account: the name, with a number where it is not the first of that name."""
         number = 1 if self.is_importable else self.kept.number
         return f"{self.name}#{number}" if number > 1 else self.name
 

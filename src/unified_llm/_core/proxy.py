@@ -66,7 +66,7 @@ class Proxy:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether its URL has a user and a password."""
+        """Return whether its URL has a user and a password."""
         return "@" in self.url.value
 
     @property

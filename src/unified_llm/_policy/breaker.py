@@ -143,7 +143,7 @@ class CircuitBreaker:
 
     @property
     def in_a_row(self) -> bool:
-        """Whether the last failures were consecutive, and enough to open it."""
+        """Return whether the last failures were consecutive, and enough to open it."""
         return self.consecutive_failures >= self.settings.failures
 
     def apply(self, event: Event) -> BreakerState | None:

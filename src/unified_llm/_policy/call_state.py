@@ -62,7 +62,7 @@ class TargetState:
 
     @property
     def insists(self) -> bool:
-        """Whether its next attempt is a retry by an explicit ``max_retries``: neither cap nor breaker prevents it."""
+        """Return whether the next attempt is a retry by an explicit ``max_retries``: no cap or breaker prevents it."""
         return self.target.retry.limit is not None and self.attempts > 0 and not self.polls
 
     @property

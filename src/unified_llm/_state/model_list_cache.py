@@ -75,7 +75,7 @@ class _Request:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it can never end: its event loop was closed under it."""
+        """Return whether it can never end: its event loop was closed under it."""
         return self.loop is not None and self.loop.is_closed()
 
 

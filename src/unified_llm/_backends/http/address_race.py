@@ -94,7 +94,7 @@ class AddressRace:
 
     @property
     def alone(self) -> bool:
-        """Whether one address is left, and none is connecting, so that nothing but the deadline ends the wait."""
+        """Return whether one address is left and none is connecting, so that nothing but the deadline ends the wait."""
         return len(self._left) == 1 and not self._connecting
 
     def begin_due(self, now: float) -> Iterator[tuple[socket.socket, Any]]:

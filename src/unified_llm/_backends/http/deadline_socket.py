@@ -270,7 +270,7 @@ class DeadlineSocket:
 
     @property
     def before_tunnel(self) -> bool:
-        """Whether there is a proxy that has not opened its tunnel yet: all that was done is between it and us."""
+        """Return whether there is a proxy that has not opened its tunnel yet: all so far is between it and us."""
         return self._tunnel is not None and self.handshakes <= self._tunnel.handshakes
 
     @property

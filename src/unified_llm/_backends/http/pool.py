@@ -64,7 +64,7 @@ class Route(NamedTuple):
 
     @property
     def is_forwarded(self) -> bool:
-        """Whether a proxy reads the request and sends one of its own: without TLS there is no tunnel through it."""
+        """Return whether a proxy reads the request and sends its own: without TLS there is no tunnel through it."""
         return self.proxy is not None and self.origin[0] == "http"
 
 

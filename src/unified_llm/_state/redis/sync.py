@@ -62,7 +62,7 @@ class HealthSync:
 
     @property
     def overdue(self) -> bool:
-        """Whether the next poll should have been a period ago."""
+        """Return whether the next poll should have been a period ago."""
         return self._now() >= self.due + PERIOD
 
     def publish(self, update: HealthUpdate) -> None:
