@@ -1,0 +1,45 @@
+"""OpenAI's client over any target: change the import, and the program fails over.
+
+    from unified_llm.openai_style import OpenAI
+
+    client = OpenAI(fallbacks=["anthropic/claude-haiku-4-5"])
+    client.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": "Hello"}])
+
+Public names are imported at their first use. OpenAI's own SDK need not be installed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from unified_llm.openai_style._omitted import NOT_GIVEN, NotGiven, Omit, omit
+    from unified_llm.openai_style._timeouts import Timeout
+    from unified_llm.openai_style.client import AsyncOpenAI, OpenAI
+
+__all__ = ["NOT_GIVEN", "AsyncOpenAI", "NotGiven", "Omit", "OpenAI", "Timeout", "omit"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name."""
+    if name not in __all__:
+        from unified_llm._lib.missing_names import missing_name
+
+        raise missing_name(__name__, name, __all__)
+    home: ModuleType
+    match name:
+        case "OpenAI" | "AsyncOpenAI":
+            import unified_llm.openai_style.client as home
+        case "Timeout":
+            import unified_llm.openai_style._timeouts as home
+        case _:
+            import unified_llm.openai_style._omitted as home
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

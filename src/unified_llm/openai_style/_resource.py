@@ -1,0 +1,88 @@
+"""What the resources of an OpenAI client share: how a call is read, and how its errors are raised."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from unified_llm._client.call_options import CallOptions
+from unified_llm._client.client import LLMClient
+from unified_llm.exceptions import LLMError, ValidationError
+from unified_llm.openai_style._omitted import is_omitted
+from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call whose arguments were read.
+
+    Attributes:
+        client: The client that serves it: ``client.run(request, options)`` and the like.
+        options: The options to pass with the request.
+        model: The model to name in the request; None for that of a profile.
+    """
+
+    client: LLMClient
+    options: CallOptions
+    model: str | None
+
+
+class Resource:
+    """A resource of an OpenAI client, such as ``client.chat``.
+
+    Args:
+        settings: The settings of the client.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def _read(self, given: Mapping[str, Any], *, chat: bool = False) -> tuple[dict[str, Any], Call]:
+        """Split the keyword arguments of a call into the body of its request and what says how to send it.
+
+        Args:
+            given: The arguments. Those that are ``NOT_GIVEN`` or ``omit`` are left out; ``extra_body`` is merged.
+            chat: Whether the request is a chat, which alone may be hedged.
+
+        Raises:
+            ValidationError: An option makes no sense, or no model is named.
+            ConfigurationError: The target of the call lacks a key, a URL or a package.
+        """
+        body, options = dict[str, Any](), dict[str, Any]()
+        for name, value in given.items():
+            if not is_omitted(value):
+                (options if name in CALL_OPTIONS else body)[name] = value
+        if (extra := body.pop("extra_body", None)) is not None:
+            body.update(_mapping("extra_body", extra))
+        options = self._settings.options_of_call(options)
+        if headers := options.get("extra_headers"):
+            kept = _mapping("extra_headers", headers).items()
+            options["extra_headers"] = {name: value for name, value in kept if not is_omitted(value)}
+        client, model = self._settings.targets.client_for(body.get("model"), self._settings.endpoint(options))
+        return body, Call(client, client.options.of_call(options, chat=chat) if options else client.options, model)
+
+
+class AsyncResource(Resource):
+    """A resource of an async OpenAI client."""
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValidationError(f"{name} must be a mapping of names to values, not {type(value).__name__}.")
+    return cast("Mapping[str, Any]", value)
+
+
+@contextmanager
+def family_errors() -> Generator[None, None, None]:
+    """Raise our errors as those of the family that OpenAI's SDK has, which are ours as well."""
+    try:
+        yield
+    except LLMError as error:
+        raise family_error(error) from error.__cause__
+
+
+def family_error(error: LLMError) -> LLMError:
+    """Return an error as one of the family that OpenAI's SDK has."""
+    return error

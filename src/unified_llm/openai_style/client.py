@@ -1,0 +1,123 @@
+"""``OpenAI`` and ``AsyncOpenAI``: clients in the shape of OpenAI's SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._lib.short_repr import short_repr
+from unified_llm.openai_style._omitted import NOT_GIVEN
+from unified_llm.openai_style._settings import Settings
+
+
+class BaseOpenAI:
+    """What the sync and the async client share: settings and copies."""
+
+    def __init__(
+        self,
+        *,
+        api_key: Any = None,
+        organization: str | None = None,
+        project: str | None = None,
+        base_url: Any = None,
+        timeout: Any = NOT_GIVEN,
+        max_retries: Any = NOT_GIVEN,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        **own: Any,
+    ) -> None:
+        given = Hidden({
+            "api_key": api_key, "organization": organization, "project": project, "base_url": base_url,
+            "timeout": timeout, "max_retries": max_retries, "default_headers": default_headers,
+            "default_query": default_query, **own,
+        })  # fmt: skip
+        del api_key, default_headers, own
+        with CLEAR_VARIABLES:
+            self._settings = Settings.read(given.value)
+
+    def with_options(self, **changes: Any) -> Self:
+        """Return a client with other options for its calls; targets and connections are shared.
+
+        Args:
+            **changes: ``timeout``, ``max_retries``, ``default_headers`` and ``default_query`` (added to what there is),
+                ``api_key``, ``base_url``, ``organization``, ``project``, ``fallbacks``, ``deadline`` ...
+
+        Raises:
+            ValidationError: One of them is unknown.
+        """
+        given = Hidden(changes)
+        del changes
+        with CLEAR_VARIABLES:
+            copy = type(self).__new__(type(self))
+            copy.__dict__["_settings"] = self._settings.with_options(given.value)
+            return copy
+
+    copy = with_options
+
+    def __repr__(self) -> str:
+        """Return the provider of models without one in their name; no key."""
+        return short_repr(self, [self._settings.targets.own.provider or ""])
+
+
+class OpenAI(BaseOpenAI):
+    """OpenAI's client over any target.
+
+    A ``model`` in a call is ``provider/model``, or a model of OpenAI, or of the server at ``base_url``. The key of a
+    provider is found in its own environment variable when the first call needs it.
+
+    Args:
+        api_key: The key for models without a provider in their name, or a callable that returns it.
+        organization: Sent as ``OpenAI-Organization``; None: the variable ``OPENAI_ORG_ID``.
+        project: Sent as ``OpenAI-Project``; None: the variable ``OPENAI_PROJECT_ID``.
+        base_url: The address of another server; None: the variable ``OPENAI_BASE_URL``, or OpenAI's own.
+        timeout: Seconds for an attempt, an object with ``connect`` and ``read``, or None for no limit. Not given: as
+            for ``LLMClient``.
+        max_retries: Further requests of a call to each target. Not given: as for ``LLMClient``.
+        default_headers: Sent with every request to the provider of this client.
+        default_query: Added to the address of every request to it.
+        **own: Arguments of ``LLMClient``: ``model`` (for calls that name none), ``fallbacks``, ``deadline``,
+            ``hedge_after``, ``failover_on``, ``on_attempt``, ``verify_ssl``, ``proxy`` ...
+
+    Raises:
+        ConfigurationError: A setting is wrong, or one of OpenAI's SDK that is not offered.
+    """
+
+    def close(self) -> None:
+        """Close every connection. The client may be used again."""
+        for client in self._settings.targets.clients:
+            client.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+
+class AsyncOpenAI(BaseOpenAI):
+    """The same as ``OpenAI``, with async methods."""
+
+    async def close(self) -> None:
+        """Close every connection, those of the running event loop included. The client may be used again."""
+        for client in self._settings.targets.clients:
+            await client.aclose()
+
+    aclose = close
+
+    async def __aenter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+
+for _public in (OpenAI, AsyncOpenAI):
+    _public.__module__ = "unified_llm.openai_style"  # where users import it from
