@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 import httpx
 
 from unified_llm._backends.http import Transport
-from unified_llm._core.codec import AnyRequest, WireRequest
+from unified_llm._core.codec import AnyRequest, MediaDecoder, StreamedMedia, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.sse import ServerSentEvent
@@ -102,6 +102,10 @@ class Codec:
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:  # noqa: ARG002 - the protocol's signature
         """Return a decoder."""
         return Decoder()
+
+    def media_decoder(self, request: StreamedMedia, target: Target) -> MediaDecoder:
+        """Refuse: there is no stream of media here."""
+        raise NotImplementedError
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:  # noqa: ARG002
         """Return a failure by status."""

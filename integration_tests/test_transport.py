@@ -37,7 +37,7 @@ from integration_tests.support.fault_server import (
 from tests.support.echo_format import CANARY, DONE, EchoCodec, chat_request, target_at, text_event
 from tests.support.sync_and_async import Caller, Mode, caller, run, summarize
 from unified_llm._backends.http import Transport, deadline_socket
-from unified_llm._core.exchange import Event
+from unified_llm._core.exchange import AnyEvent
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Timing
 
@@ -68,7 +68,7 @@ def transport() -> Iterator[Transport]:
 
 def run_call(
     call: Caller, transport: Transport, url: str, *, stream: bool = False, seconds: float = 5, **fields: Any
-) -> list[Event]:
+) -> list[AnyEvent]:
     exchange = call.exchange(transport, EchoCodec(), chat_request(stream=stream), target_at(url, **fields))
     return run(exchange, lambda: time.monotonic() + seconds)
 
@@ -438,7 +438,7 @@ def test_threads_share_connections(transport: Transport) -> None:
         assert server.settles_at(0)
 
 
-async def run_async_call(transport: Transport, url: str, *, stream: bool = False, seconds: float = 5) -> list[Event]:
+async def run_async_call(transport: Transport, url: str, *, stream: bool = False, seconds: float = 5) -> list[AnyEvent]:
     exchange = transport.aexchange(EchoCodec(), chat_request(stream=stream), target_at(url))
     until = time.monotonic() + seconds
     try:

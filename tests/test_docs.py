@@ -66,7 +66,10 @@ PACKAGES: Final = {
 # What users see only in annotations.
 INTERNAL: Final = {
     "CountRequest", "EmbeddingRequest", "FinishReason", "Media", "ModelRequest", "ModelsRequest", "OutputMethod",
-    "Part", "ProviderState", "RerankRequest", "Role", "native",
+    "Part", "ProviderState", "RawChunk", "RawRequest", "RawResponse", "RerankRequest", "Role", "native",
+    "Image", "ImageChunk", "ImageRequest", "ImageResponse", "MediaFile", "SpeechRequest", "SpeechResponse",
+    "Transcription", "TranscriptionChunk", "TranscriptionRequest", "TranscriptionSegment", "TranscriptionWord",
+    "VideoContentRequest", "VideoJob", "VideoJobRequest", "VideoRequest", "VideoResponse",
 }  # fmt: skip
 
 

@@ -49,16 +49,22 @@ from unified_llm.types import (
     EmbeddingRequest,
     FilePart,
     ImagePart,
+    ImageRequest,
     LLMRequest,
     LLMResponse,
+    MediaFile,
     Message,
     ModelRequest,
     ModelsRequest,
     Part,
+    RawRequest,
     RerankRequest,
     ResponseFormat,
+    SpeechRequest,
     TextPart,
     Tool,
+    TranscriptionRequest,
+    VideoRequest,
 )
 
 pytestmark = pytest.mark.thorough
@@ -218,6 +224,7 @@ def user(*parts: Part) -> LLMRequest:
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 OFFERED = replace(CHAT, tools=(Tool("weather", parameters=CITY), Tool("clock")))
+PICTURE = MediaFile(b"picture", "a.png", "image/png")
 # A request that needs the feature, and a pattern that its encoded body must match.
 FEATURES: dict[str, tuple[AnyRequest, str]] = {
     "tools": (OFFERED, '"city"'),
@@ -236,6 +243,19 @@ FEATURES: dict[str, tuple[AnyRequest, str]] = {
     "rerank": (RerankRequest("query", ("Hello",)), "Hello"),
     "models": (ModelsRequest(), ""),
     "model_info": (ModelRequest(), ""),
+    "generate_image": (ImageRequest("a red fox"), "a red fox"),
+    "edit_image": (ImageRequest("a red fox", images=(PICTURE,)), "(?s)a red fox.*picture"),
+    "stream_image": (ImageRequest("a red fox", stream=True), '"stream":true'),
+    "speech": (SpeechRequest("Hello", voice="alloy"), "Hello"),
+    "transcription": (TranscriptionRequest(PICTURE), "picture"),
+    "translation": (TranscriptionRequest(PICTURE, translate=True), "picture"),
+    "stream_transcription": (TranscriptionRequest(PICTURE, stream=True), "(?s)stream.*true"),
+    "video": (VideoRequest("a red fox"), "a red fox"),
+    "moderation": (RawRequest("POST", "/moderations", "moderation", body={"input": "Hello"}), "Hello"),
+    "file_storage": (RawRequest("POST", "/files", "file_storage", form=(("file", PICTURE),)), "picture"),
+    "batches": (RawRequest("POST", "/batches", "batches", body={"input_file_id": "file-1"}), "file-1"),
+    "stored_responses": (RawRequest("DELETE", "/responses/resp_1", "stored_responses"), ""),
+    "stored_completions": (RawRequest("GET", "/chat/completions", "stored_completions"), ""),
 }
 
 

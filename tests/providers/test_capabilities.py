@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from tests.support.each import each
-from unified_llm._core.features import Feature
+from unified_llm._core.features import ENDPOINTS, Feature
 from unified_llm._core.target import Target
 from unified_llm._providers.capabilities import missing
 from unified_llm.types import (
@@ -14,15 +14,21 @@ from unified_llm.types import (
     EmbeddingRequest,
     FilePart,
     ImagePart,
+    ImageRequest,
     LLMRequest,
+    MediaFile,
     Message,
     ModelRequest,
     ModelsRequest,
     Part,
+    RawRequest,
     RerankRequest,
     ResponseFormat,
+    SpeechRequest,
     TextPart,
     Tool,
+    TranscriptionRequest,
+    VideoRequest,
 )
 
 ALL_FEATURES: frozenset[Feature] = frozenset(get_args(Feature))
@@ -33,6 +39,7 @@ def chat(*parts: Part, **fields: Any) -> LLMRequest:
     return LLMRequest((Message.user("Hello?"), Message("user", (TextPart("And?"), *parts))), **fields)
 
 
+FILE = MediaFile(b"data")
 NEEDS: dict[Feature, Any] = {
     "streaming": chat(stream=True),
     "tools": chat(tools=(TOOL,)),
@@ -50,6 +57,15 @@ NEEDS: dict[Feature, Any] = {
     "rerank": RerankRequest("Which?", ("This.", "That.")),
     "as_text": chat(as_text=True),
     "n": chat(n=2),
+    "generate_image": ImageRequest("a red fox"),
+    "edit_image": ImageRequest("a red fox", images=(FILE,)),
+    "stream_image": ImageRequest("a red fox", stream=True),
+    "speech": SpeechRequest("Hello"),
+    "transcription": TranscriptionRequest(FILE),
+    "translation": TranscriptionRequest(FILE, translate=True),
+    "stream_transcription": TranscriptionRequest(FILE, stream=True),
+    "video": VideoRequest("a red fox"),
+    **{name: RawRequest("GET", "/", name) for name in sorted(ENDPOINTS)},
 }
 
 
@@ -65,8 +81,8 @@ def test_a_request_that_needs_a_feature_detects_that_a_target_lacks_it(feature: 
     reason = missing(request, Target("a", "b", "c", features=ALL_FEATURES - {feature}, last_resort=True))
     assert reason
     assert reason.startswith("it cannot ")
-    others = ALL_FEATURES - {feature} - {"tools"}
-    assert missing(request, Target("a", "b", "c", features=ALL_FEATURES - others)) in {None, "it cannot call tools"}
+    needed_too = {"tools", "generate_image", "transcription"}
+    assert missing(request, Target("a", "b", "c", features=frozenset({feature, *needed_too}))) is None
 
 
 @each("choice", [None, "auto", "none"])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unified_llm._core.codec import AnyRequest, Framing, WireRequest
+from unified_llm._core.codec import AnyRequest, Framing, MediaDecoder, StreamedMedia, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.sse import ServerSentEvent
@@ -83,6 +83,9 @@ class EchoCodec:
 
     def decoder(self, request: LLMRequest, target: Target) -> EchoDecoder:
         return EchoDecoder()
+
+    def media_decoder(self, request: StreamedMedia, target: Target) -> MediaDecoder:
+        raise NotImplementedError
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
         return Failure("server" if status >= 500 else "bad_request", detail=body.decode(errors="replace"))

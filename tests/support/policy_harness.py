@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from tests.support.racing import RacingTargets
 from tests.support.scripted_targets import Attempt, ScriptedTargets
 from unified_llm._client.call import PreparedCall
-from unified_llm._client.drivers import AsyncDriver, Driver
+from unified_llm._client.drivers import AsyncDriver, Driver, Step
 from unified_llm._core import runtime
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done, Failure, FailureKind
@@ -141,7 +141,7 @@ class PolicyHarness:
         await driver.close()
         return result
 
-    def _is_end(self, result: Result, step: LLMChunk | Done | CallFailed) -> bool:
+    def _is_end(self, result: Result, step: Step) -> bool:
         """Add a step of the driver to the result."""
         if isinstance(step, CallFailed):
             result.failed = step

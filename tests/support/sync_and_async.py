@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from unified_llm._backends.http import Transport
 from unified_llm._core.codec import AnyRequest, Codec
-from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.exchange import AnyEvent, AsyncExchange, Exchange
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm.types import LLMChunk
@@ -35,7 +35,7 @@ class _RunInLoop:
     def open(self, until: float) -> Failure | None:
         return self._runner.run(self._exchange.open(until))
 
-    def read(self, until: float) -> Event:
+    def read(self, until: float) -> AnyEvent:
         return self._runner.run(self._exchange.read(until))
 
     def close(self) -> None:
@@ -65,14 +65,14 @@ def caller(mode: Mode) -> Iterator[Caller]:
         yield AsyncCaller(runner)
 
 
-def run(exchange: Exchange, until: float | Callable[[], float]) -> list[Event]:
+def run(exchange: Exchange, until: float | Callable[[], float]) -> list[AnyEvent]:
     """Open an exchange, read it to the end, close it; return the events."""
 
     def instant() -> float:
         return until() if callable(until) else until
 
     try:
-        events: list[Event] = []
+        events: list[AnyEvent] = []
         failure = exchange.open(instant())
         if failure is not None:
             return [failure]
@@ -83,7 +83,7 @@ def run(exchange: Exchange, until: float | Callable[[], float]) -> list[Event]:
         exchange.close()
 
 
-def summarize(events: list[Event]) -> list[Any]:
+def summarize(events: list[AnyEvent]) -> list[Any]:
     """Return text for a chunk, ``("whole", text)`` for an answer, ``.`` for a stream's end, the kind of a failure."""
     results: list[Any] = []
     for event in events:

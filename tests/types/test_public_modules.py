@@ -14,13 +14,15 @@ import unified_llm
 import unified_llm.exceptions
 import unified_llm.types
 from tests.support.each import each
-from unified_llm.types import LLMRequest, Message
+from unified_llm.types import LLMRequest, MediaFile, Message
 
 ERRORS = [getattr(unified_llm.exceptions, name) for name in unified_llm.exceptions.__all__]
 TYPES = [value for name in unified_llm.types.__all__ if isinstance(value := getattr(unified_llm.types, name), type)]
 CHAT = LLMRequest((Message("user", "Hello?"),))
 # A value for every field that has no default.
 VALUES = {
+    "audio": MediaFile(b"RIFF"), "job": "video_1", "method": "GET", "path": "/files", "feature": "file_storage",
+    "prompt": "a", "start": 0.0, "end": 1.0, "word": "a",
     "arguments": {"city": "Bern"}, "chat": CHAT, "data": b"RIFF", "documents": ("a", "b"), "format": "openai_chat",
     "id": "m-1", "index": 1, "logprob": -0.5, "messages": CHAT.messages, "name": "look", "outcome": "ok",
     "provider": "openai", "query": "a", "results": (), "role": "user", "score": 0.5, "target": "openai/gpt-5-mini",

@@ -17,7 +17,7 @@ from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._client.long_prompts import PromptLength
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
-from unified_llm._core.codec import AnyRequest
+from unified_llm._core.codec import AnyRequest, wants_stream
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
 from unified_llm._core.pairs import conflicts
@@ -161,7 +161,7 @@ def prepare_call(
         until = FOREVER if options.deadline is None else started + options.deadline
     state = CallState(
         targets=able,
-        streaming=isinstance(request, LLMRequest) and request.stream,
+        streaming=wants_stream(request),
         deadline=until,
         health=process_health.current(),
         now=runtime.now,

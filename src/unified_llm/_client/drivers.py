@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
-from unified_llm._core.codec import UNWRITABLE, AnyRequest
+from unified_llm._core.codec import UNWRITABLE, AnyRequest, Chunk
 from unified_llm._core.converted_exchange import AsyncConvertedExchange, ConvertedExchange, Converter
-from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.exchange import AnyEvent, AsyncExchange, Exchange
 from unified_llm._core.hidden import clear_variables
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done, Failure
@@ -29,12 +29,11 @@ from unified_llm._policy.effects import Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._structured.attempts import StructuredAttempt
 from unified_llm.exceptions import ConfigurationError, LLMError
-from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
     from unified_llm._client.racing_tasks import RacingAttempts
 
-Step: TypeAlias = LLMChunk | Done | CallFailed
+Step: TypeAlias = Chunk | Done | CallFailed
 """Result of ``advance``."""
 
 _NEEDS_ASYNCIO: Final = (
@@ -260,7 +259,7 @@ class AsyncDriver(_Observed):
         self._racing.begin(effect.attempt, exchange, effect.until)
         return None
 
-    async def _first(self, racing: RacingAttempts, effect: Wait) -> tuple[int, Event] | None:
+    async def _first(self, racing: RacingAttempts, effect: Wait) -> tuple[int, AnyEvent] | None:
         left = None if effect.until == FOREVER else max(0.0, effect.until - self._runtime.now())
         return await racing.first(effect.attempts, left)
 

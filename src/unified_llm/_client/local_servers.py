@@ -129,6 +129,7 @@ class _StrictListCodec:
     def __init__(self) -> None:
         self._codec = codec_for("openai_chat")
         self.encode, self.decoder, self.failure = self._codec.encode, self._codec.decoder, self._codec.failure
+        self.media_decoder = self._codec.media_decoder
         self.framing: Framing = self._codec.framing
 
     def decode(self, request: AnyRequest, target: Target, body: object) -> Done | Failure:

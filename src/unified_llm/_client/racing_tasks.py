@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from unified_llm._core.codec import UNWRITABLE
-from unified_llm._core.exchange import AsyncExchange, Event
+from unified_llm._core.exchange import AnyEvent, AsyncExchange
 from unified_llm._core.outcome import Failure
 
 
@@ -20,7 +20,7 @@ class RacingAttempts:
     __slots__ = ("_tasks",)
 
     def __init__(self) -> None:
-        self._tasks: dict[int, asyncio.Task[Event]] = {}
+        self._tasks: dict[int, asyncio.Task[AnyEvent]] = {}
 
     def __bool__(self) -> bool:
         """Return True while an attempt is in progress."""
@@ -30,7 +30,7 @@ class RacingAttempts:
         """Open an exchange and read its first event."""
         self._tasks[number] = asyncio.create_task(_begin(exchange, until))
 
-    async def first(self, numbers: Sequence[int], timeout: float | None) -> tuple[int, Event] | None:
+    async def first(self, numbers: Sequence[int], timeout: float | None) -> tuple[int, AnyEvent] | None:
         """Return the first event of these attempts, or None when none comes within the timeout (seconds)."""
         tasks = {self._tasks[number]: number for number in numbers}
         done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -58,7 +58,7 @@ class RacingAttempts:
             self._tasks.clear()
 
 
-async def _begin(exchange: AsyncExchange, until: float) -> Event:
+async def _begin(exchange: AsyncExchange, until: float) -> AnyEvent:
     try:
         return await exchange.open(until) or await exchange.read(until)
     except UNWRITABLE as error:

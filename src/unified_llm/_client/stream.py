@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
@@ -72,7 +72,7 @@ class _ChunkReader:
             StreamInterruptedError: The stream broke after its first chunk.
             LLMError: No target answered.
         """
-        chunk = step if isinstance(step, LLMChunk) else self._last(step)
+        chunk = step if isinstance(step, LLMChunk) else self._last(cast("Done | CallFailed", step))
         if chunk.content:
             self._chunks += 1
             self._bytes_left -= len(chunk.content) + CHUNK_COST

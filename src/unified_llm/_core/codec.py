@@ -14,6 +14,16 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
+from unified_llm.types.media import ImageChunk, TranscriptionChunk
+from unified_llm.types.media_requests import (
+    ImageRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+    VideoContentRequest,
+    VideoJobRequest,
+    VideoRequest,
+)
+from unified_llm.types.raw import RawChunk, RawRequest
 from unified_llm.types.requests import (
     CountRequest,
     EmbeddingRequest,
@@ -24,8 +34,34 @@ from unified_llm.types.requests import (
 )
 from unified_llm.types.responses import LLMChunk
 
-AnyRequest: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelRequest | CountRequest | RerankRequest
+MediaRequest: TypeAlias = (
+    ImageRequest | SpeechRequest | TranscriptionRequest | VideoRequest | VideoJobRequest | VideoContentRequest
+)
+"""A request for media, or for one step of a video's job."""
+
+AnyRequest: TypeAlias = (
+    LLMRequest
+    | EmbeddingRequest
+    | ModelsRequest
+    | ModelRequest
+    | CountRequest
+    | RerankRequest
+    | MediaRequest
+    | RawRequest
+)
 """Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
+
+StreamedMedia: TypeAlias = ImageRequest | SpeechRequest | TranscriptionRequest | RawRequest
+"""A request other than one for a chat whose response may come as a stream, which its field ``stream`` asks for."""
+
+MediaChunk: TypeAlias = bytes | ImageChunk | TranscriptionChunk | RawChunk
+"""A chunk of a stream of media."""
+
+Chunk: TypeAlias = LLMChunk | MediaChunk
+"""A chunk of any stream."""
+
+Returns: TypeAlias = Literal["json", "text", "bytes"]
+"""Form of a response's body, where its status is 2xx and it is no stream of events."""
 
 UNWRITABLE: Final = (ValidationError, UnsupportedOperationError)
 """Errors that a codec raises for a request that its format cannot carry."""
@@ -38,10 +74,11 @@ Framing: TypeAlias = Literal["events", "lines"]
 class WireRequest:
     """An encoded request. ``headers`` hold the key, so they are in no repr."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     url: str
     headers: Sequence[tuple[str, str]] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    returns: Returns = "json"
 
 
 class Decoder(Protocol):
@@ -57,6 +94,18 @@ class Decoder(Protocol):
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Decode one event: chunks; ``Done`` once, for the provider's own terminal event; nothing after it."""
+        ...
+
+    def finish(self) -> Done | Failure:
+        """Judge a stream that ended without a terminal event."""
+        ...
+
+
+class MediaDecoder(Protocol):
+    """Decodes the events of one stream of media; as ``Decoder``."""
+
+    def feed(self, event: ServerSentEvent) -> Sequence[MediaChunk | Done | Failure]:
+        """Decode one event."""
         ...
 
     def finish(self) -> Done | Failure:
@@ -82,10 +131,11 @@ class Codec(Protocol):
         ...
 
     def decode(self, request: AnyRequest, target: Target, body: Any) -> Done | Failure:
-        """Decode the parsed JSON of a successful response.
+        """Decode a successful response: its parsed JSON, or its text or bytes where ``WireRequest.returns`` says so.
 
         Its value is an ``LLMResponse``, an ``EmbeddingResponse``, a ``(models, cursor)`` pair, a ``ModelInfo``, a
-        number of tokens, or a ``RerankResponse``, by the kind of request.
+        number of tokens, a ``RerankResponse``, an ``ImageResponse`` ..., by the kind of request. At the end of a
+        streamed body of bytes, ``body`` is empty.
         """
         ...
 
@@ -93,6 +143,15 @@ class Codec(Protocol):
         """Make a decoder for one streamed response."""
         ...
 
+    def media_decoder(self, request: StreamedMedia, target: Target) -> MediaDecoder:
+        """Make a decoder for one stream of media."""
+        ...
+
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
         """Classify a response whose status is not 2xx. ``headers`` have names in lower case; ``body`` is bounded."""
         ...
+
+
+def wants_stream(request: AnyRequest) -> bool:
+    """Return whether a request asks for a stream."""
+    return bool(getattr(request, "stream", False))

@@ -1,10 +1,10 @@
-"""Exchanges whose events are converted on their way: JSON that was requested by prompt, stop sequences applied here."""
+"""Exchanges of chats that convert events: JSON that was requested by prompt, stop sequences applied here."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Failure
@@ -50,7 +50,7 @@ class ConvertedExchange(_Converted):
         """Return the next event that is passed on."""
         pending = self._pending
         while not pending:
-            pending.extend(self._converter.convert(self._inner.read(until)))
+            pending.extend(self._converter.convert(cast("Event", self._inner.read(until))))
         return pending.popleft()
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class AsyncConvertedExchange(_Converted):
         """Return the next event that is passed on."""
         pending = self._pending
         while not pending:
-            pending.extend(self._converter.convert(await self._inner.read(until)))
+            pending.extend(self._converter.convert(cast("Event", await self._inner.read(until))))
         return pending.popleft()
 
     async def close(self) -> None:

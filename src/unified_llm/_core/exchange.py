@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
+from unified_llm._core.codec import MediaChunk
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk
 
 Event: TypeAlias = LLMChunk | Done | Failure
+"""What an exchange of a chat returns, or of a request without a stream."""
+
+AnyEvent: TypeAlias = Event | MediaChunk
+"""What any exchange returns."""
 
 
 class Exchange(Protocol):
@@ -26,7 +31,7 @@ class Exchange(Protocol):
         """Send the request; None once the target has accepted it."""
         ...
 
-    def read(self, until: float) -> Event:
+    def read(self, until: float) -> AnyEvent:
         """Return the next chunk (never an empty one), the end, or the failure."""
         ...
 
@@ -42,7 +47,7 @@ class AsyncExchange(Protocol):
         """Do the same as ``Exchange.open``."""
         ...
 
-    async def read(self, until: float) -> Event:
+    async def read(self, until: float) -> AnyEvent:
         """Do the same as ``Exchange.read``."""
         ...
 

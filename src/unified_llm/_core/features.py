@@ -7,6 +7,8 @@ from typing import Final, Literal
 Feature = Literal[
     "tools", "tool_choice", "json_object", "json_schema", "images", "image_urls", "audio", "files", "streaming",
     "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
+    "generate_image", "edit_image", "stream_image", "speech", "transcription", "translation", "stream_transcription",
+    "video", "moderation", "file_storage", "batches", "stored_responses", "stored_completions",
 ]  # fmt: skip
 
 # What a model makes.
@@ -33,3 +35,7 @@ VISION: Final[frozenset[Feature]] = features("images", "image_urls")
 EMBEDDINGS: Final[frozenset[Feature]] = features("embeddings")
 # For gateways and servers that may run anything: what the format can carry. The model behind may take less.
 EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("audio", "files")
+# Further endpoints of OpenAI's API, whose bodies pass unchanged (``_formats.raw``).
+ENDPOINTS: Final[frozenset[Feature]] = features(
+    "moderation", "file_storage", "batches", "stored_responses", "stored_completions"
+)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from unified_llm._core.codec import Chunk
 from unified_llm._core.outcome import Done
 from unified_llm.types.records import Attempt
-from unified_llm.types.responses import LLMChunk
 
 
 class CallObserver(Protocol):
@@ -33,7 +33,7 @@ class CallObserver(Protocol):
         """Record an attempt that has ended or a target that was skipped."""
         ...
 
-    def event(self, event: LLMChunk | Done) -> None:
+    def event(self, event: Chunk | Done) -> None:
         """Record what was handed to the caller."""
         ...
 

@@ -13,6 +13,8 @@ from typing import Final
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import MAX_STRUCTURE
+from unified_llm.types.media_requests import ImageRequest, SpeechRequest, VideoContentRequest
+from unified_llm.types.raw import RawRequest
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankRequest
 from unified_llm.types.responses import LLMChunk
 
@@ -20,7 +22,7 @@ CHAT_BYTES: Final = 16 * 1024 * 1024
 """Most bytes of a chat response, and of anything else but vectors and rankings."""
 
 BULK_BYTES: Final = 256 * 1024 * 1024
-"""Most bytes of a response with vectors (2,048 of 3,072 numbers are 134 MiB) or with ranked documents."""
+"""Most bytes of a response with vectors (2,048 of 3,072 numbers are 134 MiB), ranked documents, media or files."""
 
 MAX_CALLS: Final = 32_768
 """Most tool calls of one response; OpenAI allows for 128 tools."""
@@ -77,7 +79,7 @@ def _default_limits(request: AnyRequest) -> ResponseLimits:
             texts = len(request.texts)
             numbers = min(_MAX_NUMBERS, _NUMBERS_PER_TEXT * texts + MAX_STRUCTURE)
             return ResponseLimits(BULK_BYTES, numbers, _NAMES_PER_TEXT * texts + _FURTHER_NAMES)
-        case RerankRequest():
+        case RerankRequest() | ImageRequest() | SpeechRequest() | VideoContentRequest() | RawRequest():
             return ResponseLimits(BULK_BYTES)
         case LLMRequest() if request.logprobs or request.top_logprobs:
             return ResponseLimits(_LOGPROBS_FACTOR * CHAT_BYTES, _LOGPROBS_FACTOR * MAX_STRUCTURE)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote
 
-from unified_llm._core.codec import AnyRequest, Codec, Decoder, Framing, WireRequest
+from unified_llm._core.codec import AnyRequest, Codec, Decoder, Framing, MediaDecoder, StreamedMedia, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.paths import segment
 from unified_llm._core.target import Target
@@ -71,6 +71,10 @@ class Azure:
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """Return a decoder for one streamed response."""
         return self._inner.decoder(request, _deployment_target(target))
+
+    def media_decoder(self, request: StreamedMedia, target: Target) -> MediaDecoder:
+        """Return a decoder for one stream of media."""
+        return self._inner.media_decoder(request, _deployment_target(target))
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
         """Classify an error response by its status and body."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from unified_llm._core.codec import AnyRequest, Decoder, Framing, WireRequest
+from unified_llm._core.codec import AnyRequest, Decoder, Framing, MediaDecoder, StreamedMedia, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import tool_names
@@ -33,6 +34,7 @@ EncodeDecode: TypeAlias = tuple[
 _WITH_COOLDOWN: Final = frozenset({401, 402, 403, 451})
 _CHALLENGE: Final = "cf-mitigated"
 _PAGE: Final = "a web page came back instead of an answer of the API"
+_NO_STREAMS: Final[Mapping[type[Any], Callable[[Any, Target], MediaDecoder]]] = MappingProxyType({})
 _CHECK_PATH: Final = "check base_url=, the key, and whether a firewall or proxy blocks this machine"
 
 
@@ -46,9 +48,10 @@ class FunctionCodec:
             far. The transport reads the headers; whether a page came instead of an error is found here.
         framing: How streams are split into events.
         adjust: Replaces the target's base URL by the one that the writers expect, where users may have given another.
+        media_streams: Creates a decoder for a stream that answers another request than one for a chat.
     """
 
-    __slots__ = ("_adjust", "_failure", "_stream", "by_request", "framing")
+    __slots__ = ("_adjust", "_failure", "_media_streams", "_stream", "by_request", "framing")
 
     def __init__(
         self,
@@ -58,10 +61,11 @@ class FunctionCodec:
         failure: Callable[[int, bytes, Target], Failure],
         framing: Framing = "events",
         adjust: Callable[[Target], Target] = lambda target: target,
+        media_streams: Mapping[type[Any], Callable[[Any, Target], MediaDecoder]] = _NO_STREAMS,
     ) -> None:
         self.by_request = by_request
         self.framing: Framing = framing
-        self._stream, self._failure, self._adjust = stream, failure, adjust
+        self._stream, self._failure, self._adjust, self._media_streams = stream, failure, adjust, media_streams
 
     def _functions_for(self, request: AnyRequest) -> EncodeDecode | None:
         return next((functions for kind, functions in self.by_request.items() if isinstance(request, kind)), None)
@@ -92,6 +96,10 @@ class FunctionCodec:
         if isinstance(outcome, Done) and target.quirks.any_model:
             outcome = read_whole(outcome, _rules(request, target))
         return tool_names.restore_names(outcome, tool_names.offered_names(request, target.format))
+
+    def media_decoder(self, request: StreamedMedia, target: Target) -> MediaDecoder:
+        """Return a decoder for one stream of media."""
+        return self._media_streams[type(request)](request, target)
 
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """Return a decoder for one streamed response."""

@@ -18,8 +18,10 @@ from unified_llm._formats.custom_tools import custom_choice, is_custom
 from unified_llm._formats.history import is_text, text_of
 from unified_llm._formats.tool_schemas import object_schema
 from unified_llm._lib.bounded_json import JSONError, dump
+from unified_llm._lib.multipart import FormFile, encode_form
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import FilePart, ImagePart, data_url
+from unified_llm.types.media_requests import MediaFile
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 
@@ -50,6 +52,49 @@ def post(path: str, body: Mapping[str, Any], target: Target, *, stream: bool = F
         raise ValidationError(f"{unserialisable_path(body)} cannot be sent: {error}.") from None
     accept = ("accept", "text/event-stream" if stream else _JSON)
     return WireRequest("POST", target.base_url + path, headers(target, accept, ("content-type", _JSON)), text.encode())
+
+
+def post_form(
+    path: str, fields: Iterable[tuple[str, str | MediaFile]], target: Target, *, stream: bool = False
+) -> WireRequest:
+    """Return a request with a form: texts and files, in order.
+
+    Raises:
+        ValidationError: A text has half of a surrogate pair.
+    """
+    form = [
+        (name, FormFile(value.data, value.filename, value.media_type) if isinstance(value, MediaFile) else value)
+        for name, value in fields
+    ]
+    try:
+        content_type, body = encode_form(form)
+    except UnicodeEncodeError:
+        raise ValidationError("A field of the form has half of a surrogate pair, which cannot be sent.") from None
+    accept = ("accept", "text/event-stream" if stream else _JSON)
+    others = [(name, value) for name, value in headers(target, accept) if name != "content-type"]
+    return WireRequest("POST", target.base_url + path, (*others, ("content-type", content_type)), body)
+
+
+def form_fields(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the fields of a JSON body as those of a form: lists as ``name[]``, objects as ``name[key]``.
+
+    That is how OpenAI's SDK writes them, and what its API reads.
+    """
+    return [pair for name, value in body.items() for pair in _form_pairs(name, value)]
+
+
+def _form_pairs(name: str, value: Any) -> list[tuple[str, str]]:
+    match value:
+        case None:
+            return []
+        case bool():
+            return [(name, "true" if value else "false")]
+        case Mapping():
+            return [pair for key, inner in value.items() for pair in _form_pairs(f"{name}[{key}]", inner)]
+        case list() | tuple():
+            return [pair for inner in value for pair in _form_pairs(f"{name}[]", inner)]
+        case _:
+            return [(name, str(value))]
 
 
 def get(path: str, target: Target) -> WireRequest:

@@ -38,10 +38,13 @@ _NAMES: Final = {
         Outage outage
     """,
     "unified_llm.types": """
-        Attempt AudioPart CachePoint Citation CountRequest EmbeddingRequest EmbeddingResponse FilePart
-        FinishReason ImagePart LLMChunk LLMRequest LLMResponse Media Message ModelInfo ModelRequest
-        ModelsRequest OutputMethod Part ProviderState RankedDocument RerankRequest RerankResponse ResponseFormat
-        Role TextPart TokenLogprob Tool ToolCall ToolCallChunk Usage
+        Attempt AudioPart CachePoint Citation CountRequest EmbeddingRequest EmbeddingResponse FilePart FinishReason
+        Image ImageChunk ImagePart ImageRequest ImageResponse LLMChunk LLMRequest LLMResponse Media MediaFile
+        Message ModelInfo ModelRequest ModelsRequest OutputMethod Part ProviderState RankedDocument RawChunk
+        RawRequest RawResponse RerankRequest RerankResponse ResponseFormat Role SpeechRequest SpeechResponse
+        TextPart TokenLogprob Tool ToolCall ToolCallChunk Transcription TranscriptionChunk TranscriptionRequest
+        TranscriptionSegment TranscriptionWord Usage VideoContentRequest VideoJob VideoJobRequest VideoRequest
+        VideoResponse
     """,
 }
 _LIKENESS: Final = 0.75  # LLMclient and ChatUnifed are like our names, ChatOpenAI is not

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from unified_llm._core.codec import AnyRequest
+from unified_llm._core.codec import AnyRequest, Chunk
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import Target
 from unified_llm._observe import counting, otel_attributes
@@ -24,7 +24,6 @@ from unified_llm._policy.call_state import CallState
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
-from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -125,7 +124,7 @@ class CallSpan:
                 self._on_attempt(attempt)
         self.attempt(attempt)
 
-    def event(self, event: LLMChunk | Done) -> None:
+    def event(self, event: Chunk | Done) -> None:
         """Record the time to the first chunk, and the attributes of the response at its end."""
         if self._first_chunk is None and self._state.streaming:
             self._first_chunk = self._state.now() - self._began

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from unified_llm._core.codec import Chunk
 from unified_llm._core.target import Target
-from unified_llm.types.responses import LLMChunk
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Sleep:
 class Emit:
     """Pass a chunk to the caller. Outcome: None, once the caller requests more."""
 
-    chunk: LLMChunk
+    chunk: Chunk
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, assert_never
+from typing import Final, assert_never, cast
 
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.features import Feature, FeaturePair, Output
@@ -11,7 +11,16 @@ from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
 from unified_llm._providers.output_types import describe
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
+from unified_llm.types.media_requests import (
+    ImageRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+    VideoContentRequest,
+    VideoJobRequest,
+    VideoRequest,
+)
 from unified_llm.types.messages import Message
+from unified_llm.types.raw import RawRequest
 from unified_llm.types.requests import (
     CountRequest,
     EmbeddingRequest,
@@ -38,6 +47,19 @@ _WORDS: Final[Mapping[Feature, str]] = {
     "rerank": "rank documents",
     "as_text": "continue a text without a chat template",
     "n": "give several answers at once",
+    "generate_image": "make images",
+    "edit_image": "edit images",
+    "stream_image": "stream images",
+    "speech": "read texts aloud",
+    "transcription": "transcribe recordings",
+    "translation": "translate recordings",
+    "stream_transcription": "stream a transcription",
+    "video": "make videos",
+    "moderation": "rate texts for moderation",
+    "file_storage": "store files",
+    "batches": "run batches",
+    "stored_responses": "store responses",
+    "stored_completions": "store chat completions",
 }
 
 _PAIR_WORDS: Final[Mapping[FeaturePair, str]] = {
@@ -54,6 +76,10 @@ _WANTED: Final[Mapping[type, tuple[Output, str]]] = {
     LLMRequest: ("text", "chat"),
     EmbeddingRequest: ("embeddings", _WORDS["embeddings"]),
     RerankRequest: ("rerank", _WORDS["rerank"]),
+    ImageRequest: ("image", _WORDS["generate_image"]),
+    SpeechRequest: ("speech", _WORDS["speech"]),
+    TranscriptionRequest: ("transcription", _WORDS["transcription"]),
+    VideoRequest: ("video", _WORDS["video"]),
 }
 
 # What ``_structured`` emulates, except at a last resort.
@@ -93,8 +119,30 @@ def _needs(ask: AnyRequest) -> Iterator[Feature]:
             yield "count_tokens"
         case RerankRequest():
             yield "rerank"
+        case RawRequest():
+            yield cast("Feature", ask.feature)
+        case ImageRequest() | SpeechRequest() | TranscriptionRequest():
+            yield from _media_needs(ask)
+        case VideoRequest() | VideoJobRequest() | VideoContentRequest():
+            yield "video"
         case _:
             assert_never(ask)
+
+
+def _media_needs(request: ImageRequest | SpeechRequest | TranscriptionRequest) -> Iterator[Feature]:
+    match request:
+        case ImageRequest():
+            yield "edit_image" if request.images else "generate_image"
+            if request.stream:
+                yield "stream_image"
+        case SpeechRequest():
+            yield "speech"
+        case TranscriptionRequest():
+            yield "translation" if request.translate else "transcription"
+            if request.stream:
+                yield "stream_transcription"
+        case _:
+            assert_never(request)
 
 
 def _chat_needs(request: LLMRequest) -> Iterator[Feature]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from unified_llm._core.features import CHAT, EMBEDDINGS, EVERYTHING, JSON, TOOLS, VISION, features
+from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, EVERYTHING, JSON, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
 from unified_llm._providers.clouds import CLOUDS
@@ -39,9 +39,15 @@ ROWS: Final = (
         key_env=("OPENAI_API_KEY",),
         base_url_env=("OPENAI_BASE_URL",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("files", "n", "model_info"),
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | ENDPOINTS | features("files", "n", "model_info"),
         api_features={
-            "responses": CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("files", "count_tokens", "model_info")
+            "responses": CHAT
+            | TOOLS
+            | JSON
+            | VISION
+            | EMBEDDINGS
+            | ENDPOINTS
+            | features("files", "count_tokens", "model_info")
         },
         quirks=Quirks(
             rename={"max_tokens": "max_completion_tokens"},

@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from typing import Final, Literal, TypeAlias
 
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.exchange import Event
+from unified_llm._core.exchange import AnyEvent
 from unified_llm._core.outcome import Failure, kind_of_status
 from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
@@ -23,7 +23,7 @@ FaultKind: TypeAlias = Literal[
 ]  # fmt: skip
 """Failure of a target."""
 
-ScriptedEvent: TypeAlias = Event | None
+ScriptedEvent: TypeAlias = AnyEvent | None
 """One event of an attempt; None if the target hangs."""
 
 _STATUSES: Final = (400, 401, 402, 403, 404, 408, 413, 429, 500, 502, 503, 504, 529)

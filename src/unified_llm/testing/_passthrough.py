@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from unified_llm._client.backends import in_process_model
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.exchange import AnyEvent, AsyncExchange, Exchange
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
@@ -96,7 +96,7 @@ class PassthroughExchange:
         """Open the exchange with the real deadline."""
         return self._exchange.open(self._deadline.convert(until))
 
-    def read(self, until: float) -> Event:
+    def read(self, until: float) -> AnyEvent:
         """Read the exchange with the real deadline."""
         return self._exchange.read(self._deadline.convert(until))
 
@@ -116,7 +116,7 @@ class AsyncPassthroughExchange:
         """Open the exchange with the real deadline."""
         return await self._exchange.open(self._deadline.convert(until))
 
-    async def read(self, until: float) -> Event:
+    async def read(self, until: float) -> AnyEvent:
         """Read the exchange with the real deadline."""
         return await self._exchange.read(self._deadline.convert(until))
 

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from unified_llm._core.chunks import as_chunks
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.exchange import Event
+from unified_llm._core.exchange import AnyEvent
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import dump
@@ -127,7 +127,7 @@ def _chunks(answer: LLMResponse) -> Iterator[LLMChunk]:
         yield LLMChunk(citations=answer.citations, logprobs=answer.logprobs)
 
 
-def _made_up_result(request: ModelsRequest | ModelRequest | CountRequest | RerankRequest, target: Target) -> object:
+def _made_up_result(request: AnyRequest, target: Target) -> object:
     """Make up a result: no models, a plain model, a token per four characters, documents in the given order."""
     match request:
         case ModelsRequest():
@@ -139,6 +139,8 @@ def _made_up_result(request: ModelsRequest | ModelRequest | CountRequest | Reran
         case RerankRequest():
             indices = range(min(request.top_n or len(request.documents), len(request.documents)))
             return RerankResponse(tuple(RankedDocument(index, 1.0 / (index + 1)) for index in indices))
+        case _:
+            raise ConfigurationError(f"An outage has no reply for {type(request).__name__}.")
 
 
 def _vector(text: str, dimensions: int | None) -> list[float]:
@@ -165,7 +167,7 @@ class ScriptedExchange:
         first = self._events[0]
         return first if isinstance(first, Failure) else None
 
-    def read(self, until: float) -> Event:
+    def read(self, until: float) -> AnyEvent:
         """Return the next event; where the target hangs, advance the clock and return a timeout."""
         event = self._events.popleft() if len(self._events) > 1 else self._events[0]
         if event is not None:
@@ -188,7 +190,7 @@ class AsyncScriptedExchange:
         await asyncio.sleep(0)
         return self._inner.open(until)
 
-    async def read(self, until: float) -> Event:
+    async def read(self, until: float) -> AnyEvent:
         """Return the next event; where the target hangs, advance the clock and return a timeout."""
         await asyncio.sleep(0)
         return self._inner.read(until)

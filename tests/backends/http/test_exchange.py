@@ -22,7 +22,7 @@ from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure_from_error
 from unified_llm._backends.http.pool import Route, tunnel_of
 from unified_llm._core.codec import AnyRequest, WireRequest
-from unified_llm._core.exchange import Event
+from unified_llm._core.exchange import AnyEvent
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.target import Target, Timing
@@ -52,7 +52,7 @@ def run_call(
     seconds: float = 60,
     url: str = URL,
     **fields: Any,
-) -> list[Event]:
+) -> list[AnyEvent]:
     """Run one call; opening and each read may take so many seconds. ``fields`` are those of the target."""
     exchange = call.exchange(transport, EchoCodec(), chat_request(stream=stream), target_at(url, **fields))
     return run(exchange, lambda: network.clock() + seconds)

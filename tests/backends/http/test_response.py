@@ -14,7 +14,7 @@ from tests.support.sync_and_async import summarize
 from unified_llm._backends.http.gzip_body import make_content_decoder
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.chunks import as_chunks, as_response
-from unified_llm._core.exchange import Event
+from unified_llm._core.exchange import AnyEvent
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.redaction import SentKeys
 from unified_llm.types import EmbeddingRequest, LLMChunk, LLMResponse, ToolCall, ToolCallChunk, Usage
@@ -27,7 +27,7 @@ def events_of(
     status: int = 200,
     request: Any = None,
     **headers: str,
-) -> list[Event]:
+) -> list[AnyEvent]:
     """Return all events of a body that arrives in these chunks."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     body = Body(
@@ -36,7 +36,7 @@ def events_of(
         target_at("http://x.test"),
         Head(status, raw, SentKeys(None, ())),
     )
-    events: list[Event] = []
+    events: list[AnyEvent] = []
 
     def take() -> None:
         while (event := body.next_event()) is not None or body.has_unread:

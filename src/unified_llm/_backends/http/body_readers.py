@@ -23,7 +23,10 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
+from unified_llm._backends.http.body_reader import BodyReader, malformed
+from unified_llm._backends.http.media_readers import content_reader, media_stream_reader
 from unified_llm._core.chunks import JoinedChunks, as_chunks
+from unified_llm._core.codec import wants_stream
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import OversizedResponseError, response_limits, size_of_chunk
 from unified_llm._core.streamed_arguments import StreamedArguments
@@ -35,41 +38,35 @@ from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
 
 if TYPE_CHECKING:
-    from unified_llm._core.codec import AnyRequest, Codec
-    from unified_llm._core.exchange import Event
+    from unified_llm._core.codec import AnyRequest, Codec, Returns
+    from unified_llm._core.exchange import AnyEvent
     from unified_llm._core.target import Target
 
 ERROR_LIMIT: Final = 16 * 1024
 """Most bytes of an error's body; the remainder is not read."""
 
-_DETAIL: Final = 500  # characters kept of a body that is not an answer
 _SPACE: Final = b" \t\r\n"
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 def make_reader(
-    codec: Codec, call_request: AnyRequest, target: Target, *, status: int, headers: Mapping[str, str]
+    codec: Codec,
+    call_request: AnyRequest,
+    target: Target,
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    returns: Returns = "json",
 ) -> BodyReader:
     """Return the first reader of a body, by the head of its response."""
     if status >= 300:
         return _ErrorReader(codec, target, status, headers)
-    return FormatDetector(codec, call_request, target, headers.get("content-type", ""))
-
-
-class BodyReader:
-    """Base of the readers of JSON bodies, streams and errors."""
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Return the events of these bytes."""
-        raise NotImplementedError
-
-    def finish(self, *, incomplete: bool) -> list[Event]:
-        """Return the events of the end of the body."""
-        raise NotImplementedError
-
-    def on_timeout(self) -> Done | Failure:
-        """Return the end after a timeout."""
-        return Failure("timeout")
+    content_type = headers.get("content-type", "").lower()
+    if returns != "json" and (
+        reader := content_reader(codec, call_request, target, content_type=content_type, returns=returns)
+    ):
+        return reader
+    return FormatDetector(codec, call_request, target, content_type)
 
 
 class FormatDetector(BodyReader):
@@ -77,7 +74,7 @@ class FormatDetector(BodyReader):
 
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target, content_type: str) -> None:
         self._codec, self._call_request, self._target = codec, call_request, target
-        self._labelled_as_stream = "text/event-stream" in content_type.lower()
+        self._labelled_as_stream = "text/event-stream" in content_type
         self.buffered = b""
 
     def detect(self, data: bytes) -> BodyReader | None:
@@ -93,13 +90,15 @@ class FormatDetector(BodyReader):
         # A line of an event stream is a comment or begins with data, event, id or retry.
         begins_stream = buffered[:1] in b":deir" or (self._labelled_as_stream and buffered[:1] not in b"{[<")
         if self._codec.framing == "lines":
-            begins_stream = _wants_stream(self._call_request) and buffered[:1] == b"{"
+            begins_stream = wants_stream(self._call_request) and buffered[:1] == b"{"
         if begins_stream and isinstance(self._call_request, LLMRequest):
             return _StreamReader(self._codec, self._call_request, self._target)
+        if begins_stream and (reader := media_stream_reader(self._codec, self._call_request, self._target)):
+            return reader
         return _JSONReader(self._codec, self._call_request, self._target)
 
     @override
-    def finish(self, *, incomplete: bool) -> list[Event]:
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
         return [Failure("connection" if incomplete else "empty")]
 
 
@@ -112,9 +111,9 @@ class _JSONReader(BodyReader):
         self._body = bytearray()
 
     @override
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[AnyEvent]:
         if not self._body and data.startswith(b"<"):
-            return [_malformed(data)]  # HTML is never an answer, so the remainder is not read
+            return [malformed(data)]  # HTML is never an answer, so the remainder is not read
         self._body += data
         return [self._oversized()] if len(self._body) > self._limits.size else []
 
@@ -123,7 +122,7 @@ class _JSONReader(BodyReader):
         return Failure("oversized")
 
     @override
-    def finish(self, *, incomplete: bool) -> list[Event]:
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
         if incomplete:
             return [Failure("connection")]
         try:
@@ -131,13 +130,13 @@ class _JSONReader(BodyReader):
         except OversizedJSONError:
             return [self._oversized()]
         except JSONError:
-            return [_malformed(self._body)]
+            return [malformed(self._body)]
         self._body = bytearray()
         try:
             end = self._codec.decode(self._call_request, self._target, parsed)
         except OversizedResponseError:
             return [self._oversized()]
-        if isinstance(end, Done) and isinstance(end.value, LLMResponse) and _wants_stream(self._call_request):
+        if isinstance(end, Done) and isinstance(end.value, LLMResponse) and wants_stream(self._call_request):
             chunk, last = as_chunks(end.value)
             done = Done(last, end.request_id)
             return [chunk, done] if chunk else [done]
@@ -161,14 +160,14 @@ class _StreamReader(BodyReader):
         self._size = 0
 
     @override
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[AnyEvent]:
         events = self._read(self._splitter.feed(data))
         if self._splitter.oversized:
             events.append(Failure("oversized"))
         return events
 
     @override
-    def finish(self, *, incomplete: bool) -> list[Event]:
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
         events = self._read(self._splitter.close())
         end = self._decoder.finish()
         if incomplete and isinstance(end, Failure) and end.kind == "truncated":
@@ -182,8 +181,8 @@ class _StreamReader(BodyReader):
         end = self._decoder.finish()
         return self._as_requested(end) if isinstance(end, Done) else Failure("timeout")
 
-    def _read(self, raw_events: list[ServerSentEvent]) -> list[Event]:
-        events: list[Event] = []
+    def _read(self, raw_events: list[ServerSentEvent]) -> list[AnyEvent]:
+        events: list[AnyEvent] = []
         try:
             for event in self._decode(raw_events):
                 if self._joined is None or not isinstance(event, LLMChunk):
@@ -195,7 +194,7 @@ class _StreamReader(BodyReader):
             events.append(Failure("oversized"))
         return events
 
-    def _decode(self, raw_events: list[ServerSentEvent]) -> Iterator[Event]:
+    def _decode(self, raw_events: list[ServerSentEvent]) -> Iterator[AnyEvent]:
         decoder, limit, halves = self._decoder, self._limit, self._halves
         for raw_event in raw_events:
             is_cut = halves.waiting or may_cut(raw_event.data)
@@ -216,7 +215,7 @@ class _StreamReader(BodyReader):
             if self._size + decoder.kept > limit:
                 raise OversizedResponseError
 
-    def _flush(self) -> list[Event]:
+    def _flush(self) -> list[AnyEvent]:
         """Return the chunks with what was held of a stream; none where it is joined here."""
         rest = self._halves.flush()
         if self._joined is not None:
@@ -242,12 +241,12 @@ class _ErrorReader(BodyReader):
         self._body = b""
 
     @override
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[AnyEvent]:
         self._body += data[: ERROR_LIMIT - len(self._body)]
         return self.finish(incomplete=False) if len(self._body) >= ERROR_LIMIT else []
 
     @override
-    def finish(self, *, incomplete: bool) -> list[Event]:
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
         return [self.on_timeout()]
 
     @override
@@ -256,11 +255,3 @@ class _ErrorReader(BodyReader):
         if self._status < 400:
             return Failure("redirect")
         return self._codec.failure(self._status, self._headers, self._body, self._target)
-
-
-def _wants_stream(call_request: AnyRequest) -> bool:
-    return isinstance(call_request, LLMRequest) and call_request.stream
-
-
-def _malformed(body: bytes | bytearray) -> Failure:
-    return Failure("malformed", detail=body[:_DETAIL].decode(errors="replace"))

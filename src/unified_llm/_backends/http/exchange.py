@@ -8,9 +8,9 @@ from unified_llm._backends.http import pool
 from unified_llm._backends.http.deadline_socket import ACKNOWLEDGED, DeadlineSocket
 from unified_llm._backends.http.request import prepare_request
 from unified_llm._backends.http.response import Body, Head
+from unified_llm._core.codec import Returns, wants_stream
 from unified_llm._core.outcome import Failure
 from unified_llm._core.redaction import SentKeys
-from unified_llm.types.requests import LLMRequest
 
 if TYPE_CHECKING:
     import httpx
@@ -30,16 +30,17 @@ class HTTPExchange:
     # Set when the request is prepared.
     _sent_keys: SentKeys
     _size: int
+    _returns: Returns
 
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target) -> None:
         self._codec, self._call_request, self._target = codec, call_request, target
-        self._wants_stream = isinstance(call_request, LLMRequest) and call_request.stream
+        self._wants_stream = wants_stream(call_request)
 
     def _prepare_request(self) -> tuple[pool.Route, httpx.Request] | Failure:
         wire_request = self._codec.encode(self._call_request, self._target)
         bodies = self._target.extra_body, getattr(self._call_request, "extra_body", {})
         self._sent_keys = SentKeys(self._target.key, wire_request.headers, wire_request.url, *bodies)
-        self._size = len(wire_request.body)
+        self._size, self._returns = len(wire_request.body), wire_request.returns
         prepared = prepare_request(wire_request, stream=self._wants_stream)
         if isinstance(prepared, Failure):
             return prepared
@@ -51,7 +52,7 @@ class HTTPExchange:
 
     def _open_body(self, http_response: httpx.Response) -> tuple[Head, Body]:
         head = Head(http_response.status_code, http_response.headers.raw, self._sent_keys)
-        return head, Body(self._codec, self._call_request, self._target, head)
+        return head, Body(self._codec, self._call_request, self._target, head, returns=self._returns)
 
 
 def is_stale(failure: Failure | None, sock: DeadlineSocket, seconds: float) -> bool:

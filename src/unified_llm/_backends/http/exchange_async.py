@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from unified_llm._backends.http.response import Body, Head
     from unified_llm._core.codec import AnyRequest, Codec
-    from unified_llm._core.exchange import Event
+    from unified_llm._core.exchange import AnyEvent
     from unified_llm._core.target import Target
 
 
@@ -71,7 +71,7 @@ class AsyncHTTPExchange(HTTPExchange):
         end = await self.read(min(until, self._pool.now() + ERROR_SECONDS))
         return end if isinstance(end, Failure) else Failure("malformed", status=response.head.status)
 
-    async def read(self, until: float) -> Event:
+    async def read(self, until: float) -> AnyEvent:
         """Return the next chunk, the end, or a failure."""
         if self._response is None or self._in_use is None:
             return Failure("connection")  # not opened, or opening failed

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from unified_llm._backends.http.response import Body, Head
     from unified_llm._core.codec import AnyRequest, Codec
-    from unified_llm._core.exchange import Event
+    from unified_llm._core.exchange import AnyEvent
     from unified_llm._core.target import Target
 
 
@@ -70,7 +70,7 @@ class SyncHTTPExchange(HTTPExchange):
         end = self.read(min(until, self._pool.now() + ERROR_SECONDS))
         return end if isinstance(end, Failure) else Failure("malformed", status=response.head.status)
 
-    def read(self, until: float) -> Event:
+    def read(self, until: float) -> AnyEvent:
         """Return the next chunk, the end, or a failure."""
         if self._response is None or self._in_use is None:
             return Failure("connection")  # not opened, or opening failed

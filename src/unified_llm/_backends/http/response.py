@@ -16,15 +16,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from unified_llm._backends.http.body_readers import BodyReader, FormatDetector, make_reader
+from unified_llm._backends.http.body_reader import BodyReader
+from unified_llm._backends.http.body_readers import FormatDetector, make_reader
 from unified_llm._backends.http.gzip_body import IdentityDecoder, make_content_decoder
 from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.outcome import Done, Failure
-from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
-    from unified_llm._core.codec import AnyRequest, Codec
-    from unified_llm._core.exchange import Event
+    from unified_llm._core.codec import AnyRequest, Codec, Returns
+    from unified_llm._core.exchange import AnyEvent
     from unified_llm._core.redaction import SentKeys
     from unified_llm._core.target import Target
 
@@ -98,13 +98,17 @@ class Body:
     ``next_event`` returns None only once that end was returned.
     """
 
-    def __init__(self, codec: Codec, call_request: AnyRequest, target: Target, head: Head) -> None:
+    def __init__(
+        self, codec: Codec, call_request: AnyRequest, target: Target, head: Head, *, returns: Returns = "json"
+    ) -> None:
         self._head = head
-        self._events: deque[Event] = deque()
+        self._events: deque[AnyEvent] = deque()
         self._ended = False
         self._work = 0
         content_decoder = make_content_decoder(head.headers.get("content-encoding", ""))
-        self._reader: BodyReader = make_reader(codec, call_request, target, status=head.status, headers=head.headers)
+        self._reader: BodyReader = make_reader(
+            codec, call_request, target, status=head.status, headers=head.headers, returns=returns
+        )
         if content_decoder is None:
             self._emit([Failure("malformed", detail="The body has a Content-Encoding that was not requested.")])
             content_decoder = IdentityDecoder()
@@ -120,7 +124,7 @@ class Body:
         """Return whether there are bytes that were fed and not decoded yet."""
         return not self._ended and self._content_decoder.has_unread
 
-    def next_event(self) -> Event | None:
+    def next_event(self) -> AnyEvent | None:
         """Return the next event; None when there is none yet."""
         return self._events.popleft() if self._events else None
 
@@ -158,11 +162,10 @@ class Body:
         if data:
             self._emit(self._reader.feed(data))
 
-    def _emit(self, events: list[Event]) -> None:
+    def _emit(self, events: list[AnyEvent]) -> None:
         for event in events:
-            if isinstance(event, LLMChunk):
-                self._events.append(event)
-            else:
+            if isinstance(event, (Done, Failure)):
                 self._events.append(self._head.complete(event))
                 self._ended = True
                 return
+            self._events.append(event)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from unified_llm._backends.keys.fetch import Fetched, TakenKey, aget_key, get_key
-from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.exchange import AnyEvent, AsyncExchange, Exchange
 from unified_llm._core.key_callable import KeyCallable
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import current
@@ -63,7 +63,7 @@ class KeyedExchange(_Keyed[Exchange]):
         failure = self._send(self._next(get_key(self._source, until)), until)
         return self._send_again(failure, until) if failure is not None and self._was_refused(failure) else failure
 
-    def read(self, until: float) -> Event:
+    def read(self, until: float) -> AnyEvent:
         """Return the next event."""
         if self._inner is None:
             return Failure("connection")  # not opened, or opening failed
@@ -100,7 +100,7 @@ class AsyncKeyedExchange(_Keyed[AsyncExchange]):
         failure = await self._send(self._next(await aget_key(self._source, until)), until)
         return await self._send_again(failure, until) if failure is not None and self._was_refused(failure) else failure
 
-    async def read(self, until: float) -> Event:
+    async def read(self, until: float) -> AnyEvent:
         """Return the next event."""
         if self._inner is None:
             return Failure("connection")  # not opened, or opening failed

@@ -15,6 +15,8 @@ from unified_llm._formats.openai_chat.request import write_chat, write_embedding
 from unified_llm._formats.openai_chat.response import read_chat, read_embeddings
 from unified_llm._formats.openai_chat.stream import ChatStream
 from unified_llm._formats.openai_errors import read_failure
+from unified_llm._formats.raw import RawStream, read_raw, write_raw
+from unified_llm.types.raw import RawRequest
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 
 __all__ = ["CODEC"]
@@ -25,7 +27,9 @@ CODEC: Final = FunctionCodec(
         EmbeddingRequest: (write_embeddings, read_embeddings),
         ModelsRequest: (write_models, read_models),
         ModelRequest: (write_model, read_model),
+        RawRequest: (write_raw, read_raw),
     },
     stream=ChatStream,
     failure=read_failure,
+    media_streams={RawRequest: RawStream},
 )

@@ -1,0 +1,158 @@
+"""Readers of bodies that are no JSON: recordings, videos, subtitles; and of streams of media.
+
+Whole, a body of bytes is decoded once it is complete. Streamed, each piece is passed on as it arrives::
+
+    feed: bytes --> bytes ... Done | Failure              (recordings)
+    feed: bytes --> splitter --> decoder --> chunks ... Done | Failure   (server-sent events)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from typing_extensions import override
+
+from unified_llm._backends.http.body_reader import BodyReader, malformed
+from unified_llm._core.codec import StreamedMedia, wants_stream
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.response_limits import response_limits
+from unified_llm._lib.ndjson import LineSplitter
+from unified_llm._lib.sse import SSESplitter
+from unified_llm.types.media import ImageChunk, TranscriptionChunk
+from unified_llm.types.media_requests import ImageRequest, SpeechRequest, TranscriptionRequest
+from unified_llm.types.raw import RawChunk, RawRequest
+
+if TYPE_CHECKING:
+    from unified_llm._core.codec import AnyRequest, Codec, MediaChunk, Returns
+    from unified_llm._core.exchange import AnyEvent
+    from unified_llm._core.target import Target
+
+# Most bytes of one event: an image of 4,096 by 4,096 pixels, in base64.
+_EVENT_LIMIT: Final = 64 * 1024 * 1024
+
+
+def content_reader(
+    codec: Codec, call_request: AnyRequest, target: Target, *, content_type: str, returns: Returns
+) -> BodyReader | None:
+    """Return the reader of a body of text or bytes; None where JSON came, in which a server reports what is wrong."""
+    raw = isinstance(call_request, RawRequest)  # the content of a file may be of any type
+    if not raw and returns == "bytes" and "json" in content_type:
+        return None
+    if not raw and "text/html" in content_type:
+        return _PageReader()
+    if (
+        wants_stream(call_request)
+        and "text/event-stream" in content_type
+        and not isinstance(call_request, SpeechRequest)
+    ):
+        return None
+    return _ContentReader(codec, call_request, target, returns)
+
+
+def media_stream_reader(codec: Codec, call_request: AnyRequest, target: Target) -> BodyReader | None:
+    """Return the reader of a stream of events, for a request that may have one."""
+    if isinstance(call_request, (ImageRequest, SpeechRequest, TranscriptionRequest, RawRequest)):
+        return _EventReader(codec, call_request, target)
+    return None
+
+
+class _PageReader(BodyReader):
+    """Reader of a page of HTML, which is never an answer."""
+
+    @override
+    def feed(self, data: bytes) -> list[AnyEvent]:
+        return [malformed(data)]
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
+        return [Failure("connection" if incomplete else "empty")]
+
+
+class _ContentReader(BodyReader):
+    """Reader of bytes or text, passed on as they arrive where a stream was requested."""
+
+    def __init__(self, codec: Codec, call_request: AnyRequest, target: Target, returns: Returns) -> None:
+        self._codec, self._call_request, self._target, self._returns = codec, call_request, target, returns
+        self._streams = wants_stream(call_request)
+        self._limit = response_limits(call_request, target).size
+        self._body = bytearray()
+        self._size = 0
+
+    @override
+    def feed(self, data: bytes) -> list[AnyEvent]:
+        self._size += len(data)
+        if self._size > self._limit:
+            self._body = bytearray()
+            return [Failure("oversized")]
+        if self._streams:
+            return [data] if data else []
+        self._body += data
+        return []
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
+        if incomplete:
+            return [Failure("connection")]
+        if not self._size:
+            return [Failure("empty")]
+        body, self._body = bytes(self._body), bytearray()
+        if self._returns == "bytes":
+            return [self._codec.decode(self._call_request, self._target, body)]
+        try:
+            text = body.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return [malformed(body)]
+        return [self._codec.decode(self._call_request, self._target, text)]
+
+
+class _EventReader(BodyReader):
+    """Reader of a stream of events, decoded as they arrive."""
+
+    def __init__(self, codec: Codec, call_request: StreamedMedia, target: Target) -> None:
+        splitter = SSESplitter if codec.framing == "events" else LineSplitter
+        self._splitter = splitter(_EVENT_LIMIT)
+        self._decoder = codec.media_decoder(call_request, target)
+        self._limit = response_limits(call_request, target).size
+        self._size = 0
+
+    @override
+    def feed(self, data: bytes) -> list[AnyEvent]:
+        events: list[AnyEvent] = []
+        for raw_event in self._splitter.feed(data):
+            for event in self._decoder.feed(raw_event):
+                if isinstance(event, (Done, Failure)):
+                    return [*events, event]
+                self._size += _size_of(event)
+                if self._size > self._limit:
+                    return [*events, Failure("oversized")]
+                events.append(event)
+        if self._splitter.oversized:
+            events.append(Failure("oversized"))
+        return events
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
+        events: list[AnyEvent] = []
+        for raw_event in self._splitter.close():
+            events += self._decoder.feed(raw_event)
+        end = self._decoder.finish()
+        if incomplete and isinstance(end, Failure) and end.kind == "truncated":
+            end = replace(end, kind="connection")
+        return [*events, end]
+
+    @override
+    def on_timeout(self) -> Done | Failure:
+        end = self._decoder.finish()
+        return end if isinstance(end, Done) else Failure("timeout")
+
+
+def _size_of(chunk: MediaChunk) -> int:
+    """Return what a chunk adds to the size of its response."""
+    match chunk:
+        case bytes():
+            return len(chunk)
+        case ImageChunk() | RawChunk():
+            return len(chunk.data)
+        case TranscriptionChunk():
+            return len(chunk.text)

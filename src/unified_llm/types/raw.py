@@ -1,0 +1,61 @@
+"""Requests to further endpoints of OpenAI's API, whose bodies pass unchanged: files, batches, moderations ...
+
+They are made by ``unified_llm.openai_style``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from unified_llm.types.media_requests import MediaFile
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A request to an endpoint of OpenAI's API.
+
+    Attributes:
+        method: ``GET``, ``POST`` or ``DELETE``.
+        path: The path below the version path, with a slash before it; identifiers in it are percent-encoded.
+        feature: What the target needs, by its name in the provider table (``file_storage``, ``moderation`` ...).
+        query: The fields of the query.
+        body: The JSON body. Where it has a ``model``, the target's takes its place.
+        form: The fields of a form instead, in order: texts and files.
+        returns: What comes back.
+        stream: Whether the response is a stream of server-sent events.
+        model: Replaces the primary for this call.
+        extra_body: Further fields of the body, over all others.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    feature: str
+    query: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    form: tuple[tuple[str, str | MediaFile], ...] | None = field(default=None, repr=False)
+    returns: Literal["json", "text", "bytes"] = "json"
+    stream: bool = False
+    model: str | None = None
+    extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RawChunk:
+    """A server-sent event of a stream: its data, as it came."""
+
+    data: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """What such an endpoint returned.
+
+    Attributes:
+        value: Parsed JSON, a text or bytes; None at the end of a stream.
+        provider: The provider that answered.
+        request_id: The provider's identifier of the request, for its support.
+    """
+
+    value: Any = field(default=None, repr=False)
+    provider: str = ""
+    request_id: str | None = None
