@@ -48,14 +48,14 @@ THIRD_PARTY = {
     "llama_index": ("llama_index",),
     "llama_index_instrumentation": ("llama_index",),  # llama-index-core depends on it
     "pydantic": ("_config", "langchain", "llama_index", "_adapters"),
-    "pydantic_core": ("_lib",),
+    "pydantic_core": ("_lib", "openai_style"),
     "yaml": ("_lib.located_yaml",),
     "dotenv": ("_config.env_file",),
     "rich": ("cli",),
     "typer": ("cli",),
     "PyInstaller": ("_pyinstaller",),
     "truststore": ("_backends.http",),
-    "typing_extensions": ("_backends.http", "langchain", "llama_index"),  # pydantic depends on it
+    "typing_extensions": ("_backends.http", "langchain", "llama_index", "openai_style"),  # pydantic depends on it
 }
 
 

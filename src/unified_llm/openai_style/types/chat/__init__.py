@@ -1,0 +1,113 @@
+"""Chat completions in the shape of OpenAI's SDK, under the names that they have in ``openai.types.chat``."""
+
+from __future__ import annotations
+
+from unified_llm.openai_style.types.chat.chat_completion import (
+    ChatCompletion,
+    ChatCompletionDeleted,
+)
+from unified_llm.openai_style.types.chat.chat_completion_chunk import (
+    ChatCompletionChunk,
+)
+from unified_llm.openai_style.types.chat.chat_completion_message import (
+    ChatCompletionAudio,
+    ChatCompletionMessage,
+)
+from unified_llm.openai_style.types.chat.chat_completion_message_tool_call import (
+    ChatCompletionMessageCustomToolCall,
+    ChatCompletionMessageFunctionToolCall,
+    ChatCompletionMessageToolCall,
+    ChatCompletionMessageToolCallUnion,
+    ParsedFunction,
+    ParsedFunctionToolCall,
+)
+from unified_llm.openai_style.types.chat.chat_completion_token_logprob import (
+    ChatCompletionTokenLogprob,
+)
+from unified_llm.openai_style.types.chat.params import (
+    ChatCompletionAllowedToolChoiceParam,
+    ChatCompletionAllowedToolsParam,
+    ChatCompletionAssistantMessageParam,
+    ChatCompletionAudioParam,
+    ChatCompletionContentPartImageParam,
+    ChatCompletionContentPartInputAudioParam,
+    ChatCompletionContentPartParam,
+    ChatCompletionContentPartRefusalParam,
+    ChatCompletionContentPartTextParam,
+    ChatCompletionCustomToolParam,
+    ChatCompletionDeveloperMessageParam,
+    ChatCompletionFunctionCallOptionParam,
+    ChatCompletionFunctionMessageParam,
+    ChatCompletionFunctionToolParam,
+    ChatCompletionMessageCustomToolCallParam,
+    ChatCompletionMessageFunctionToolCallParam,
+    ChatCompletionMessageParam,
+    ChatCompletionMessageToolCallParam,
+    ChatCompletionMessageToolCallUnionParam,
+    ChatCompletionNamedToolChoiceCustomParam,
+    ChatCompletionNamedToolChoiceParam,
+    ChatCompletionPredictionContentParam,
+    ChatCompletionStreamOptionsParam,
+    ChatCompletionSystemMessageParam,
+    ChatCompletionToolChoiceOptionParam,
+    ChatCompletionToolMessageParam,
+    ChatCompletionToolParam,
+    ChatCompletionToolUnionParam,
+    ChatCompletionUserMessageParam,
+    CompletionCreateParams,
+    CreateChatCompletionRequestMessageParam,
+)
+from unified_llm.openai_style.types.chat.parsed_chat_completion import (
+    ParsedChatCompletion,
+    ParsedChatCompletionMessage,
+    ParsedChoice,
+)
+
+__all__ = [
+    "ChatCompletion",
+    "ChatCompletionAllowedToolChoiceParam",
+    "ChatCompletionAllowedToolsParam",
+    "ChatCompletionAssistantMessageParam",
+    "ChatCompletionAudio",
+    "ChatCompletionAudioParam",
+    "ChatCompletionChunk",
+    "ChatCompletionContentPartImageParam",
+    "ChatCompletionContentPartInputAudioParam",
+    "ChatCompletionContentPartParam",
+    "ChatCompletionContentPartRefusalParam",
+    "ChatCompletionContentPartTextParam",
+    "ChatCompletionCustomToolParam",
+    "ChatCompletionDeleted",
+    "ChatCompletionDeveloperMessageParam",
+    "ChatCompletionFunctionCallOptionParam",
+    "ChatCompletionFunctionMessageParam",
+    "ChatCompletionFunctionToolParam",
+    "ChatCompletionMessage",
+    "ChatCompletionMessageCustomToolCall",
+    "ChatCompletionMessageCustomToolCallParam",
+    "ChatCompletionMessageFunctionToolCall",
+    "ChatCompletionMessageFunctionToolCallParam",
+    "ChatCompletionMessageParam",
+    "ChatCompletionMessageToolCall",
+    "ChatCompletionMessageToolCallParam",
+    "ChatCompletionMessageToolCallUnion",
+    "ChatCompletionMessageToolCallUnionParam",
+    "ChatCompletionNamedToolChoiceCustomParam",
+    "ChatCompletionNamedToolChoiceParam",
+    "ChatCompletionPredictionContentParam",
+    "ChatCompletionStreamOptionsParam",
+    "ChatCompletionSystemMessageParam",
+    "ChatCompletionTokenLogprob",
+    "ChatCompletionToolChoiceOptionParam",
+    "ChatCompletionToolMessageParam",
+    "ChatCompletionToolParam",
+    "ChatCompletionToolUnionParam",
+    "ChatCompletionUserMessageParam",
+    "CompletionCreateParams",
+    "CreateChatCompletionRequestMessageParam",
+    "ParsedChatCompletion",
+    "ParsedChatCompletionMessage",
+    "ParsedChoice",
+    "ParsedFunction",
+    "ParsedFunctionToolCall",
+]
