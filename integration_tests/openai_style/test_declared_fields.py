@@ -77,7 +77,6 @@ def test_a_dump_is_that_of_the_sdk() -> None:
                 "tool_calls": [
                     {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
                     {"id": "2", "type": "custom", "custom": {"name": "g", "input": "x"}},
-                    {"id": "3", "type": "unknown"},
                 ],
             },
         }],
