@@ -40,6 +40,7 @@ THIRD_PARTY = {
     "httpcore": ("_backends.http",),
     "opentelemetry": ("_observe",),
     "mlx": ("_backends.mlx",),
+    "openai": ("openai_style._errors",),
     "mlx_lm": ("_backends.mlx",),
     "tokenizers": ("_backends.mlx",),
     "redis": ("_state.redis",),

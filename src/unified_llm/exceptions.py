@@ -31,7 +31,7 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from unified_llm.types.records import Attempt, Usage
 
@@ -59,7 +59,7 @@ __all__ = [
 
 
 # Texts of a provider, and results.
-_NOT_PICKLED = frozenset({"detail", "raw", "answer", "partial"})
+_NOT_PICKLED = frozenset({"detail", "response_body", "response_headers", "raw", "answer", "partial"})
 
 
 class LLMError(Exception):
@@ -74,6 +74,10 @@ class LLMError(Exception):
         param: The field of the request that the provider names, if it does (``messages[0].content``).
         detail: The provider's own message. It may quote the prompt, so it is in no log or pickle, and in the message
             only with ``configure(error_details=True)``.
+        response_body: The provider's error as it came, as text. It may quote the prompt as well: it is in no log,
+            pickle or message.
+        response_headers: The headers of the response that say when to try again and which limits hold, with names in
+            lower case; in no pickle.
         attempts: Every attempt of the call, in order.
         position: After ``embed``: the index of the text in the list that was refused by itself, else None.
         partial: What had arrived: after ``embed`` the vectors, by the index of their text; of a stream its text.
@@ -93,9 +97,11 @@ class LLMError(Exception):
         code: str | None = None,
         param: str | None = None,
         detail: str | None = None,
+        response_body: str | None = None,
+        response_headers: Mapping[str, str] | None = None,
         attempts: Sequence[Attempt] = (),
     ) -> None:
-        super().__init__(message)
+        Exception.__init__(self, message)  # what else a class of an adapter inherits takes other arguments
         self.provider = provider
         self.model = model
         self.status_code = status_code
@@ -103,6 +109,8 @@ class LLMError(Exception):
         self.code = code
         self.param = param
         self.detail = detail
+        self.response_body = response_body
+        self.response_headers: dict[str, str] = {**(response_headers or {})}
         self.attempts: tuple[Attempt, ...] = tuple(attempts)
 
     def __str__(self) -> str:
@@ -122,13 +130,14 @@ class LLMError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without texts of a provider, and without what cannot be pickled (causes, tracebacks)."""
         state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
-        return (_restore, (type(self), Exception.__str__(self), state))
+        return (restore, (type(self), Exception.__str__(self), state))
 
 
-def _restore(kind: type[LLMError], message: str, state: dict[str, Any]) -> LLMError:
+def restore(kind: type[LLMError], message: str, state: dict[str, Any]) -> LLMError:
+    """Make an error again from what its pickle holds."""
     error = kind.__new__(kind)
     Exception.__init__(error, message)
-    error.detail = None
+    error.detail, error.response_body, error.response_headers = None, None, {}
     error.__dict__.update(state)
     return error
 
@@ -230,8 +239,8 @@ class StreamInterruptedError(LLMError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without the partial answer."""
-        restore, (kind, message, state) = super().__reduce__()
-        return (restore, (kind, message, {**state, "partial": ""}))
+        make, (kind, message, state) = super().__reduce__()
+        return (make, (kind, message, {**state, "partial": ""}))
 
 
 class AllTargetsFailedError(LLMError):

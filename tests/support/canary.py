@@ -5,8 +5,8 @@ the detector searches what is logged, printed, raised, warned of and created; a 
 its end. So does a line of the package that formats a response or a chunk: its ``str()`` is what the model wrote. Both
 folders of tests take part: their ``conftest.py`` registers this module as a plugin.
 
-A provider's own text (``detail``, ``partial``, ``raw`` of an error) is shown only to code that reads these attributes,
-and may contain anything.
+A provider's own text (``detail``, ``response_body``, ``partial``, ``raw`` of an error ...) is shown only to code that
+reads these attributes, and may contain anything.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KEYS: Final = {name: f"sk-CANARY-of-{name}" for row in ROWS for name in row.key_
 PACKAGE: Final = str(Path(unified_llm.__file__).parent)
 LOGGING: Final = Path(logging.__file__).parent
 LOGGERS: Final = ("unified_llm", "httpx", "httpcore")
-PROVIDER_FIELDS: Final = {"detail", "partial", "raw"}
+PROVIDER_FIELDS: Final = {"detail", "response_body", "response_headers", "body", "response", "partial", "raw"}
 
 # Classes whose objects are searched, by module; a module is looked up once it has been loaded.
 WATCHED: Final = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 
+from tests.support.canary import PROVIDER_FIELDS
 from tests.support.causes import error_and_causes
 from unified_llm.exceptions import AllTargetsFailedError, LLMError
 from unified_llm.types import LLMChunk, LLMResponse
@@ -34,7 +35,7 @@ def assert_no_canary_in_error(error: BaseException) -> None:
         assert "sk-CANARY" not in f"{frame.locals}", f"{frame.filename}:{frame.lineno}"
     if isinstance(error, LLMError):
         for name, value in vars(error).items():
-            if name not in {"detail", "partial", "raw"}:
+            if name not in PROVIDER_FIELDS:
                 assert_no_canary(value)
         data = pickle.dumps(error)
         assert b"CANARY" not in data

@@ -186,6 +186,8 @@ def _fields(target: Target, failure: Failure, call: FailedCall) -> dict[str, Any
         "code": failure.code,
         "param": failure.param,
         "detail": failure.detail,
+        "response_body": failure.body,
+        "response_headers": {**failure.headers},
         "attempts": call.attempts,
     }
 

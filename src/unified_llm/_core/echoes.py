@@ -17,7 +17,7 @@ EndT = TypeVar("EndT", Done, Failure)
 
 _WITH_METADATA: Final = (LLMResponse, LLMChunk, EmbeddingResponse, RerankResponse)
 _METADATA: Final = ("model", "response_id")
-_WORDS: Final = ("code", "subcode", "param", "detail")
+_WORDS: Final = ("code", "subcode", "param", "detail", "body")
 _TEXTS_OF_A_MODEL: Final = ("id", "owned_by", "description", "family")
 
 

@@ -128,6 +128,7 @@ class Failure:
         context_window: The context window in tokens, where the refusal of a long prompt names it.
         about_input: A response to a list of texts shows that the target cannot do with one of them (it left out a
             vector): nothing about the target's health, and no reason to send the same list again.
+        body: The error as it came: the body of the response, or the error inside one; never logged.
     """
 
     kind: FailureKind
@@ -148,6 +149,7 @@ class Failure:
     about_input: bool = field(default=False, compare=False)
     subcode: str | None = None
     param: str | None = None
+    body: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Keep codes and the field only where they are identifiers, whoever made the failure."""

@@ -18,6 +18,8 @@ from unified_llm._formats import error_codes
 from unified_llm._formats.error_body import ErrorBody, parse_body, read_body
 from unified_llm._formats.error_wording.read_message import WITH_COOLDOWN, Reading, read_message
 from unified_llm._formats.json_values import brief
+from unified_llm._lib import bounded_json
+from unified_llm._lib.bounded_json import JSONError
 
 # Statuses that mean something of their own here.
 _BY_STATUS: Final[Mapping[int, FailureKind]] = {
@@ -43,7 +45,15 @@ def read_error(error: object, target: Target) -> Failure:
     reading = _read(error_body, status, quirks)
     if reading is None:
         reading = Reading(_by_status(status, error_body, quirks) if status else _at_200(error_body, quirks))
-    return _failure(reading, error_body, None, quirks)
+    failure = _failure(reading, error_body, None, quirks)
+    return replace(failure, body=_as_text(error))
+
+
+def _as_text(error: object) -> str | None:
+    try:
+        return None if error is None else bounded_json.dump(error)
+    except JSONError:  # such as NaN, which is accepted in what servers send
+        return None
 
 
 def read_exception(status: int, body: object, code: str | None, message: str) -> Failure | None:

@@ -15,11 +15,53 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from unified_llm.openai_style._errors import (
+        APIConnectionError,
+        APIError,
+        APIResponseValidationError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConflictError,
+        ContentFilterFinishReasonError,
+        InternalServerError,
+        LengthFinishReasonError,
+        NotFoundError,
+        OpenAIError,
+        PermissionDeniedError,
+        RateLimitError,
+        UnprocessableEntityError,
+    )
     from unified_llm.openai_style._omitted import NOT_GIVEN, NotGiven, Omit, omit
     from unified_llm.openai_style._timeouts import Timeout
     from unified_llm.openai_style.client import AsyncOpenAI, OpenAI
 
-__all__ = ["NOT_GIVEN", "AsyncOpenAI", "NotGiven", "Omit", "OpenAI", "Timeout", "omit"]
+__all__ = [
+    "NOT_GIVEN",
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncOpenAI",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConflictError",
+    "ContentFilterFinishReasonError",
+    "InternalServerError",
+    "LengthFinishReasonError",
+    "NotFoundError",
+    "NotGiven",
+    "Omit",
+    "OpenAI",
+    "OpenAIError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "Timeout",
+    "UnprocessableEntityError",
+    "omit",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,8 +76,10 @@ def __getattr__(name: str) -> Any:
             import unified_llm.openai_style.client as home
         case "Timeout":
             import unified_llm.openai_style._timeouts as home
-        case _:
+        case "NOT_GIVEN" | "NotGiven" | "Omit" | "omit":
             import unified_llm.openai_style._omitted as home
+        case _:
+            import unified_llm.openai_style._errors as home
     value = globals()[name] = getattr(home, name)
     return value
 

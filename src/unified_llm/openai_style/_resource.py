@@ -80,9 +80,11 @@ def family_errors() -> Generator[None, None, None]:
     try:
         yield
     except LLMError as error:
-        raise family_error(error) from error.__cause__
+        raise family_error(error).with_traceback(error.__traceback__) from error.__cause__
 
 
 def family_error(error: LLMError) -> LLMError:
-    """Return an error as one of the family that OpenAI's SDK has."""
-    return error
+    """Return an error as one of the family that OpenAI's SDK has, which is one of ours as well."""
+    from unified_llm.openai_style import _errors  # which imports OpenAI's SDK where it is installed
+
+    return _errors.translate(error)

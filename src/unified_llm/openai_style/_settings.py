@@ -68,7 +68,7 @@ class Settings:
             defaults["extra_query"] = query
         model = given.pop("model", None)
         fallbacks = read_fallbacks(given.pop("fallbacks", None))
-        options = {name: given.pop(name) for name in CLIENT_OPTIONS if name in given}
+        options: dict[str, Any] = {name: given.pop(name) for name in CLIENT_OPTIONS if name in given}
         base_url = given.pop("base_url", None)
         fields = fixed or endpoint_fields(None if base_url is None else str(base_url))
         if any(given.get(name) is not None for name in ("api_key", "api_key_env")):

@@ -254,4 +254,5 @@ class _ErrorReader(BodyReader):
         """Return the failure by its status, which is known whether the body is complete or not."""
         if self._status < 400:
             return Failure("redirect")
-        return self._codec.failure(self._status, self._headers, self._body, self._target)
+        failure = self._codec.failure(self._status, self._headers, self._body, self._target)
+        return replace(failure, body=self._body.decode(errors="replace"))
