@@ -1,10 +1,10 @@
-"""The rows of the provider table for what people run themselves: servers that may hold any model, and gateways."""
+"""The rows of the provider table for what people run themselves: MLX, servers that may hold any model, and gateways."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, EVERYTHING, TOOLS, VISION, features
+from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, EVERYTHING, JSON, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
 from unified_llm._providers.spec import BOTH_APIS, FLOAT_VECTORS, NO_NAMED_TOOL_CHOICE, RESPONSES, ProviderSpec
@@ -16,6 +16,46 @@ _SERVER: Final = EVERYTHING | features("as_text", "n", "model_info")
 # common_chat_msg.tool_name in common/chat.h), and the address may be that of Gemini's compatible endpoint, which
 # refuses a result without one (github.com/pydantic/pydantic-ai/issues/1879).
 SERVERS: Final = (
+    ProviderSpec(
+        "ollama",
+        "Ollama",
+        base_url="http://127.0.0.1:11434/v1",
+        key_env=("OLLAMA_API_KEY",),
+        base_url_env=("OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"),
+        timeout_env=("OLLAMA_TIMEOUT",),
+        key_required=False,
+        format="ollama",
+        apis={"chat": "openai_chat"},
+        features=CHAT | JSON | EMBEDDINGS | features("tools", "images", "model_info", "as_text"),
+        api_features={"chat": CHAT | JSON | EMBEDDINGS | features("tools", "images")},
+        # docs.ollama.com/context-length; docs.ollama.com/api/ps
+        quirks=Quirks(
+            drop=frozenset({"parallel_tool_calls"}),
+            loaded_path="/api/ps",
+            default_window=4_096,
+            any_model=True,
+            tool_names=True,
+        ),
+        hosts=("127.0.0.1", "localhost", "ollama.com"),
+        local=True,
+        advice={"model_not_found": "get it with: ollama pull {model}"},
+        docs="https://docs.ollama.com/api",
+        note='Its own API, at the address of the OpenAI-compatible one (api="chat"). No tool_choice; images as data '
+        "only. context_window= sets the context window, and how long the model stays loaded by "
+        'extra_body={"keep_alive": "1h"}.',
+    ),
+    ProviderSpec(
+        "mlx",
+        "MLX, in this process",
+        model_env=("VISION_MODEL",),
+        key_required=False,
+        format="mlx",
+        features=CHAT,
+        quirks=Quirks(any_model=True),
+        local=True,
+        docs="https://github.com/ml-explore/mlx-lm",
+        note="Models from a local folder: no server and no network.",
+    ),
     ProviderSpec(
         "lmstudio",
         "LM Studio",

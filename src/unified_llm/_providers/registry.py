@@ -13,7 +13,10 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm._providers import feature_pairs, models
-from unified_llm._providers.hosted import ROWS
+from unified_llm._providers.clouds import CLOUDS
+from unified_llm._providers.hosted import HOSTS
+from unified_llm._providers.local import SERVERS
+from unified_llm._providers.makers import MAKERS
 from unified_llm._providers.other_names import ALIASES, ALSO_ORGANISATIONS, key
 from unified_llm._providers.output_types import output_types
 from unified_llm._providers.spec import ProviderSpec
@@ -25,6 +28,13 @@ __all__ = [
     "register", "registered", "row", "suggest", "unknown_model", "unregister",
 ]  # fmt: skip
 
+ROWS: Final = (*MAKERS, *HOSTS, *CLOUDS, *SERVERS)
+"""The provider table: one row for each provider.
+
+Everything that lists providers is derived from it: documentation, command line, parametrised tests. A row is data; a
+provider that needs a condition gets a codec of its own.
+"""
+
 
 class Provider(StrEnum):
     """Names of providers, for editors and type checkers. Any name of the table is accepted as a string."""
@@ -34,25 +44,26 @@ class Provider(StrEnum):
     ANTHROPIC = "anthropic"
     GEMINI = "gemini"
     COHERE = "cohere"
-    HUGGINGFACE = "huggingface"
-    OLLAMA = "ollama"
-    MLX = "mlx"
-    OPENROUTER = "openrouter"
-    TOGETHER = "together"
-    GROQ = "groq"
     MISTRAL = "mistral"
     PERPLEXITY = "perplexity"
     DEEPSEEK = "deepseek"
-    FIREWORKS = "fireworks"
     XAI = "xai"
-    CEREBRAS = "cerebras"
-    NVIDIA = "nvidia"
     MOONSHOT = "moonshot"
     ZAI = "zai"
     MINIMAX = "minimax"
+    HUGGINGFACE = "huggingface"
+    OPENROUTER = "openrouter"
+    TOGETHER = "together"
+    GROQ = "groq"
+    FIREWORKS = "fireworks"
+    CEREBRAS = "cerebras"
+    NVIDIA = "nvidia"
     SAMBANOVA = "sambanova"
+    DEEPINFRA = "deepinfra"
     BEDROCK = "bedrock"
     VERTEX = "vertex"
+    OLLAMA = "ollama"
+    MLX = "mlx"
     LMSTUDIO = "lmstudio"
     VLLM = "vllm"
     LLAMACPP = "llamacpp"
