@@ -1,0 +1,24 @@
+"""Models: the list, one, one that does not exist, and one that may not be deleted."""
+
+from __future__ import annotations
+
+from openai import NotFoundError, OpenAI, PermissionDeniedError
+
+from integration_tests.openai_style.described import described
+
+
+def main(base_url: str, api_key: str) -> list[object]:
+    found: list[object] = []
+    with OpenAI(base_url=base_url, api_key=api_key) as client:
+        page = client.models.list()
+        found += [page.data, [model.id for model in client.models.list()], client.models.retrieve("gpt-4o")]
+        try:
+            client.models.retrieve("no-such-model")
+        except NotFoundError as error:
+            found.append(described(error))
+        found.append(client.models.delete("ft:gpt-4o-mini:tests"))
+        try:
+            client.models.delete("gpt-4o")
+        except PermissionDeniedError as error:
+            found.append(described(error))
+    return found
