@@ -235,6 +235,7 @@ FEATURES: dict[str, tuple[AnyRequest, str]] = {
     "image_urls": (user(ImagePart(url="https://example.org/a.png")), "https://example.org/a.png"),
     "audio": (user(AudioPart(b"picture", "wav")), "cGljdHVyZQ=="),
     "files": (user(FilePart(b"picture", "application/pdf", "a.pdf")), "cGljdHVyZQ=="),
+    "file_urls": (user(FilePart(url="https://example.org/a.pdf")), "https://example.org/a.pdf"),
     "streaming": (replace(CHAT, stream=True), ""),
     "as_text": (replace(CHAT, as_text=True), '"prompt":"Hello"'),
     "n": (replace(CHAT, n=3), ":3"),

@@ -160,7 +160,7 @@ def test_a_stream_of_a_block_is_read_up_to_the_limit(tmp_path: Path, monkeypatch
     with path.open("rb") as stream:
         message = ChatMessage(blocks=[ImageBlock.model_construct(image=stream, image_mimetype="image/png")])
         assert read_messages([message])[0].content
-        monkeypatch.setattr(local_files.read_rest, "__defaults__", (len(PNG) - 1,))
+        monkeypatch.setattr(local_files, "LARGEST_FILE", len(PNG) - 1)
         with pytest.raises(ValidationError, match="larger than"):
             read_messages([message])
         assert stream.tell() == 0

@@ -50,6 +50,7 @@ NEEDS: dict[Feature, Any] = {
     "image_urls": chat(ImagePart(url="https://example.com/a.png")),
     "audio": chat(AudioPart(b"wav")),
     "files": chat(FilePart(b"pdf")),
+    "file_urls": chat(FilePart(url="https://example.com/a.pdf")),
     "embeddings": EmbeddingRequest(("Hello",)),
     "models": ModelsRequest(),
     "model_info": ModelRequest(),

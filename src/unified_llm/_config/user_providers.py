@@ -116,9 +116,9 @@ def register_provider(
         api_key_env: The environment variable that may hold the key, or several. The key goes to the host of
             ``base_url`` alone.
         features: What its models can do: ``tools``, ``tool_choice``, ``json_object``, ``json_schema``, ``images``,
-            ``image_urls``, ``audio``, ``files``, ``embeddings`` ...; plain chat, streaming and the list of models need
-            not be named. A request that needs more than that skips the target. None: of a server, what any server of
-            its format can, as at ``openai-compatible``; of an object, what it declares itself.
+            ``image_urls``, ``audio``, ``files``, ``file_urls``, ``embeddings`` ...; plain chat, streaming and the list
+            of models need not be named. A request that needs more than that skips the target. None: of a server, what
+            any server of its format can, as at ``openai-compatible``; of an object, what it declares itself.
         **row_fields: Further fields of the provider table: ``format`` (``openai_chat`` by default),
             ``quirks``, ``hosts``, ``local``, ``key_required``, ``literal_models``, ``headers``, ``title``, ``version``
             ...; docs/user-providers.md lists them.

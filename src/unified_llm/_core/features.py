@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, Literal
 
 Feature = Literal[
-    "tools", "tool_choice", "json_object", "json_schema", "images", "image_urls", "audio", "files", "streaming",
-    "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
+    "tools", "tool_choice", "json_object", "json_schema", "images", "image_urls", "audio", "files", "file_urls",
+    "streaming", "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
     "generate_image", "edit_image", "stream_image", "speech", "transcription", "translation", "stream_transcription",
     "video", "moderation", "file_storage", "batches", "stored_responses", "stored_completions",
 ]  # fmt: skip
@@ -32,9 +32,10 @@ CHAT: Final[frozenset[Feature]] = features("streaming", "models")
 TOOLS: Final[frozenset[Feature]] = features("tools", "tool_choice")
 JSON: Final[frozenset[Feature]] = features("json_object", "json_schema")
 VISION: Final[frozenset[Feature]] = features("images", "image_urls")
+FILES: Final[frozenset[Feature]] = features("files", "file_urls")
 EMBEDDINGS: Final[frozenset[Feature]] = features("embeddings")
 # For gateways and servers that may run anything: what the format can carry. The model behind may take less.
-EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("audio", "files")
+EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | VISION | EMBEDDINGS | FILES | features("audio")
 # Further endpoints of OpenAI's API, whose bodies pass unchanged (``_formats.raw``).
 ENDPOINTS: Final[frozenset[Feature]] = features(
     "moderation", "file_storage", "batches", "stored_responses", "stored_completions"

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 LARGEST_FILE: Final = 64 << 20  # bytes; no provider takes more in a request
 _START: Final = 64
@@ -72,6 +72,43 @@ def read_rest(file: BinaryIO, limit: int = LARGEST_FILE) -> bytes:
     if len(data) > limit:
         raise _too_large()
     return data
+
+
+def read_open_file(file: Any) -> bytes:
+    """Return all that an open file holds, from its beginning, and restore its position: it is the caller's.
+
+    What cannot be repositioned is read from where it is.
+
+    Raises:
+        OSError: It holds nothing, or more than ``LARGEST_FILE``.
+        TypeError: What it returns is no bytes: it is open in text mode, or its ``read`` is asynchronous.
+        ValueError: It is closed.
+    """
+    seekable = getattr(file, "seekable", None)
+    if not (callable(seekable) and seekable()):
+        return _read_all(file)
+    position = file.tell()
+    file.seek(0)
+    try:
+        return _read_all(file)
+    finally:
+        file.seek(position)
+
+
+def _read_all(file: Any) -> bytes:
+    """Read to the end: one call of an unbuffered file returns what is there."""
+    data = bytearray()
+    while chunk := file.read(LARGEST_FILE + 1 - len(data)):
+        if not isinstance(chunk, bytes):
+            if close := getattr(chunk, "close", None):  # a coroutine
+                close()
+            raise TypeError("it is not open in binary mode")
+        data += chunk
+        if len(data) > LARGEST_FILE:
+            raise _too_large()
+    if not data:
+        raise OSError(errno.EINVAL, "it is empty")
+    return bytes(data)
 
 
 def check_file(path: str | os.PathLike[str]) -> None:

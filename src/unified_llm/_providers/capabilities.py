@@ -39,6 +39,7 @@ _WORDS: Final[Mapping[Feature, str]] = {
     "image_urls": "read images by URL",
     "audio": "hear audio",
     "files": "read files",
+    "file_urls": "read files by URL",
     "streaming": "stream",
     "embeddings": "make embeddings",
     "models": "list its models",
@@ -172,6 +173,6 @@ def _message_needs(message: Message) -> Iterator[Feature]:
             case AudioPart():
                 yield "audio"
             case FilePart():
-                yield "files"
+                yield "file_urls" if part.url and part.data is None else "files"
             case _:
                 pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, EVERYTHING, JSON, TOOLS, VISION, features
+from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, EVERYTHING, FILES, JSON, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
 from unified_llm._providers.spec import BOTH_APIS, FLOAT_VECTORS, NO_NAMED_TOOL_CHOICE, RESPONSES, ProviderSpec
@@ -90,7 +90,7 @@ SERVERS: Final = (
         base_url_env=("VLLM_BASE_URL",),
         key_required=False,
         apis=BOTH_APIS,
-        features=_SERVER - features("files"),
+        features=_SERVER - FILES,
         api_features={"messages": CHAT | TOOLS | VISION | features("json_schema", "count_tokens")},
         # docs.vllm.ai/en/latest/api/vllm/entrypoints/serve/middleware/x_request_id
         quirks=Quirks(models_whole=True, any_model=True, tool_names=True, request_id_header="x-request-id"),
@@ -112,7 +112,7 @@ SERVERS: Final = (
             "responses": CHAT | TOOLS | VISION | EMBEDDINGS,
             "messages": CHAT | TOOLS | VISION | features("count_tokens"),
         },
-        features=_SERVER - features("files"),
+        features=_SERVER - FILES,
         quirks=Quirks(
             drop=NO_NAMED_TOOL_CHOICE | {"tool_choice.none"},
             models_whole=True,

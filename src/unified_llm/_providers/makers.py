@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, JSON, TOOLS, VISION, features
+from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, FILES, JSON, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
 from unified_llm._providers.spec import FLOAT_VECTORS, OPENAI_LIMITS, RESPONSES, ProviderSpec
@@ -34,7 +34,8 @@ MAKERS: Final = (
             | VISION
             | EMBEDDINGS
             | ENDPOINTS
-            | features("files", "count_tokens", "model_info")
+            | FILES
+            | features("count_tokens", "model_info")
         },
         quirks=Quirks(
             rename={"max_tokens": "max_completion_tokens"},
@@ -79,7 +80,7 @@ MAKERS: Final = (
         base_url_env=("ANTHROPIC_BASE_URL",),
         token_env=("ANTHROPIC_AUTH_TOKEN",),
         format="anthropic",
-        features=CHAT | TOOLS | VISION | features("json_schema", "files", "model_info", "count_tokens"),
+        features=CHAT | TOOLS | VISION | FILES | features("json_schema", "model_info", "count_tokens"),
         # github.com/anthropics/anthropic-sdk-python/issues/893
         quirks=Quirks(
             key_header="x-api-key", closed_schemas=True, limits={"temperature": (0.0, 1.0), "top_p": (0.0, 1.0)}
@@ -104,7 +105,8 @@ MAKERS: Final = (
         | JSON
         | VISION
         | EMBEDDINGS
-        | features("audio", "files", "n", "model_info", "count_tokens"),
+        | FILES
+        | features("audio", "n", "model_info", "count_tokens"),
         # Penalties are below 2, and there are at most 5 stop sequences: ai.google.dev/api/generate-content
         quirks=Quirks(
             key_header="x-goog-api-key",

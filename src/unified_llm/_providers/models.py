@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final, Literal
 
-from unified_llm._core.features import JSON, TOOLS, VISION, Feature, features
+from unified_llm._core.features import FILES, JSON, TOOLS, VISION, Feature, features
 
 _STOP: Final = frozenset({"stop"})
 # What OpenAI's reasoning models answer with 400, unsupported_parameter (platform.openai.com/docs/guides/reasoning). The
@@ -28,8 +28,8 @@ _EFFORT: Final = frozenset({"reasoning_effort"})
 _PENALTIES: Final = frozenset({"frequency_penalty", "presence_penalty"})
 _XAI: Final = _PENALTIES | _STOP
 _FIXED: Final = _PENALTIES | {"temperature", "top_p"}
-_NOTHING_BUT_TEXT: Final[frozenset[Feature]] = VISION | features("files")
-_NOTHING_BUT_VECTORS: Final[frozenset[Feature]] = TOOLS | JSON | VISION | features("audio", "files", "n", "streaming")
+_NOTHING_BUT_TEXT: Final[frozenset[Feature]] = VISION | FILES
+_NOTHING_BUT_VECTORS: Final[frozenset[Feature]] = TOOLS | JSON | VISION | FILES | features("audio", "n", "streaming")
 
 _DRAW: Final = frozenset({"temperature", "top_p", "top_k"})  # how tokens are drawn
 _ONE_SAMPLER: Final = frozenset({"top_p.with_temperature"})
@@ -94,7 +94,7 @@ MODELS: Final = (
     Model(_OPENAI, "text-embedding-ada-002*", vector_length=1_536),
     Model(_OPENAI, "gpt-4o-2024-05-13", 128_000, lacks=features("json_schema"), drop=_EFFORT, output=4_096),
     Model(_OPENAI, "gpt-4o*", 128_000, drop=_EFFORT, output=16_384),
-    Model(_OPENAI, "gpt-4-turbo*", 128_000, lacks=features("json_schema", "files"), drop=_EFFORT, output=4_096),
+    Model(_OPENAI, "gpt-4-turbo*", 128_000, lacks=FILES | features("json_schema"), drop=_EFFORT, output=4_096),
     Model(_OPENAI, "gpt-4-*-preview", 128_000, lacks=_NOTHING_BUT_TEXT | features("json_schema"), drop=_EFFORT),
     Model(_OPENAI, "gpt-4", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT, output=8_192),
     Model(_OPENAI, "gpt-4-0613", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT, output=8_192),
@@ -177,7 +177,7 @@ MODELS: Final = (
     # platform.claude.com/docs/en/about-claude/models; from 4.7 on no sampling can be chosen
     Model(_CLAUDE, "claude-3-7*", 200_000, lacks=_NO_SCHEMA, thinks="budget", output=64_000),
     Model(_CLAUDE, "claude-3-5*", 200_000, lacks=_NO_SCHEMA, drop=_EFFORT, output=8_192),
-    Model(_CLAUDE, "claude-3*", 200_000, lacks=_NO_SCHEMA | features("files"), drop=_EFFORT, output=4_096),
+    Model(_CLAUDE, "claude-3*", 200_000, lacks=_NO_SCHEMA | FILES, drop=_EFFORT, output=4_096),
     Model(_CLAUDE, "claude-opus-4-1*", 200_000, drop=_ONE_SAMPLER, thinks="budget", output=32_000),
     Model(_CLAUDE, "claude-*-4-5*", 200_000, drop=_ONE_SAMPLER, thinks="budget", output=64_000),
     Model(_CLAUDE, "claude-*-4-6*", 1_000_000, drop=_ONE_SAMPLER, reasoning=True, thinks="asked", output=128_000),

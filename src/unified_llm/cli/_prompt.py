@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
 import sys
@@ -12,13 +11,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from unified_llm._lib.file_types import decode_text
 from unified_llm._lib.local_files import LARGEST_FILE, read_rest
 from unified_llm.exceptions import ValidationError
-from unified_llm.types.content import FilePart, Part, TextPart, image_part
+from unified_llm.types.content import FilePart, Part, TextPart
+from unified_llm.types.local_parts import image_part
 from unified_llm.types.messages import Message
 
 STDIN: Final = "-"
-_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SEPARATOR: Final = "\n\n"
 
 
@@ -117,9 +117,8 @@ def decode(data: bytes, name: str) -> str:
     Raises:
         ValidationError: It is neither.
     """
-    encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:
-        text = data.decode(encoding)
+        text = decode_text(data)
     except UnicodeDecodeError as wrong:
         raise ValidationError(
             f"{name} is no text in UTF-8 (byte {wrong.start}): convert it, or give an image with --image"

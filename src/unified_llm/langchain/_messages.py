@@ -33,17 +33,19 @@ from unified_llm.types.content import (
     ImagePart,
     Part,
     TextPart,
+    audio_format,
     cache_points,
     decode_base64,
     image_from_url,
+    is_data_url,
+    read_image_url,
+    read_input_audio,
+    read_openai_file,
     split_data_url,
 )
 from unified_llm.types.messages import Message, ProviderState, Role, ToolCall
 
 Block: TypeAlias = Mapping[str, Any]
-
-# The format of an audio part by the subtype of its media type, where the two differ.
-_AUDIO_FORMATS: Final = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-m4a": "m4a"}
 
 
 @dataclass(slots=True)
@@ -140,9 +142,7 @@ def _read_refusal(block: Block) -> Part:
 
 
 def _read_image_url(block: Block) -> Part:
-    image = block["image_url"]
-    url, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
-    return image_from_url(url, detail)
+    return read_image_url(block["image_url"])
 
 
 def _read_image(block: Block) -> Part:
@@ -157,20 +157,16 @@ def _read_audio(block: Block) -> Part:
     data, _, _, media_type = _read_source(block)
     if not data:
         raise ValidationError("Audio must be given as base64 data: models do not fetch it from a URL.")
-    subtype = (media_type or "audio/wav").partition("/")[2].partition(";")[0]
-    return AudioPart(data, _AUDIO_FORMATS.get(subtype, subtype))
+    return AudioPart(data, audio_format(media_type or "audio/wav"))
 
 
 def _read_input_audio(block: Block) -> Part:
-    return AudioPart(decode_base64(block["input_audio"]["data"]), block["input_audio"].get("format") or "wav")
+    return read_input_audio(block["input_audio"])
 
 
 def _read_file(block: Block) -> Part:
     if isinstance(openai_file := block.get("file"), Mapping):
-        if file_id := openai_file.get("file_id"):
-            return FilePart(file_id=str(file_id), filename=openai_file.get("filename"))
-        decoded, media_type = split_data_url(openai_file["file_data"])
-        return FilePart(decoded, media_type or "application/pdf", openai_file.get("filename"))
+        return read_openai_file(openai_file)
     if block.get("source_type") == "text":  # LangChain's version 0
         return TextPart(str(block["text"] if "text" in block else block["data"]))
     cite = _asks_for_citations(block)
@@ -234,7 +230,7 @@ def _read_source(block: Block) -> tuple[bytes | None, str | None, str | None, st
     url = fields.get("url")
     file_id = fields.get("file_id") or (fields.get("id") if fields.get("source_type") == "id" else None)
     media_type = fields.get("mime_type") or fields.get("media_type")
-    if encoded is None and isinstance(url, str) and url.startswith("data:"):
+    if encoded is None and isinstance(url, str) and is_data_url(url):
         decoded, url_media_type = split_data_url(url)
         return decoded, None, None, media_type or url_media_type
     if encoded is None and not url and not file_id:

@@ -46,6 +46,7 @@ _PROFILE_FIELDS: Final[Mapping[Feature, str]] = {
     "image_urls": "image_url_inputs",
     "audio": "audio_inputs",
     "files": "pdf_inputs",
+    "file_urls": "pdf_inputs",
     "tool_choice": "tool_choice",
 }
 _INSTANCE_NUMBERS: Final = count()

@@ -33,7 +33,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.utils import resolve_binary
 
-from unified_llm._lib.local_files import read_file, read_rest
+from unified_llm._lib.local_files import read_file, read_open_file
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import PROVIDER_STATE
 from unified_llm.types import content as ours
@@ -170,7 +170,7 @@ def _data(data: bytes | IOBase | None, path: Any) -> bytes | None:
     """Return the bytes of a block, or None if it has only a URL. LlamaIndex stores bytes in base64."""
     try:
         if isinstance(data, IOBase):
-            return _read_all(data)
+            return read_open_file(data)
         if data:
             return resolve_binary(data).read()
         return read_file(path) if path else None
@@ -178,16 +178,6 @@ def _data(data: bytes | IOBase | None, path: Any) -> bytes | None:
         # The path is not in the message: whoever reads the log may not be allowed to see it.
         reason = getattr(error, "strerror", None) or "it is not a file"
         raise ValidationError(f"The file of a content block cannot be read ({reason}).") from None
-
-
-def _read_all(stream: Any) -> bytes:
-    """Read a whole stream and restore its position: it is the caller's."""
-    position = stream.tell()
-    stream.seek(0)
-    try:
-        return read_rest(stream)
-    finally:
-        stream.seek(position)
 
 
 def _url(block: Any) -> str:

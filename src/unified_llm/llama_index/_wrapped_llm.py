@@ -57,7 +57,7 @@ _PASSED_OPTIONS: Final = ("temperature", "max_tokens", "top_p", "stop")
 _NOT_PASSED: Final = frozenset(CHAT_SETTINGS) - {*_PASSED_OPTIONS}
 # JSON comes as the arguments of a tool, or by prompt.
 _FEATURES: Final[frozenset[Feature]] = frozenset(
-    {"streaming", "images", "image_urls", "audio", "files", "json_object", "json_schema"}
+    {"streaming", "images", "image_urls", "audio", "files", "file_urls", "json_object", "json_schema"}
 )
 _NUMBERS: Final = count()
 

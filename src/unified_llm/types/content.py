@@ -1,28 +1,27 @@
 """Parts of a message: text, images, audio, files, and cache points.
 
-``parse_content`` reads content parts in OpenAI's shape, ``image_part`` a path, a URL or bytes. Codecs write parts in
+``parse_content`` reads content parts in OpenAI's shape: it opens no file, whatever a part says. Codecs write parts in
 each provider's own format.
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from io import BytesIO
-from os import PathLike
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
+from urllib.parse import unquote, unquote_to_bytes
 
-from unified_llm._lib.local_files import read_file
+from unified_llm._lib.file_types import name_in_url, type_of_name
 from unified_llm.exceptions import ValidationError
 
-# The first bytes of the image types that vision models accept (RFC 2083, JFIF, GIF89a, RIFF/WebP).
-_IMAGE_SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
-
-# A path in an error message is no longer than this, in characters, and no base64.
-_LONGEST_PATH = 200
-_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{64,}")
+# A scheme has two characters or more: one letter is a drive of Windows.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
+# The format of a recording by the subtype of its media type, where the two differ.
+_AUDIO_FORMATS = {
+    "mpeg": "mp3", "mpga": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-m4a": "m4a", "x-flac": "flac",
+    "x-aiff": "aiff", "x-aac": "aac", "aacp": "aac", "mp4a-latm": "m4a",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +116,11 @@ def _parse_part(part: Any) -> Part:
             case "text":
                 return TextPart(_text(part["text"]))
             case "image_url":
-                image = part["image_url"]
-                url, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
-                return image_from_url(url, detail)
+                return read_image_url(part["image_url"])
             case "input_audio":
-                audio = part["input_audio"]
-                return AudioPart(decode_base64(audio["data"]), audio.get("format") or "wav")
+                return read_input_audio(part["input_audio"])
             case "file":
-                return _parse_file(part["file"])
+                return read_openai_file(part["file"])
             case _:
                 pass
     except (KeyError, TypeError, AttributeError):
@@ -138,97 +134,68 @@ def _text(text: object) -> str:
     return text
 
 
-def _parse_file(file: Mapping[str, Any]) -> FilePart:
+def read_image_url(image: str | Mapping[str, Any]) -> ImagePart:
+    """Read the field ``image_url`` of OpenAI's content parts: a URL, or ``{"url", "detail"}``."""
+    url, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
+    return image_from_url(url, detail)
+
+
+def read_input_audio(audio: Mapping[str, Any]) -> AudioPart:
+    """Read the field ``input_audio`` of OpenAI's content parts: ``{"data", "format"}``."""
+    return AudioPart(decode_base64(audio["data"]), audio.get("format") or "wav")
+
+
+def read_openai_file(file: Mapping[str, Any]) -> FilePart:
+    """Read the field ``file`` of OpenAI's content parts: ``{"file_id"}``, or ``{"file_data", "filename"}``.
+
+    In place of the data there may be a URL, as at OpenRouter.
+    """
+    filename = file.get("filename")
     if file.get("file_id"):
-        return FilePart(file_id=str(file["file_id"]), filename=file.get("filename"))
+        return FilePart(file_id=str(file["file_id"]), filename=filename)
+    if is_web_url(file["file_data"]):
+        return file_from_url(file["file_data"], filename)
     data, media_type = split_data_url(file["file_data"])
-    return FilePart(data, media_type or "application/pdf", file.get("filename"))
+    return FilePart(data, media_type or "application/pdf", filename)
 
 
 def image_from_url(url: str, detail: str | None = None) -> ImagePart:
-    """Make an image from an ``http(s)`` or ``data:`` URL; decode data URLs, so that every format can carry them."""
-    if not url.startswith("data:"):
-        return ImagePart(url=url, detail=detail)
-    data, media_type = split_data_url(url)
-    return ImagePart(data=data, media_type=media_type or "image/png", detail=detail)
-
-
-Image: TypeAlias = str | bytes | PathLike[str] | ImagePart
-"""A path, a URL (``http(s)://`` or ``data:``), bytes, or a part; an image of Pillow is accepted as well."""
-
-
-def image_parts(images: Image | Iterable[Image] | None) -> tuple[ImagePart, ...]:
-    """Make images from one or several.
+    """Make an image from an ``http(s)`` or ``data:`` URL; decode data URLs, so that every format can carry them.
 
     Raises:
-        ValidationError: One of them cannot be read, or they are no list.
+        ValidationError: It is a path, or no valid data URL.
     """
-    if images is None or (isinstance(images, (tuple, list)) and not images):
-        return ()
-    if isinstance(images, (str, bytes, PathLike, ImagePart)) or _is_of_pillow(images):
-        return (image_part(cast("Image", images)),)
-    if isinstance(images, Mapping) or not isinstance(images, Iterable):
-        raise ValidationError(f"images is a list of paths, URLs or bytes; got {type(images).__name__}.")
-    return tuple(map(image_part, images))
-
-
-def image_part(image: Image) -> ImagePart:
-    """Make an image from a path, a URL, bytes or an image of Pillow.
-
-    A path is read on this machine, so it must not come from untrusted input.
-
-    Raises:
-        ValidationError: It is no regular file of at most 64 MiB, or the type of the image is not recognised.
-    """
-    if isinstance(image, ImagePart):
-        return image
-    if isinstance(image, str) and image.startswith(("http://", "https://", "data:")):
-        return image_from_url(image)
-    if _is_of_pillow(image):
-        image = _png_of(image)
-    if isinstance(image, bytes):
-        return ImagePart(data=image, media_type=_media_type_of(image))
-    import mimetypes  # importing it reads its tables
-
-    try:
-        media_type_of = partial(_media_type_of, guess=mimetypes.guess_type(image)[0])
-        data = read_file(image, media_type_of)
-    except (OSError, TypeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "that is no path"
+    if is_data_url(url):
+        data, media_type = split_data_url(url)
+        return ImagePart(data=data, media_type=media_type or "image/png", detail=detail)
+    if not _SCHEME.match(url):
         raise ValidationError(
-            f"{_name_of(image, error)} cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
-        ) from None
-    return ImagePart(data=data, media_type=media_type_of(data))
+            "The URL of a content part has no scheme, such as https: or data:. Files are not read because of a path in "
+            "a message: send the file's bytes as a data: URL."
+        )
+    return ImagePart(url=url, detail=detail)
 
 
-def _name_of(image: object, error: Exception) -> str:
-    """Name the file, but no text that may be the image itself: base64 that was passed as a path by mistake."""
-    path = str(image) if isinstance(image, (str, PathLike)) and isinstance(error, OSError) else ""
-    if not path or len(path) > _LONGEST_PATH or _BASE64.fullmatch(path):
-        return "An image"
-    return f"The image {path!r}"
+def file_from_url(url: str, filename: str | None = None) -> FilePart:
+    """Make a file from an ``http(s)`` URL, whose path may end in its name."""
+    filename = filename or name_in_url(url)
+    return FilePart(None, type_of_name(filename) or "application/pdf", filename, url)
 
 
-def _is_of_pillow(image: object) -> bool:
-    return any(base.__module__ == "PIL.Image" for base in type(image).__mro__)
+def audio_format(media_type: str) -> str:
+    """Return the format of a recording with this media type: ``mp3`` for ``audio/mpeg``."""
+    subtype = media_type.partition("/")[2].partition(";")[0].strip().lower()
+    return _AUDIO_FORMATS.get(subtype, subtype)
 
 
-def _png_of(image: Any) -> bytes:
-    file = BytesIO()
-    image.save(file, format="PNG")
-    return file.getvalue()
+def is_web_url(text: str) -> bool:
+    """Return whether a text is an ``http(s)`` URL."""
+    return text[:8].lower().startswith(("http://", "https://"))
 
 
-def _media_type_of(data: bytes, guess: str | None = None) -> str:
-    """Return the media type by the first bytes, which are reliable; else the guess from the file's name."""
-    for signature, media_type in _IMAGE_SIGNATURES:
-        if data.startswith(signature):
-            return media_type
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if guess and guess.startswith("image/"):
-        return guess
-    raise ValidationError("The image is neither PNG, JPEG, GIF nor WebP.")
+def is_data_url(text: str) -> bool:
+    """Return whether a text is a ``data:`` URL."""
+    return text[:5].lower() == "data:"
 
 
 def split_data_url(url: str) -> tuple[bytes, str | None]:
@@ -237,10 +204,13 @@ def split_data_url(url: str) -> tuple[bytes, str | None]:
     Raises:
         ValidationError: It is not valid base64.
     """
-    if not url.startswith("data:"):
+    if not is_data_url(url):
         return decode_base64(url), None
     header, _, payload = url[5:].partition(",")
-    return decode_base64(payload), header.split(";")[0] or None
+    media_type, *parameters = header.split(";")
+    is_base64 = any(parameter.strip().lower() == "base64" for parameter in parameters)
+    data = decode_base64(unquote(payload) if "%" in payload else payload) if is_base64 else unquote_to_bytes(payload)
+    return data, media_type.strip().lower() or None
 
 
 def decode_base64(text: str) -> bytes:

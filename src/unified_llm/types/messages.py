@@ -1,7 +1,6 @@
 """Messages of a conversation, the tools offered in it, and the calls that models make.
 
-Nothing here belongs to one provider. ``Message.from_dict`` reads dicts in the shape of OpenAI's chat API, the most
-widely used one.
+``Message.from_dict`` reads dicts in the shape of OpenAI's chat API; nothing else here belongs to one provider.
 """
 
 from collections import Counter
@@ -12,7 +11,8 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, scrub, without_nan
 from unified_llm._lib.short_repr import count, short_repr
 from unified_llm.exceptions import ValidationError
-from unified_llm.types.content import AudioPart, FilePart, Image, ImagePart, Part, TextPart, image_parts, parse_content
+from unified_llm.types.content import AudioPart, FilePart, ImagePart, Part, TextPart, parse_content
+from unified_llm.types.local_parts import Audio, Files, Images, user_content
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
@@ -328,19 +328,22 @@ class Message:
         return cls("system", content)
 
     @classmethod
-    def user(cls, content: str, *, images: Image | Sequence[Image] | None = ()) -> Self:
-        """Make a message of the user, with images.
+    def user(cls, content: str, *, images: Images = (), audio: Audio = (), files: Files = ()) -> Self:
+        """Make a message of the user, with images, recordings and files.
+
+        Each takes one or several: paths, bytes, files open in binary mode, ``data:`` URLs, parts of ``types``. A path
+        is read on this machine: pass none from untrusted input. One in the text or in a URL is never read.
 
         Args:
             content: The text.
-            images: One or several: a path, a URL (``http(s)://`` or ``data:``), bytes, or an image of Pillow. A path is
-                read on this machine: pass none from untrusted input.
+            images: Also ``http(s)://`` URLs, and images of Pillow.
+            audio: Recordings; their first bytes tell the format, else their name.
+            files: Documents; also ``http(s)://`` URLs. A text file is added to the text, under its name.
 
         Raises:
-            ValidationError: An image is no regular file of at most 64 MiB, or its type is not recognised.
+            ValidationError: One is no regular file of at most 64 MiB, or its type is not recognised.
         """
-        parts = image_parts(images)
-        return cls("user", (TextPart(content), *parts) if parts else content)
+        return cls("user", user_content(content, images, audio, files))
 
     @classmethod
     def assistant(cls, content: str = "", *, tool_calls: Sequence[ToolCall] = ()) -> Self:
