@@ -28,5 +28,8 @@ def break_hosts(server: OpenAIAPI) -> None:
         "/slow": Fault(delay=0.4),
         "/cut": Fault(cut_after=40),
         "/twice": Fault(status=429, headers={"Retry-After-Ms": "20"}, times=2),
+        "/fails-midway": Fault(
+            event='data: {"error": {"message": "No more.", "type": "server_error", "code": "oops"}}\n\n'
+        ),
         "/once": Fault(status=503, headers={"Retry-After-Ms": "20"}, times=2),
     }

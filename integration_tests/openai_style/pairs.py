@@ -51,7 +51,7 @@ def _sent(request: Received) -> Mapping[str, Any]:
         if name not in _OF_THE_CLIENT and not name.startswith("x-stainless-")
     }
     return {
-        "request": f"{request.method} {request.prefix}/v1/{request.path}",
+        "request": f"{request.method} {request.address}",
         "query": sorted(request.query),
         "headers": headers,
         "body": form or request.body,

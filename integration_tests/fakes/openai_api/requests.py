@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from integration_tests.fakes.openai_api.replies import APIError
+
+_DEPLOYMENT = re.compile(r"^deployments/[^/]+/")
 
 
 @dataclass(frozen=True)
@@ -24,19 +27,37 @@ class Part:
 
 @dataclass(frozen=True)
 class Received:
-    """A request; ``prefix`` is what stands before ``/v1`` in its path, and ``path`` what comes after it.
+    """A request.
 
-    ``body`` is the JSON, or the fields of the form by name, with files as ``Part``.
+    Attributes:
+        address: Its path as it was sent.
+        prefix: What stands before ``/v1`` in it, or at Azure before ``/openai``.
+        path: What stands after that, at Azure without the deployment.
+        body: The JSON, or the fields of the form by name, with files as ``Part``.
+        parts: Those of the form, as they were sent.
     """
 
     method: str
-    prefix: str
-    path: str
+    address: str
     query: Sequence[tuple[str, str]]
     headers: Mapping[str, str]
     raw: bytes = field(repr=False)
     body: dict[str, Any] = field(default_factory=dict)
     parts: Sequence[Part] = ()
+
+    @property
+    def is_azure(self) -> bool:
+        return "/v1/" not in self.address
+
+    @property
+    def prefix(self) -> str:
+        return self.address.partition("/openai/" if self.is_azure else "/v1/")[0]
+
+    @property
+    def path(self) -> str:
+        if not self.is_azure:
+            return self.address.partition("/v1/")[2]
+        return _DEPLOYMENT.sub("", self.address.partition("/openai/")[2])
 
     @property
     def is_form(self) -> bool:
@@ -50,15 +71,12 @@ class Received:
 def read_request(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Received:
     """Read a request, or raise APIError."""
     parts = urlsplit(target)
-    prefix, found, path = unquote(parts.path).partition("/v1/")
-    if not found:
-        raise APIError(404, f"Invalid URL ({method} {parts.path})")
     query = parse_qsl(parts.query, keep_blank_values=True)
-    received = Received(method, prefix, path, query, headers, raw)
+    received = Received(method, unquote(parts.path), query, headers, raw)
     if received.is_form:
         form = read_form(headers["content-type"], raw)
-        return Received(method, prefix, path, query, headers, raw, _nested(form), form)
-    return Received(method, prefix, path, query, headers, raw, read_json(raw) if raw else {})
+        return replace(received, body=_nested(form), parts=form)
+    return replace(received, body=read_json(raw) if raw else {})
 
 
 def read_json(raw: bytes) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Written from the types and docstrings of the SDK, version 3.51.0, not tried against the service. What the types do not
 have is a 400 that names the field, and is kept in ``violations``. The part of the path before ``/v1`` names a host:
-``/second/v1/models`` is asked of another one, which ``faults`` can break.
+``/second/v1/models`` is asked of another one, which ``faults`` can break. Addresses
+of Azure (``/openai/deployments/NAME/chat/completions?api-version=...``) are read as well.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Fault:
         headers: Sent with every response.
         delay: Seconds before each response.
         cut_after: Bytes of a body after which the connection is closed.
+        event: Replaces the second half of a stream's events.
         times: After so many requests all is well; None is never.
     """
 
@@ -60,6 +62,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     cut_after: int | None = None
+    event: str | None = None
     times: int | None = None
 
 
@@ -101,8 +104,7 @@ class OpenAIAPI(Loopback):
 
     def answer(self, received: Received) -> Reply:
         """Return the response to a request, or raise APIError."""
-        if received.headers.get("authorization") != f"Bearer {KEY}":
-            raise APIError(401, "Incorrect API key provided.")
+        _check_key(received)
         endpoint = _endpoint(received)
         reply = endpoint(self.store, received)
         fault = self.fault(received)
@@ -111,7 +113,18 @@ class OpenAIAPI(Loopback):
             message = _MESSAGES.get(fault.status, f"This server answers {fault.status}.")
             param = "temperature" if fault.status == 400 else None
             raise APIError(fault.status, message, param=param, code="invalid_value" if fault.status == 400 else None)
+        if fault.event is not None and not reply.is_whole:
+            return replace(reply, parts=(*reply.parts[: len(reply.parts) // 4 * 2], fault.event.encode()))
         return reply
+
+
+def _check_key(received: Received) -> None:
+    """Require the key of the service, or at Azure its ``api-key`` or a token, and the version of the API."""
+    bearer = received.headers.get("authorization") == f"Bearer {KEY}"
+    if not bearer and not (received.is_azure and received.headers.get("api-key") == KEY):
+        raise APIError(401, "Incorrect API key provided.")
+    if received.is_azure and "api-version" not in dict(received.query):
+        raise APIError(404, "Resource not found: api-version is missing.")
 
 
 def _endpoint(received: Received) -> Endpoint:
