@@ -5,21 +5,23 @@ The model of a request names the recorded answer (``chat_tools``, ``stream_text`
 
 from __future__ import annotations
 
-import functools
 import json
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from openai.types.responses import input_token_count_params, response_create_params
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import is_typeddict, override
+from typing_extensions import override
 
+from integration_tests.fakes.openai_api.replies import APIError
+from integration_tests.fakes.openai_api.sdk_types import check_request
 from integration_tests.fakes.serving import Fake, Received, RefusedError
 
 KEY = "sk-CANARY-responses"
+_TYPES = {
+    "create": "responses.response_create_params:ResponseCreateParamsNonStreaming",
+    "count": "responses.input_token_count_params:InputTokenCountParams",
+}
 RECORDED = Path(__file__).parents[2] / "tests" / "fixtures" / "openai_responses"
 
 
@@ -65,9 +67,9 @@ def error(status: int, message: str, code: str | None = None, param: str | None 
 def check(kind: str, body: Any) -> None:
     """Reject fields that the SDK's types do not have."""
     try:
-        _consume(_request_types()[kind].validate_python(body))
-    except ValidationError as problem:
-        raise error(400, f"Unknown or invalid parameter: {problem}"[:2000], "unknown_parameter") from None
+        check_request(_TYPES[kind], body)
+    except APIError as problem:
+        raise error(problem.status, str(problem), problem.code, problem.param) from None
 
 
 def check_pairs(items: Any) -> None:
@@ -89,25 +91,3 @@ def check_pairs(items: Any) -> None:
         if item.get("type") == "reasoning" and not is_followed:
             message = f"Item '{item['id']}' of type 'reasoning' was provided without its required following item."
             raise error(400, message, param="input")
-
-
-@functools.cache
-def _request_types() -> Mapping[str, TypeAdapter[Any]]:
-    """Return the SDK's own types of requests, made strict."""
-    for module in [module for name, module in sys.modules.items() if name.startswith("openai.types")]:
-        for kind in vars(module).values():
-            if is_typeddict(kind):
-                kind.__pydantic_config__ = {"extra": "forbid"}
-    return {
-        "create": TypeAdapter(response_create_params.ResponseCreateParamsNonStreaming),
-        "count": TypeAdapter(input_token_count_params.InputTokenCountParams),
-    }
-
-
-def _consume(value: Any) -> None:
-    """Read all values: Pydantic checks an ``Iterable`` only as it is read."""
-    if isinstance(value, Mapping):
-        value = value.values()
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        for item in value:
-            _consume(item)
