@@ -259,7 +259,7 @@ def test_the_lists_hold_no_field_of_a_request_and_nothing_that_belongs_to_a_clie
 
 
 def test_a_field_that_goes_to_several_apis_is_in_the_list_of_each() -> None:
-    by_api = {provider_fields.api_of(target): target for target in _all_targets()}
+    by_api = {registry.api_of(target): target for target in _all_targets()}
     for name, apis in provider_fields.CHAT_FIELDS.items():
         for api in apis & by_api.keys():
             assert name in api_fields.fields_of(by_api[api]), (name, api)

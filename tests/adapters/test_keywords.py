@@ -106,9 +106,9 @@ OTHER_OPTIONS = {name: kind for name, kind in OPTIONS.items() if name != "hedge_
     [
         (
             of_calls.ChatKeywords,
-            types_of_dataclass(LLMRequest, {"native"}) | OPTIONS | {"max_completion_tokens": int | None},
+            types_of_dataclass(LLMRequest, {"native", "original"}) | OPTIONS | {"max_completion_tokens": int | None},
         ),
-        (of_calls.EmbedKeywords, types_of_dataclass(EmbeddingRequest, {"texts"}) | OTHER_OPTIONS),
+        (of_calls.EmbedKeywords, types_of_dataclass(EmbeddingRequest, {"texts", "original"}) | OTHER_OPTIONS),
         (of_calls.RerankKeywords, types_of_dataclass(RerankRequest, {"query", "documents"}) | OTHER_OPTIONS),
         (
             of_targets.TargetKeywords,

@@ -21,7 +21,8 @@ from tests.support.thorough import some
 from unified_llm import LLMClient, LLMConfig, reset_health
 from unified_llm._core.target import Target
 from unified_llm._providers import registry
-from unified_llm._providers.provider_fields import CHAT_FIELDS, api_of, fields_for
+from unified_llm._providers.provider_fields import CHAT_FIELDS, fields_for
+from unified_llm._providers.registry import api_of
 from unified_llm.langchain import ChatUnified
 from unified_llm.llama_index import UnifiedLLM
 from unified_llm.types import Attempt, LLMRequest, Message

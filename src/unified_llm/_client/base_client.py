@@ -154,7 +154,7 @@ class BaseClient:
         )
         if chain.left_out:
             call = replace(call, unconfigured=chain.left_out)
-        return replace(call, primary=None) if skips_primary else call
+        return replace(call, primary=None, original=None) if skips_primary else call
 
     def _vector_space(self, request: EmbeddingRequest, targets: Sequence[Target]) -> VectorSpace:
         key = targets[0].health_key, request.dimensions

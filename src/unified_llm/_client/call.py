@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
@@ -15,6 +15,7 @@ from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._client.long_prompts import PromptLength
+from unified_llm._client.original_request import split_original
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest, wants_stream
@@ -38,6 +39,8 @@ from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
 
+_ONE_STREAM: Final = "it cannot stream several answers at once"
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
@@ -54,6 +57,8 @@ class PreparedCall:
         primary: The target that the call was written for; None where the client skips it.
         fits_as_it_is: The primary gets the request as it is, which needs no look at it.
         unconfigured: What targets lack that the client left out of the chain, by their names.
+        original: The request as a program wrote it for the primary; None where that gets ``request``.
+        written_for: The API of OpenAI that a program wrote the call for, where the primary has another.
     """
 
     request: AnyRequest
@@ -66,10 +71,12 @@ class PreparedCall:
     primary: Target | None = None
     fits_as_it_is: bool = False
     unconfigured: Mapping[str, str] | None = None
+    original: LLMRequest | EmbeddingRequest | None = None
+    written_for: str | None = None
 
     def fit(self, request: AnyRequest, target: Target) -> FittedRequest | None:
         """Fit the request of an attempt to its target, and record what differs; None where nothing has to be done."""
-        fitted = fit(request, target, self.primary)
+        fitted = fit(request, target, self.primary, self.written_for)
         if fitted is not None:
             trace = self.state.trace
             trace.adjusted = {**(trace.adjusted or {}), id(target): fitted.adjusted}
@@ -153,8 +160,11 @@ def prepare_call(
         runtime.observe_chain(chain)
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)), logs.log_retry)
     started = runtime.now()
+    request, original, written_for = split_original(request, chain[0])
     structured = plan_emulation(request, chain)
-    able, incapable = _split_by_ability(request, chain, structured)
+    if original is not None and structured is not None and not structured.asks_natively(chain[0]):
+        original = None
+    able, incapable = _split_by_ability(request, chain, structured, original)
     if not able:
         raise _nothing_able(trace, incapable, started)
     if until is None:
@@ -177,17 +187,28 @@ def prepare_call(
         runs_model=not isinstance(request, (ModelsRequest, ModelRequest)),
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
-    as_it_is = needs_no_fit(request, chain[0])
+    as_it_is = written_for is None and needs_no_fit(request, chain[0])
     return PreparedCall(
-        request, chain, state, started, options.deadline, observer, structured, chain[0], fits_as_it_is=as_it_is
+        request,
+        chain,
+        state,
+        started,
+        options.deadline,
+        observer,
+        structured,
+        chain[0],
+        fits_as_it_is=as_it_is,
+        original=original,
+        written_for=written_for,
     )
 
 
 def _split_by_ability(
-    request: AnyRequest, chain: Sequence[Target], structured: Emulation | None
+    request: AnyRequest, chain: Sequence[Target], structured: Emulation | None, original: AnyRequest | None
 ) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
     """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
     length = PromptLength(request)
+    streams_several = isinstance(request, LLMRequest) and request.stream and (request.n or 1) > 1
     able: list[Target] = []
     incapable: dict[int, list[tuple[Target, str]]] = {}
     for target in chain:
@@ -196,6 +217,8 @@ def _split_by_ability(
             reason = structured.missing(target)
         if not target.model and not isinstance(request, ModelsRequest):
             reason = errors.NO_MODEL
+        if reason is None and streams_several and not (original is not None and target is chain[0]):
+            reason = _ONE_STREAM
         if reason:
             incapable.setdefault(len(able), []).append((target, reason))
         else:

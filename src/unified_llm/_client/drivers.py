@@ -75,6 +75,8 @@ class _Observed:
     def _begin_attempt(self, target: Target) -> tuple[AnyRequest, StructuredAttempt | None, Sequence[Converter]]:
         """Return the request for a target, how it asks for JSON, and what converts the events of its answer."""
         call = self._call
+        if call.original is not None and target is call.primary:
+            return call.original, None, ()
         structured = call.structured.attempt(target) if call.structured else None
         request = structured.request if structured else call.request
         fitted = None if call.fits_as_it_is and target is call.primary else call.fit(request, target)

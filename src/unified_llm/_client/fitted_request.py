@@ -64,39 +64,46 @@ def needs_no_fit(request: AnyRequest, primary: Target) -> bool:
     return not (request.stop or request.parallel_tool_calls is False or "stop" in primary.defaults)
 
 
-def fit(request: AnyRequest, target: Target, primary: Target | None) -> FittedRequest | None:
+def fit(
+    request: AnyRequest, target: Target, primary: Target | None, written_for: str | None = None
+) -> FittedRequest | None:
     """Fit a request to a target; return None where the target gets it as it is.
 
     Args:
         request: The request.
         target: The target.
         primary: The target that the call was written for; None where it is not in the chain.
+        written_for: The API of OpenAI that the call was written for, where the primary has another: then it gets the
+            request as a fallback does.
     """
     if isinstance(request, LLMRequest):
-        return _fit_chat(request, target, primary)
-    if target is primary:
+        return _fit_chat(request, target, primary, written_for)
+    if target is primary and written_for is None:
         return None
     if isinstance(request, CountRequest):
-        chat, adjusted = _without_unknown_fields(request.chat, target, primary)
+        chat, adjusted = _without_unknown_fields(request.chat, target, primary, written_for)
         return FittedRequest(CountRequest(chat), adjusted=adjusted) if adjusted else None
     if isinstance(request, (EmbeddingRequest, RerankRequest)):
-        known, adjusted = _without_unknown_fields(request, target, primary)
+        known, adjusted = _without_unknown_fields(request, target, primary, written_for)
         return FittedRequest(known, adjusted=adjusted) if adjusted else None
     return None
 
 
-def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> FittedRequest | None:
+def _fit_chat(
+    request: LLMRequest, target: Target, primary: Target | None, written_for: str | None
+) -> FittedRequest | None:
+    is_written_for = target is primary and written_for is None
     stop = request.stop or target.defaults.get("stop", ())
     one_call = request.parallel_tool_calls is False and bool(request.tools)
     renamed = renamed_tools(request, target.format) if request.tools else None
     given, request = request, _with_defaults(request, target)
-    if target is primary and not (stop or one_call or renamed):
+    if is_written_for and not (stop or one_call or renamed):
         return None if request is given else FittedRequest(request)
     fitted, adjusted, changes = request, dict[str, Sequence[Any]](), dict[str, Any]()
     sent = sendable_stops(stop, target)
-    if target is not primary:
+    if not is_written_for:
         if target.format != "wrapped":  # the framework's own arguments are sorted by its adapter
-            fitted, adjusted = _without_unknown_fields(request, target, primary)
+            fitted, adjusted = _without_unknown_fields(request, target, primary, written_for)
         changes = _clamp(request, target)
         adjusted |= {name: [effective(request, name, target), value] for name, value in changes.items()}
         adjusted |= _not_taken(request, target)
@@ -168,10 +175,10 @@ def _nearest_effort(effort: str, target: Target) -> str:
 
 
 def _without_unknown_fields(
-    request: _WithBody, target: Target, primary: Target | None
+    request: _WithBody, target: Target, primary: Target | None, written_for: str | None
 ) -> tuple[_WithBody, dict[str, Sequence[Any]]]:
     """Return the request without the body fields that the target does not know, and a record of these."""
-    known = fields_for(target, primary, request)
+    known = fields_for(target, primary, request, written_for)
     if len(known) == len(request.extra_body):
         return request, {}
     left_out = {name: value for name, value in request.extra_body.items() if name not in known}

@@ -26,8 +26,8 @@ Prompt: TypeAlias = str | Sequence[Message | Mapping[str, Any] | tuple[str, str]
 APIFields: TypeAlias = Callable[[str | None], Collection[str]]
 """Returns the further body fields that the API of a call's first target documents, by the ``model`` of the call."""
 
-_CHAT_FIELDS: Final = frozenset(field.name for field in fields(LLMRequest)) - {"stream", "native"}
-_EMBED_FIELDS: Final = frozenset(field.name for field in fields(EmbeddingRequest)) - {"texts"}
+_CHAT_FIELDS: Final = frozenset(field.name for field in fields(LLMRequest)) - {"stream", "native", "original"}
+_EMBED_FIELDS: Final = frozenset(field.name for field in fields(EmbeddingRequest)) - {"texts", "original"}
 _RERANK_FIELDS: Final = frozenset(field.name for field in fields(RerankRequest)) - {"query", "documents"}
 _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 # name: the smallest value allowed

@@ -90,7 +90,7 @@ class Identifiers:
 
 
 # OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
-_LONGEST_CALL_ID: Final = 40
+LONGEST_CALL_ID: Final = 40
 # Media types of text files outside of text/*.
 _TEXT_MEDIA_TYPES: Final = frozenset(
     {"application/json", "application/xml", "application/yaml", "application/x-ndjson"}
@@ -102,7 +102,7 @@ def shorten_call_id(identifier: str, quirks: Quirks) -> str:
     """Return the identifier in the form that the target accepts; a call and its result get the same one."""
     length = quirks.tool_id_length
     if length is None:
-        fits, length = len(identifier) <= _LONGEST_CALL_ID, _LONGEST_CALL_ID
+        fits, length = len(identifier) <= LONGEST_CALL_ID, LONGEST_CALL_ID
     else:
         fits = length == 0 or (len(identifier) == length and identifier.isascii() and identifier.isalnum())
     if fits:

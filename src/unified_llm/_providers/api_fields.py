@@ -16,7 +16,7 @@ from typing import Final
 
 from unified_llm._core.nested_settings import GEMINI_SPELLINGS, OLLAMA_OPTIONS, camel_case
 from unified_llm._core.target import Target
-from unified_llm._providers.provider_fields import api_of
+from unified_llm._providers.registry import api_of
 
 
 def _names(text: str) -> frozenset[str]:
@@ -71,6 +71,8 @@ _OTHER_SERVERS: Final = _names(
     "allowed_openai_params custom_logit_processor ebnf guardrails litellm_metadata lora_path mock_response "
     "no_stop_trim regex rid separate_reasoning session_params stream_reasoning"
 )
+OPENAI_FIELDS: Final[Mapping[str, frozenset[str]]] = {"openai": _OPENAI, "openai:openai_responses": _RESPONSES}
+"""The further body fields of each API of OpenAI."""
 _SPECIAL: Final[Mapping[str, frozenset[str]]] = {
     "openai": _OPENAI,
     "azure": _OPENAI | _names("data_sources user_security_context"),  # learn.microsoft.com/azure/ai-foundry/openai

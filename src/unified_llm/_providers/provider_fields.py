@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.target import Target
-from unified_llm._providers import registry
+from unified_llm._providers.registry import api_of
 from unified_llm.types.requests import CountRequest, LLMRequest
 
 
@@ -75,29 +75,31 @@ _ONE_MEANING: Final = frozenset({
 })  # fmt: skip
 
 
-def api_of(target: Target) -> str:
-    """Return the API of a target: its provider, with the format where that is not the usual one."""
-    spec = registry.find(target.provider)
-    usual = target.format if spec is None else spec.format
-    return target.provider if target.format == usual else f"{target.provider}:{target.format}"
-
-
-def fields_for(target: Target, primary: Target | None, request: AnyRequest) -> Mapping[str, Any]:
+def fields_for(
+    target: Target, primary: Target | None, request: AnyRequest, written_for: str | None = None
+) -> Mapping[str, Any]:
     """Return the body fields of a call that a target gets: all of them, if it has the API that they were written for.
 
     Args:
         target: The target.
         primary: The target that the call was written for; None where the client has none of that provider.
         request: The request, which is not changed.
+        written_for: The API of OpenAI that the call was written for, where the primary has another. Its own fields then
+            go to targets that document them alone, and all others to the primary.
     """
     chat = request.chat if isinstance(request, CountRequest) else request
     given: Mapping[str, Any] = getattr(chat, "extra_body", {})
-    if not given or target is primary:
+    if not given or (target is primary and written_for is None):
         return given
     refused = target.quirks.drop  # a model may refuse what its API knows: top_k where no sampling can be chosen
-    api, own = api_of(target), None if primary is None else api_of(primary)
+    api, own = api_of(target), written_for or (None if primary is None else api_of(primary))
     if api == own:
         return {name: value for name, value in given.items() if name not in refused}
     table = CHAT_FIELDS if isinstance(chat, LLMRequest) else {}
     known = {name for name in given.keys() & table.keys() if api in table[name] and name not in refused}
-    return {name: given[name] for name in given if name in known and (name in _ONE_MEANING or own in table[name])}
+    fitting = {name: given[name] for name in given if name in known and (name in _ONE_MEANING or own in table[name])}
+    if target is not primary or written_for is None:
+        return fitting
+    from unified_llm._providers.api_fields import OPENAI_FIELDS  # loaded for these calls alone
+
+    return {name: given[name] for name in given if name in fitting or name not in OPENAI_FIELDS[written_for]}

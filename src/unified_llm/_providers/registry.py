@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from unified_llm._core.features import Feature, FeaturePair, Output
 from unified_llm._core.quirks import Quirks
@@ -22,6 +22,9 @@ from unified_llm._providers.output_types import output_types
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm._providers.unknown_names import explain_model, explain_provider
 from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from unified_llm._core.target import Target
 
 __all__ = [
     "ALIASES", "ROWS", "ModelProfile", "Provider", "ProviderSpec", "find", "model_profile", "parse_model_string",
@@ -245,3 +248,10 @@ def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> Mo
         exclusive,
         outputs,
     )
+
+
+def api_of(target: Target) -> str:
+    """Return the API of a target: its provider, with the format where that is not the usual one."""
+    spec = find(target.provider)
+    usual = target.format if spec is None else spec.format
+    return target.provider if target.format == usual else f"{target.provider}:{target.format}"

@@ -121,6 +121,10 @@ class Emulation:
         del target
         return None
 
+    def asks_natively(self, target: Target) -> bool:
+        """Return whether a target is asked in its own way first, by the request as it is."""
+        return self.missing(target) is None and self.methods(target)[:1] == ("native",)
+
     def refuses_method(self, failure: Failure) -> bool:
         """Return whether a target that refused a request may accept it in another form."""
         return failure.kind == "unsupported" and METHOD_WORDS.search(failure.detail or "json") is not None

@@ -6,9 +6,28 @@ texts out of their ``repr``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from unified_llm.types.messages import Message, ResponseFormat, Tool
+
+OriginalFormat: TypeAlias = Literal["openai_chat", "openai_completion", "openai_embeddings", "openai_responses"]
+"""The API that a program wrote a request for: chat and text completions, embeddings or responses of OpenAI."""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalRequest:
+    """A request as a program wrote it for an API of OpenAI.
+
+    The target that the call was written for gets ``body`` as it is, if it has that API; any other target gets what the
+    request was read to.
+
+    Attributes:
+        format: The API.
+        body: The body of the request.
+    """
+
+    format: OriginalFormat
+    body: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +72,8 @@ class LLMRequest:
         extra_body: Further fields of the request's body, sent unchanged to the targets whose API knows them.
         native: The framework's own form of this request, for a target that is itself a model of that framework. Its
             method ``extended(messages)`` returns one with more messages.
+        original: The request as a program wrote it for OpenAI's API; set by ``unified_llm.openai_style``. Chunks of a
+            stream then have in ``raw`` the data of the server-sent events that came since the chunk before.
     """
 
     messages: tuple[Message, ...]
@@ -81,6 +102,7 @@ class LLMRequest:
     merge_messages: bool | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     native: Any = field(default=None, repr=False, compare=False)
+    original: OriginalRequest | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +115,8 @@ class EmbeddingRequest:
         dimensions: The length of the vectors, where the model can choose.
         purpose: ``query`` or ``document``, for providers that embed them differently.
         extra_body: Further fields of the request's body, sent unchanged.
+        original: The request as a program wrote it for OpenAI's API; set by ``unified_llm.openai_style``. It is for all
+            texts, so a part of them has none.
     """
 
     texts: tuple[str, ...] = field(repr=False)
@@ -100,6 +124,7 @@ class EmbeddingRequest:
     dimensions: int | None = None
     purpose: Literal["query", "document"] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    original: OriginalRequest | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

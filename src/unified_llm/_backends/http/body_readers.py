@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from typing_extensions import override
 
@@ -92,7 +92,8 @@ class FormatDetector(BodyReader):
         if self._codec.framing == "lines":
             begins_stream = wants_stream(self._call_request) and buffered[:1] == b"{"
         if begins_stream and isinstance(self._call_request, LLMRequest):
-            return _StreamReader(self._codec, self._call_request, self._target)
+            kind = _StreamReader if self._call_request.original is None else _OriginalStreamReader
+            return kind(self._codec, self._call_request, self._target)
         if begins_stream and (reader := media_stream_reader(self._codec, self._call_request, self._target)):
             return reader
         return _JSONReader(self._codec, self._call_request, self._target)
@@ -231,6 +232,48 @@ class _StreamReader(BodyReader):
         if self._joined is None or not isinstance(end, Done) or not isinstance(end.value, LLMChunk):
             return end
         return replace(end, value=self._joined.as_response(end.value))
+
+
+class _OriginalStreamReader(_StreamReader):
+    """Reader of a stream that answers a request as a program wrote it: the chunks carry what came, in ``raw``.
+
+    A chunk has the data of all events since the chunk before it, and the end has the rest, so that every event can be
+    passed on to the program as it came.
+    """
+
+    def __init__(self, codec: Codec, call_request: LLMRequest, target: Target) -> None:
+        super().__init__(codec, call_request, target)
+        self._texts: list[str] = []
+        self._texts_size = 0
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[AnyEvent]:
+        return [self._with_texts(event) for event in super().finish(incomplete=incomplete)]
+
+    @override
+    def on_timeout(self) -> Done | Failure:
+        return cast("Done | Failure", self._with_texts(super().on_timeout()))
+
+    @override
+    def _read(self, raw_events: list[ServerSentEvent]) -> list[AnyEvent]:
+        events: list[AnyEvent] = []
+        for raw_event in raw_events:
+            self._texts.append(raw_event.data)
+            self._texts_size += len(raw_event.data)
+            events += [self._with_texts(event) for event in super()._read([raw_event])]
+            if self._texts_size > self._limit:
+                return [*events, Failure("oversized")]
+            if events and isinstance(events[-1], (Done, Failure)):
+                break
+        return events
+
+    def _with_texts(self, event: AnyEvent) -> AnyEvent:
+        if isinstance(event, Done) and isinstance(event.value, LLMChunk):
+            return replace(event, value=self._with_texts(event.value))
+        if not isinstance(event, LLMChunk) or isinstance(event.raw, tuple):
+            return event
+        texts, self._texts, self._texts_size = tuple(self._texts), [], 0
+        return replace(event, raw=texts)
 
 
 class _ErrorReader(BodyReader):

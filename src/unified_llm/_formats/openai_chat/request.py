@@ -17,6 +17,7 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.custom_tools import custom_names, is_custom, write_chat_tool
 from unified_llm._formats.openai_chat.messages import write_messages
+from unified_llm._formats.original_body import write_original
 from unified_llm._formats.request_fields import (
     apply_quirks,
     check_builtin_tool,
@@ -44,6 +45,9 @@ _SAME_NAME: Final = (*_SAMPLING, "reasoning_effort", "logprobs", "top_logprobs")
 
 def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """Write a request for ``/chat/completions``, or for text completion with ``as_text``."""
+    if request.original is not None:
+        path = target.quirks.text_path if request.as_text else "/chat/completions"
+        return write_original(path, request, target)
     if request.as_text:
         return _write_completion(request, target)
     fields = _fields(_SAME_NAME, request, target)
@@ -87,6 +91,8 @@ def _write_completion(request: LLMRequest, target: Target) -> WireRequest:
 
 def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     """Write a request for ``/embeddings``; base64 halves the response and saves parsing thousands of decimals."""
+    if request.original is not None:
+        return write_original("/embeddings", request, target)
     fields: dict[str, Any] = {"encoding_format": "base64"}
     dimensions = effective(request, "dimensions", target)
     if dimensions is not None:

@@ -15,6 +15,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.custom_tools import custom_names, is_custom, write_responses_tool
 from unified_llm._formats.json_values import is_list, is_object
 from unified_llm._formats.openai_responses.messages import write_items
+from unified_llm._formats.original_body import write_original
 from unified_llm._formats.request_fields import (
     NOT_IN_FORMAT,
     apply_quirks,
@@ -37,6 +38,8 @@ _COUNT_FIELDS: Final = ("input", "model", "parallel_tool_calls", "reasoning", "t
 
 def write_response(request: LLMRequest, target: Target) -> WireRequest:
     """Write a request for ``/responses``."""
+    if request.original is not None:
+        return write_original("/responses", request, target)
     return post("/responses", _write_body(request, target), target, stream=request.stream)
 
 

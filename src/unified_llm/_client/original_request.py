@@ -1,0 +1,50 @@
+"""The request of a program that was written for an API of OpenAI: which target gets it as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from unified_llm._client.fitted_request import fit
+from unified_llm._core.codec import AnyRequest
+from unified_llm._core.target import Target
+from unified_llm._formats.original_body import APIS, takes_original
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest, OriginalFormat
+
+# The API of each format, by its name in the tables of body fields.
+_API_NAMES: Final[Mapping[OriginalFormat, str]] = {
+    "openai_chat": "openai",
+    "openai_completion": "openai",
+    "openai_embeddings": "openai",
+    "openai_responses": "openai:openai_responses",
+}
+
+
+class SplitRequest(NamedTuple):
+    """A request as any target gets it, and as the primary does.
+
+    Attributes:
+        request: The request for any target.
+        original: The one that the primary gets instead, or None.
+        written_for: The API that it was written for, where the primary has another.
+    """
+
+    request: AnyRequest
+    original: LLMRequest | EmbeddingRequest | None = None
+    written_for: str | None = None
+
+
+def split_original(request: AnyRequest, primary: Target) -> SplitRequest:
+    """Split a request into what a program wrote and what it was read to.
+
+    The primary gets what the program wrote, if it has the API and takes everything that is asked for: what would have
+    to be changed for it (names of tools, stop sequences that it does not take) is in the other request alone.
+    """
+    if not isinstance(request, (LLMRequest, EmbeddingRequest)) or request.original is None:
+        return SplitRequest(request)
+    if primary.format not in APIS[request.original.format]:
+        return SplitRequest(replace(request, original=None), written_for=_API_NAMES[request.original.format])
+    plain = replace(request, original=None)
+    is_taken = takes_original(request, primary) and fit(plain, primary, primary) is None
+    return SplitRequest(plain, request if is_taken else None)

@@ -1,0 +1,92 @@
+"""Requests as programs wrote them for an API of OpenAI, for the target that they were written for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from unified_llm._core.codec import WireRequest
+from unified_llm._core.dropped_settings import report_dropped
+from unified_llm._core.quirks import Quirks
+from unified_llm._core.target import Target
+from unified_llm._formats.history import LONGEST_CALL_ID
+from unified_llm._formats.request_fields import effective, post, with_reasoning_drops
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest, OriginalFormat, OriginalRequest
+
+APIS: Final[Mapping[OriginalFormat, frozenset[str]]] = {
+    "openai_chat": frozenset({"openai_chat", "azure", "huggingface"}),
+    "openai_completion": frozenset({"openai_chat", "azure"}),
+    "openai_embeddings": frozenset({"openai_chat", "azure", "openai_responses", "azure_responses"}),
+    "openai_responses": frozenset({"openai_responses", "azure_responses"}),
+}
+"""The formats that have each API of OpenAI."""
+
+# A field of messages that is ours: state of another provider, which only that one takes back.
+_OURS: Final = "provider_state"
+
+
+def takes_original(request: LLMRequest | EmbeddingRequest, target: Target) -> bool:
+    """Return whether a target takes a request as it was written for an API of OpenAI.
+
+    A provider that wants messages, tools or values in another form than OpenAI gets them in that form instead.
+    """
+    original = request.original
+    if original is None or target.format not in APIS[original.format]:
+        return False
+    if original.format != "openai_chat" or not isinstance(request, LLMRequest):
+        return True
+    if target.quirks.any_model:
+        return effective(request, "merge_messages", target) is False
+    return not _has_own_form(target.quirks) and not _has_long_id(request)
+
+
+def _has_own_form(quirks: Quirks) -> bool:
+    return (
+        bool(quirks.turns or quirks.thinking or quirks.efforts or quirks.tool_id_length)
+        or quirks.tool_names
+        or quirks.logprobs_count
+        or quirks.closed_schemas
+        or any(name.startswith(("messages.", "tool_choice.")) for name in (*quirks.drop, *quirks.rename))
+    )
+
+
+def _has_long_id(request: LLMRequest) -> bool:
+    """Return whether an identifier of a tool call, which another provider made, is longer than OpenAI takes."""
+    return any(
+        len(identifier) > LONGEST_CALL_ID
+        for message in request.messages
+        for identifier in (message.tool_call_id or "", *(call.id for call in message.tool_calls))
+    )
+
+
+def write_original(path: str, request: LLMRequest | EmbeddingRequest, target: Target) -> WireRequest:
+    """Write a request as the program wrote it, which ``request.original`` has.
+
+    The fields are those of the program, null values and unknown ones included. The model is named as for this target,
+    fields that it refuses are left out or renamed, and the target's ``extra_body`` adds those that are not there.
+    """
+    original = cast("OriginalRequest", request.original)
+    body = {**target.quirks.send, **target.extra_body, **original.body}
+    if "messages" in body:
+        body["messages"] = _without_ours(body["messages"])
+    stream = isinstance(request, LLMRequest) and request.stream
+    return post(path, {**_fitting(body, target), "model": target.model}, target, stream=stream)
+
+
+def _fitting(body: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    """Return the body without the fields that the model is known to refuse, and with its own names for others."""
+    reasoning: Any = body.get("reasoning")
+    effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else body.get("reasoning_effort")
+    target = with_reasoning_drops({} if effort is None else {"reasoning_effort": effort}, target)
+    dropped = target.quirks.drop
+    renamed = target.quirks.rename if target.reasoning else {}  # others take either name
+    for name in body.keys() & dropped:
+        if body[name] is not None:
+            report_dropped(name, target.name, "which does not take it")
+    return {renamed.get(name, name): value for name, value in body.items() if name not in dropped}
+
+
+def _without_ours(messages: Any) -> Any:
+    if not isinstance(messages, Sequence) or not any(_OURS in message for message in messages):
+        return messages
+    return [{name: message[name] for name in message if name != _OURS} for message in messages]
