@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import groupby
@@ -120,7 +121,7 @@ _CAPABILITIES = """
 ## Capabilities
 
 The capabilities of the endpoint, with a model that has them; `_providers/models.py` lists models
-with fewer or more. A request
+with fewer or more; [support.md](support.md) names the test of each capability. A request
 that needs a missing capability is never sent to the target, except for JSON, which is emulated
 ([failover.md](failover.md#order)).
 
@@ -365,8 +366,11 @@ def main() -> int:
     failover = FAILOVER.read_text(encoding="utf-8")
     start, rest = failover.split(_BEGIN)
     end = rest.split(_END)[1]
+    support = runpy.run_path(str(PAGE.with_name("generate_support.py")))
     pages = {
         PAGE: render(),
+        support["PAGE"]: support["render"](),
+        support["MAP"]: support["render_map"](),
         WORDING: render_error_wording(),
         FAILOVER: f"{start}{_BEGIN}\n{render_error_tables()}{_END}{end}",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,10 +41,12 @@ class SentRequests:
 
     Args:
         failing: Names of targets that are down.
+        answers: Makes the events with which a target answers a request.
     """
 
-    def __init__(self, *failing: str) -> None:
+    def __init__(self, *failing: str, answers: Callable[[Any, Target], list[Any]] | None = None) -> None:
         self.failing = failing
+        self.answers = answers or (lambda request, _: answer_to(request))
         self.sent: list[SentRequest] = []
 
     @contextmanager
@@ -72,10 +74,19 @@ class SentRequests:
                 wire.url,
                 prepared[1].url.raw_path.decode().partition("?")[0],
                 dict(prepared[1].headers),
-                json.loads(wire.body) if wire.body else None,
+                _parse(wire.body),
             )
         )
-        return ScriptedTargets({"it": [Failure("server", 503) if target.name in self.failing else answer_to(request)]})
+        is_down = target.name in self.failing
+        return ScriptedTargets({"it": [Failure("server", 503) if is_down else self.answers(request, target)]})
+
+
+def _parse(body: bytes) -> Any:
+    """Return the value of a JSON body; of any other, such as a form, its characters."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body.decode("latin-1")
 
 
 def answer_to(request: Any) -> list[Any]:

@@ -109,6 +109,12 @@ def test_an_answer_has_a_bound_of_its_own(script: Callable[..., FakeEngine]) -> 
     assert (engine.prompts[0].max_tokens, engine.prompts[0].temperature, engine.prompts[0].stop) == (512, 0.0, ())
 
 
+def test_a_text_is_completed_by_chat(script: Callable[..., FakeEngine]) -> None:
+    engine = script("yes", END)
+    assert LLMClient("mlx/demo").complete(QUESTION).content == "yes"
+    assert engine.prompts[0].messages == ({"role": "user", "content": QUESTION},)
+
+
 @WHOLE
 def test_chunks_are_joined_and_counted(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
     script("a", "b", Finished("length", 5, 2))
