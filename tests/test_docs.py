@@ -69,6 +69,7 @@ INTERNAL: Final = {
     "Part", "ProviderState", "RawChunk", "RawRequest", "RawResponse", "RerankRequest", "Role", "native",
     "Image", "ImageChunk", "ImageRequest", "ImageResponse", "MediaFile", "SpeechRequest", "SpeechResponse",
     "Transcription", "TranscriptionChunk", "TranscriptionRequest", "TranscriptionSegment", "TranscriptionWord",
+    "run_embedding", "arun_embedding", "run_model_info", "arun_model_info",
     "VideoContentRequest", "VideoJob", "VideoJobRequest", "VideoRequest", "VideoResponse",
 }  # fmt: skip
 

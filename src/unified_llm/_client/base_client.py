@@ -144,7 +144,7 @@ class BaseClient:
             targets = extra_headers.add_request_id(targets, request.request_id)
         call = prepare_call(
             request,
-            extra_headers.add(targets, options.extra_headers, first_is_left=first.is_primary),
+            extra_headers.add(targets, options.extra_headers, options.extra_query, first_is_left=first.is_primary),
             runtime.current(),
             options,
             hedges=self._hedges,

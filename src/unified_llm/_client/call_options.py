@@ -36,6 +36,7 @@ class CallOptions:
         hedge_after: Seconds after which the request is sent to another target beside a slow one, or None for never.
         failover_on: For some kinds of failure, whether the call fails over.
         extra_headers: Headers of this call, for the server of the first target alone.
+        extra_query: Names and values for the query of the address, as ``extra_headers``. Set by ``openai_style``.
         retries: Fields of ``RetryLimits`` for every target of this call, in place of those of its configuration.
         named_targets: The key, the URL and the fallbacks that this call names; None where it names none.
         model_spans: What tracing tools record of this call. An adapter sets it; it is no option for users.
@@ -46,6 +47,7 @@ class CallOptions:
     hedge_after: float | None = None
     failover_on: Mapping[FailureKind, bool] = field(default_factory=dict[FailureKind, bool])
     extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    extra_query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     retries: Mapping[str, Any] = field(default_factory=dict[str, Any])
     named_targets: CallTargets | None = field(default=None, repr=False)
     model_spans: tuple[ModelSpan, ...] = field(default=(), repr=False)
@@ -61,7 +63,7 @@ class CallOptions:
 
     def without_target_changes(self) -> CallOptions:
         """Return these options without those that change targets, for targets that were changed already."""
-        return replace(self, timeout=None, extra_headers={}, retries={})
+        return replace(self, timeout=None, extra_headers={}, extra_query=(), retries={})
 
     def with_timeout(self, timeout: float | None) -> CallOptions:
         """Return these options with the timeout that a request has, unless the call has one."""

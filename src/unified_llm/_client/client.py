@@ -30,7 +30,7 @@ from unified_llm._lib.signatures import show_keywords
 from unified_llm._providers.api_fields import fields_of
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import CountRequest, LLMRequest
+from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
 
 if TYPE_CHECKING:
@@ -179,6 +179,18 @@ class LLMClient(ModelsClient):
         call = self._prepare(request, self._chain_of(request.model, options), options)
         return AsyncStream(self._adriver(call), call)
 
+    def run_embedding(self, request: EmbeddingRequest, options: CallOptions) -> EmbeddingResponse:
+        """Turn the texts of a request into vectors, as ``embed``."""
+        batches, prepare = self._embedding_of(request, options)
+        with CLEAR_VARIABLES:
+            return embedding_batches.run(batches, lambda part: self._run(prepare(part), finish_part))
+
+    async def arun_embedding(self, request: EmbeddingRequest, options: CallOptions) -> EmbeddingResponse:
+        """Do the same as ``run_embedding``, for async callers."""
+        batches, prepare = self._embedding_of(request, options)
+        with CLEAR_VARIABLES:
+            return await embedding_batches.arun(batches, lambda part: self._arun(prepare(part), finish_part))
+
     # Embeddings
 
     @show_keywords(keywords_of_embedding)
@@ -305,6 +317,16 @@ class LLMClient(ModelsClient):
             options = self._options.of_call(given.value[1], chat=False)
             request = read_request.embedding(*given.value)
         read_request.check_whole_number("batch_size", batch_size, 1)
+        return self._embedding_of(request, options, batch_size, finished)
+
+    def _embedding_of(
+        self,
+        request: EmbeddingRequest,
+        options: CallOptions,
+        batch_size: int | None = None,
+        finished: FinishedVectors | None = None,
+    ) -> tuple[Batches, Callable[[Part], PreparedCall]]:
+        """Return the same for a request that was read."""
         chain = self._chain_of(request.model, options)
         targets = chain.targets
         max_texts = min(target.embeds_at_once for target in targets)

@@ -1,4 +1,4 @@
-"""Headers of one call (``extra_headers=``): checked, and added to the targets that may get them."""
+"""Headers of one call (``extra_headers=``), and fields of its query: added to the targets that may get them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def read(value: object, error: type[LLMError]) -> Mapping[str, str]:
     return Headers(given)
 
 
-def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: bool) -> Sequence[Target]:
-    """Return the chain with these headers at every target of the same server as the first one.
+def add(
+    chain: Sequence[Target], extra: Mapping[str, str], query: tuple[tuple[str, str], ...], *, first_is_left: bool
+) -> Sequence[Target]:
+    """Return the chain with these headers, and this query, at every target of the same server as the first one.
 
     Headers of gateways are often keys. So another server does not get them, and none does if the target that they were
     meant for was skipped when the client was made.
@@ -39,18 +41,24 @@ def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: boo
     Args:
         chain: The targets.
         extra: The headers.
+        query: Names and values for the query of the address.
         first_is_left: Whether the first target of the chain is the one that the client was configured with.
 
     Raises:
         ValidationError: One of them is the header of the first target's key.
     """
-    if not extra:
+    if not extra and not query:
         return chain
     origin = chain[0].origin
     if not first_is_left or not origin:
         _log.debug("extra_headers are not sent: the first target of the chain is skipped, or is no server")
         return chain
-    return [_with_headers(target, extra) if target.origin == origin else target for target in chain]
+    return [_with_extra(target, extra, query) if target.origin == origin else target for target in chain]
+
+
+def _with_extra(target: Target, extra: Mapping[str, str], query: tuple[tuple[str, str], ...]) -> Target:
+    target = _with_headers(target, extra) if extra else target
+    return replace(target, query=(*target.query, *query)) if query else target
 
 
 def add_request_id(chain: Sequence[Target], request_id: str) -> Sequence[Target]:

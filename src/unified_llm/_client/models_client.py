@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unified_llm._client.base_client import BaseClient
 from unified_llm._client.call import PreparedCall
+from unified_llm._client.call_options import CallOptions
 from unified_llm._client.model_filters import of_provider, read_features, supporting
 from unified_llm._client.model_lists import (
     ModelListKey,
@@ -49,15 +50,23 @@ class ModelsClient(BaseClient):
         Raises:
             UnsupportedOperationError: The provider does not describe its models one by one.
         """
-        return with_known_facts(self._run(self._describing(model)))
+        return self.run_model_info(model, self._options)
 
     async def amodel_info(self, model: str | None = None) -> ModelInfo:
         """Do the same as ``model_info``, for async callers."""
-        return with_known_facts(await self._arun(self._describing(model)))
+        return await self.arun_model_info(model, self._options)
 
-    def _describing(self, model: str | None) -> PreparedCall:
-        first = self._chain_of(model, self._options).targets[:1]
-        return self._prepare(ModelRequest(), CallChain(first), self._options)
+    def run_model_info(self, model: str | None, options: CallOptions) -> ModelInfo:
+        """Do the same as ``model_info``, with the options of a call."""
+        return with_known_facts(self._run(self._describing(model, options)))
+
+    async def arun_model_info(self, model: str | None, options: CallOptions) -> ModelInfo:
+        """Do the same as ``run_model_info``, for async callers."""
+        return with_known_facts(await self._arun(self._describing(model, options)))
+
+    def _describing(self, model: str | None, options: CallOptions) -> PreparedCall:
+        first = self._chain_of(model, options).targets[:1]
+        return self._prepare(ModelRequest(), CallChain(first), options)
 
     def list_models(
         self, *, use_cache: bool = True, provider: str | None = None, supports: str | Iterable[str] | None = None

@@ -139,6 +139,7 @@ class Target:
         key: Its key, or None where it needs none or a callable returns it.
         headers: Sent with every request.
         extra_body: Merged into every request's body.
+        query: Names and values that are added to the query of every request's address.
         features: What it can do.
         exclusive: Pairs of features that it cannot combine in one request.
         outputs: What its model makes (text, images, vectors ...); empty where that is not known.
@@ -190,6 +191,7 @@ class Target:
     key: Secret | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     features: frozenset[Feature] = CHAT
     exclusive: frozenset[FeaturePair] = frozenset()
     outputs: frozenset[Output] = frozenset()

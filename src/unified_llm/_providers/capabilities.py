@@ -28,6 +28,7 @@ from unified_llm.types.requests import (
     ModelRequest,
     ModelsRequest,
     RerankRequest,
+    TokenText,
 )
 
 _WORDS: Final[Mapping[Feature, str]] = {
@@ -83,6 +84,7 @@ _WANTED: Final[Mapping[type, tuple[Output, str]]] = {
     VideoRequest: ("video", _WORDS["video"]),
 }
 
+_TAKE_TOKENS: Final = frozenset({"openai_chat", "openai_responses", "azure", "azure_responses"})
 # What ``_structured`` emulates, except at a last resort.
 _NONE: Final[frozenset[Feature]] = frozenset()
 _EMULATED: Final[frozenset[Feature]] = frozenset({"tool_choice", "json_object", "json_schema"})
@@ -95,6 +97,8 @@ def missing(ask: AnyRequest, target: Target) -> str | None:
     """Say what the target lacks for this request; return None when it lacks nothing."""
     if target.outputs and (wanted := _WANTED.get(type(ask))) and wanted[0] not in target.outputs:
         return f"it cannot {wanted[1]}, since its model {describe(target.outputs)}"
+    if isinstance(ask, EmbeddingRequest) and isinstance(ask.texts[0], TokenText) and target.format not in _TAKE_TOKENS:
+        return "it takes texts, and no lists of tokens"
     emulated = _NONE if target.last_resort else _EMULATED
     for need in _needs(ask):
         if need not in target.features and need not in emulated:

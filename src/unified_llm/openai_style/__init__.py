@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from unified_llm.openai_style._omitted import NOT_GIVEN, NotGiven, Omit, omit
     from unified_llm.openai_style._timeouts import Timeout
+    from unified_llm.openai_style.azure import AsyncAzureOpenAI, AzureOpenAI
     from unified_llm.openai_style.client import AsyncOpenAI, OpenAI
 
 __all__ = [
@@ -44,8 +45,10 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncAzureOpenAI",
     "AsyncOpenAI",
     "AuthenticationError",
+    "AzureOpenAI",
     "BadRequestError",
     "ConflictError",
     "ContentFilterFinishReasonError",
@@ -74,6 +77,8 @@ def __getattr__(name: str) -> Any:
     match name:
         case "OpenAI" | "AsyncOpenAI":
             import unified_llm.openai_style.client as home
+        case "AzureOpenAI" | "AsyncAzureOpenAI":
+            import unified_llm.openai_style.azure as home
         case "Timeout":
             import unified_llm.openai_style._timeouts as home
         case "NOT_GIVEN" | "NotGiven" | "Omit" | "omit":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
+from unified_llm._formats.request_fields import form_fields
 from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
+from unified_llm.openai_style._unsupported import missing_attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,16 @@ class Resource:
         settings: The settings of the client.
     """
 
+    PATH: ClassVar[str] = ""
+    """How it is reached from the client, such as ``chat.completions``."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    if not TYPE_CHECKING:  # which would allow any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name, self.PATH)
 
     def _read(self, given: Mapping[str, Any], *, chat: bool = False) -> tuple[dict[str, Any], Call]:
         """Split the keyword arguments of a call into the body of its request and what says how to send it.
@@ -60,8 +70,12 @@ class Resource:
         if headers := options.get("extra_headers"):
             kept = _mapping("extra_headers", headers).items()
             options["extra_headers"] = {name: value for name, value in kept if not is_omitted(value)}
+        query = options.pop("extra_query", None)
         client, model = self._settings.targets.client_for(body.get("model"), self._settings.endpoint(options))
-        return body, Call(client, client.options.of_call(options, chat=chat) if options else client.options, model)
+        call_options = client.options.of_call(options, chat=chat) if options else client.options
+        if query:
+            call_options = replace(call_options, extra_query=tuple(form_fields(_mapping("extra_query", query))))
+        return body, Call(client, call_options, model)
 
 
 class AsyncResource(Resource):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -10,6 +11,7 @@ from unified_llm._client.call_options import OPTION_NAMES
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core.environment import variable
 from unified_llm._core.hidden import Hidden
+from unified_llm._core.redaction import hide_keys, may_be_a_key
 from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._targets import Endpoint, Targets, endpoint_fields
@@ -50,11 +52,12 @@ class Settings:
     account: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
 
     @classmethod
-    def read(cls, given: dict[str, Any], **fixed: Any) -> Self:
+    def read(cls, given: dict[str, Any], *, deployment: str | None = None, **fixed: Any) -> Self:
         """Read the arguments of a constructor.
 
         Args:
             given: The arguments, without those that were left out.
+            deployment: The model that stands for all models without a provider in their name.
             **fixed: Fields of the configuration in place of those for an address: provider, key and URL.
 
         Raises:
@@ -78,7 +81,7 @@ class Settings:
             given["default_headers"] = {**own_account, **(given.get("default_headers") or {})}
         if headers := given.get("default_headers"):
             given["default_headers"] = {name: value for name, value in headers.items() if not is_omitted(value)}
-        targets = Targets(LLMConfig(**{**fields, **given}), model, fallbacks, options)
+        targets = Targets(LLMConfig(**{**fields, **given}), model, fallbacks, options, deployment=deployment)
         return cls(targets, Hidden(defaults), account)
 
     def with_options(self, given: dict[str, Any]) -> Self:
@@ -105,6 +108,17 @@ class Settings:
         defaults = merged(self.defaults.value, _call_options(changes))
         return replace(self, defaults=Hidden(defaults), account=account)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without a key."""
+        defaults = {name: value for name, value in self.defaults.value.items() if name != "api_key"}
+        for name in _MAPPINGS & defaults.keys():
+            defaults[name] = {key: value for key, value in defaults[name].items() if not may_be_a_key(key)}
+        return (Settings, (self.targets, Hidden(defaults), self.account))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Settings:
+        """Make settings with connections of their own, and the same key."""
+        return replace(self, targets=deepcopy(self.targets, memo))
+
     def endpoint(self, options: dict[str, Any]) -> Endpoint:
         """Take the key and the address that a call names out of its options."""
         base_url = options.pop("base_url", None)
@@ -121,9 +135,17 @@ class Settings:
 
 
 def _call_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    if "timeout" not in given:
-        return {**given}
-    return {**read_timeout(given["timeout"]), **{name: value for name, value in given.items() if name != "timeout"}}
+    """Return options by our names, with a key as a ``Secret``.
+
+    Raises:
+        ConfigurationError: The key is malformed.
+    """
+    options = {**given}
+    if "timeout" in given:
+        options = {**read_timeout(options.pop("timeout")), **options}
+    if "api_key" in given:
+        hide_keys(options)
+    return options
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from unified_llm._client.client import LLMClient
@@ -84,14 +85,34 @@ class Targets:
         model: The model of calls that name none.
         fallbacks: Further targets of every call.
         options: Further arguments of ``LLMClient``.
+        deployment: The model that stands for all models without a provider in their name.
     """
 
     def __init__(
-        self, own: LLMConfig, model: str | None = None, fallbacks: Sequence[Any] = (), options: Mapping[str, Any] = {}
+        self,
+        own: LLMConfig,
+        model: str | None = None,
+        fallbacks: Sequence[Any] = (),
+        options: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        deployment: str | None = None,
     ) -> None:
         self.own, self.model, self.fallbacks, self._options = own, model, tuple(fallbacks), dict(options)
+        self._deployment = deployment
+        self._start()
+
+    def _start(self) -> None:
         self._clients: BoundedDict[Endpoint, LLMClient] = BoundedDict(_MOST_CLIENTS)
         self._lock = make_lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the configuration: its own key is left out, as are clients and their connections."""
+        return {name: value for name, value in vars(self).items() if name not in {"_clients", "_lock"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin without clients."""
+        self.__dict__.update(state)
+        self._start()
 
     def client_for(self, model: Any, named: Endpoint) -> tuple[LLMClient, str | None]:
         """Return the client for a call, and the model to name in its request; None for that of a profile.
@@ -110,10 +131,14 @@ class Targets:
             return self._client(replace(named, provider=model)), None
         provider, name = _provider_and_name(model, own)
         if provider == own.provider:
-            return self._client(named), f"{provider}:{name}"
+            return self._client(named), f"{provider}:{self._deployment or name}"
         if named.base_url is not None:
             raise ValidationError(f"model= names {provider}, and base_url= is the address of another provider.")
         return self._client(replace(named, provider=provider)), f"{provider}:{name}"
+
+    def default_client(self) -> LLMClient:
+        """Return the client for no model in particular: that of the default model, else of the own provider."""
+        return self._client(Endpoint()) if self.model is None else self.client_for(None, Endpoint())[0]
 
     def _client(self, endpoint: Endpoint) -> LLMClient:
         client = self._clients.get(endpoint)

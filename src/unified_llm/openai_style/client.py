@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._lib.short_repr import short_repr
 from unified_llm.openai_style._omitted import NOT_GIVEN
 from unified_llm.openai_style._settings import Settings
+from unified_llm.openai_style._unsupported import missing_attribute
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from unified_llm.openai_style._models import AsyncModels, Models
 
 
 class BaseOpenAI:
@@ -56,6 +62,40 @@ class BaseOpenAI:
 
     copy = with_options
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the settings; keys are left out."""
+        return {"_settings": self._settings}
+
+    @property
+    def base_url(self) -> str:
+        """The address for models without a provider in their name; empty for that of the provider table."""
+        return self._settings.targets.own.base_url or ""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds for an attempt; None where none were set."""
+        return self._settings.defaults.value.get("timeout")
+
+    @property
+    def max_retries(self) -> int | None:
+        """Further requests of a call to each target; None where none were set."""
+        return self._settings.defaults.value.get("max_retries")
+
+    @property
+    def organization(self) -> str | None:
+        """The organisation that calls are made for."""
+        return self._settings.account.get("organization")
+
+    @property
+    def project(self) -> str | None:
+        """The project that calls are made for."""
+        return self._settings.account.get("project")
+
+    if not TYPE_CHECKING:  # which would allow any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name, "")
+
     def __repr__(self) -> str:
         """Return the provider of models without one in their name; no key."""
         return short_repr(self, [self._settings.targets.own.provider or ""])
@@ -84,6 +124,13 @@ class OpenAI(BaseOpenAI):
         ConfigurationError: A setting is wrong, or one of OpenAI's SDK that is not offered.
     """
 
+    @cached_property
+    def models(self) -> Models:
+        """The models of the client's provider and of its fallbacks."""
+        from unified_llm.openai_style._models import Models
+
+        return Models(self._settings)
+
     def close(self) -> None:
         """Close every connection. The client may be used again."""
         for client in self._settings.targets.clients:
@@ -100,6 +147,13 @@ class OpenAI(BaseOpenAI):
 
 class AsyncOpenAI(BaseOpenAI):
     """The same as ``OpenAI``, with async methods."""
+
+    @cached_property
+    def models(self) -> AsyncModels:
+        """The models of the client's provider and of its fallbacks."""
+        from unified_llm.openai_style._models import AsyncModels
+
+        return AsyncModels(self._settings)
 
     async def close(self) -> None:
         """Close every connection, those of the running event loop included. The client may be used again."""

@@ -4,9 +4,9 @@ The same classes serve every provider and every adapter. They are frozen, contai
 texts out of their ``repr``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 
@@ -103,6 +103,27 @@ class LLMRequest:
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     native: Any = field(default=None, repr=False, compare=False)
     original: OriginalRequest | None = field(default=None, repr=False, compare=False)
+
+
+class TokenText(str):
+    """A text that is given as the tokens of a model, for targets in OpenAI's format; set by ``openai_style``.
+
+    As a string it is the list of the tokens, so that equal ones are the same text.
+
+    Args:
+        ids: The tokens.
+    """
+
+    __slots__ = ("ids",)
+
+    ids: tuple[int, ...]
+
+    def __new__(cls, ids: Iterable[int]) -> Self:
+        """Make a text of tokens."""
+        tokens = tuple(ids)
+        text = super().__new__(cls, tokens)
+        text.ids = tokens
+        return text
 
 
 @dataclass(frozen=True, slots=True)

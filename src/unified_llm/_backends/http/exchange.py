@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from unified_llm._backends.http import pool
 from unified_llm._backends.http.deadline_socket import ACKNOWLEDGED, DeadlineSocket
-from unified_llm._backends.http.request import prepare_request
+from unified_llm._backends.http.request import add_query, prepare_request
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.codec import Returns, wants_stream
 from unified_llm._core.outcome import Failure
@@ -38,6 +39,8 @@ class HTTPExchange:
 
     def _prepare_request(self) -> tuple[pool.Route, httpx.Request] | Failure:
         wire_request = self._codec.encode(self._call_request, self._target)
+        if self._target.query:
+            wire_request = replace(wire_request, url=add_query(wire_request.url, self._target.query))
         bodies = self._target.extra_body, getattr(self._call_request, "extra_body", {})
         self._sent_keys = SentKeys(self._target.key, wire_request.headers, wire_request.url, *bodies)
         self._size, self._returns = len(wire_request.body), wire_request.returns

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlencode
 
 import httpx
 from typing_extensions import override
@@ -18,7 +19,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from unified_llm._core.codec import WireRequest
 
@@ -45,6 +46,11 @@ def parse_endpoint(url: str) -> Endpoint | None:
         return None
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     return Endpoint(parsed, (parsed.scheme, parsed.raw_host.decode("ascii"), port), parsed.netloc)
+
+
+def add_query(url: str, fields: Sequence[tuple[str, str]]) -> str:
+    """Return a URL with further fields in its query."""
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(fields)}"
 
 
 class _RequestBody(httpx.ByteStream):

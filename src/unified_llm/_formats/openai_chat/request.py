@@ -34,7 +34,7 @@ from unified_llm._formats.request_fields import (
 )
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.messages import ResponseFormat, Tool
-from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest, TokenText
 
 # Fields with the same name in our types and in the format; the target's defaults fill fields that are not set.
 _SAMPLING: Final = (
@@ -97,8 +97,12 @@ def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         fields["dimensions"] = dimensions
-    body = {"model": target.model, "input": list(request.texts), **apply_quirks(fields, target)}
+    body = {"model": target.model, "input": [*map(_text_or_tokens, request.texts)], **apply_quirks(fields, target)}
     return post("/embeddings", {**body, **target.extra_body, **request.extra_body}, target)
+
+
+def _text_or_tokens(text: str) -> str | list[int]:
+    return list(text.ids) if isinstance(text, TokenText) else text
 
 
 def write_models(request: ModelsRequest, target: Target) -> WireRequest:

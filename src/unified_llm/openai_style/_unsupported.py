@@ -1,0 +1,61 @@
+"""What OpenAI's SDK has and this does not: its attributes raise an error that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from unified_llm.exceptions import UnsupportedOperationError
+
+# Attributes of the client that only OpenAI's own platform has, and what they are for.
+OF_CLIENT: Final[Mapping[str, str]] = {
+    "admin": "the administration of an account",
+    "beta": "assistants, threads and other beta features",
+    "containers": "containers",
+    "content_provenance_checks": "checks of where content is from",
+    "conversations": "stored conversations",
+    "decisions": "decisions",
+    "evals": "evals",
+    "fine_tuning": "fine-tuning",
+    "live": "live sessions",
+    "realtime": "realtime sessions",
+    "safety": "safety settings",
+    "skills": "skills",
+    "uploads": "uploads in parts",
+    "vector_stores": "vector stores",
+    "webhooks": "webhooks",
+    "get": "requests to any path",
+    "post": "requests to any path",
+    "put": "requests to any path",
+    "patch": "requests to any path",
+    "delete": "requests to any path",
+    "request": "requests to any path",
+}
+# Attributes of the client and of each resource.
+_RAW: Final = frozenset({"with_raw_response", "with_streaming_response"})
+
+
+def missing_attribute(owner: object, name: str, path: str) -> Exception:
+    """Return the error for an attribute that an object in OpenAI's shape does not have.
+
+    Args:
+        owner: The client or the resource.
+        name: The attribute.
+        path: How the attribute is reached from OpenAI's client, such as ``chat.completions``; empty for the client.
+    """
+    full = f"{path}.{name}" if path else name
+    if name in _RAW:
+        return UnsupportedOperationError(
+            f"{full} is not offered, since a response may be that of any provider: errors have .response, and "
+            f"responses _request_id. For raw responses use OpenAI's SDK: openai.OpenAI().{full}."
+        )
+    if not path and name in OF_CLIENT:
+        return UnsupportedOperationError(
+            f"{full} ({OF_CLIENT[name]}) is not offered: use OpenAI's SDK for it, openai.OpenAI().{full}."
+        )
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}", name=name, obj=owner)
+
+
+def unsupported_method(path: str, what: str) -> Any:
+    """Return the error for a method that is not offered."""
+    return UnsupportedOperationError(f"{path}() ({what}) is not offered: use OpenAI's SDK, openai.OpenAI().{path}().")
