@@ -367,10 +367,12 @@ def main() -> int:
     start, rest = failover.split(_BEGIN)
     end = rest.split(_END)[1]
     support = runpy.run_path(str(PAGE.with_name("generate_support.py")))
+    input_examples = runpy.run_path(str(PAGE.with_name("generate_input_examples.py")))
     pages = {
         PAGE: render(),
         support["PAGE"]: support["render"](),
         support["MAP"]: support["render_map"](),
+        input_examples["PAGE"]: input_examples["render"](),
         WORDING: render_error_wording(),
         FAILOVER: f"{start}{_BEGIN}\n{render_error_tables()}{_END}{end}",
     }

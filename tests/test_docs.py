@@ -87,6 +87,8 @@ def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     (tmp_path / "tls").mkdir()
     for name in ("tls.crt", "tls.key"):
         shutil.copy(ROOT / "tests" / "support" / "localhost.pem", tmp_path / "tls" / name)
+    for name, data in {"cat.png": b"\x89PNG", "question.wav": b"RIFF\0\0\0\0WAVE", "report.pdf": b"%PDF-1.7"}.items():
+        (tmp_path / name).write_bytes(data)
     monkeypatch.chdir(tmp_path)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
