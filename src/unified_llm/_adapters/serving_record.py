@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from unified_llm.types.responses import LLMChunk, LLMResponse
+from unified_llm.types.records import Attempt
+from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse
 
 
-def serving_record(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
+def serving_record(answer: LLMResponse | LLMChunk | EmbeddingResponse) -> dict[str, Any]:
     """Return the target that served the request, as the user wrote it, and the attempts, as plain data.
 
     ``demo`` is in it (True) only where the demo model served the request.
@@ -15,7 +16,13 @@ def serving_record(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
     served = next((attempt for attempt in reversed(answer.attempts) if attempt.outcome == "ok"), None)
     record: dict[str, Any] = {
         "served_by": served.target if served else f"{answer.provider}/{answer.model}",
-        "used_fallback": answer.used_fallback,
+        "used_fallback": _used_fallback(answer, served),
         "attempts": [attempt.as_dict() for attempt in answer.attempts],
     }
     return {**record, "demo": True} if served and served.demo else record
+
+
+def _used_fallback(answer: LLMResponse | LLMChunk | EmbeddingResponse, served: Attempt | None) -> bool:
+    if isinstance(answer, EmbeddingResponse):
+        return served is not None and served.target != answer.attempts[0].target
+    return answer.used_fallback

@@ -147,14 +147,18 @@ class Embedding:
         return replace(self._last, vectors=vectors, usage=self._usage, attempts=tuple(self._attempts))
 
     def _missing(self) -> list[str]:
-        """Return the texts without a vector of the right length, each once."""
+        """Return the texts without a vector of the right length, each once; all of them as a program wrote them."""
+        texts = self._request.texts
+        if self._request.original is not None and not self._vectors and len(texts) <= self._max_texts:
+            return [*texts]
         length = self._space.length
         have = {text for text, vector in self._vectors.items() if length is None or len(vector) == length}
         return [text for text in dict.fromkeys(self._request.texts) if text not in have]
 
     def _send(self, texts: Sequence[str], chain: tuple[Target, ...] | None) -> Generator[Part, PartResult, PartResult]:
         whole = len(texts) == len(self._request.texts)
-        result = yield Part(self._request if whole else replace(self._request, texts=tuple(texts)), chain)
+        request = self._request if whole else replace(self._request, texts=tuple(texts), original=None)
+        result = yield Part(request, chain)
         self._attempts += result.attempts
         if result.failed is not None or result.target is None:
             return result

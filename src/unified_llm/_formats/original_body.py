@@ -78,7 +78,8 @@ def _fitting(body: Mapping[str, Any], target: Target) -> dict[str, Any]:
     reasoning: Any = body.get("reasoning")
     effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else body.get("reasoning_effort")
     target = with_reasoning_drops({} if effort is None else {"reasoning_effort": effort}, target)
-    dropped = target.quirks.drop
+    # The form of vectors is the program's choice; both are read.
+    dropped = target.quirks.drop - {"encoding_format"}
     renamed = target.quirks.rename if target.reasoning else {}  # others take either name
     for name in body.keys() & dropped:
         if body[name] is not None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from unified_llm._adapters.serving_record import serving_record
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._formats.request_fields import form_fields
 from unified_llm.exceptions import LLMError, ValidationError
+from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
 from unified_llm.openai_style._unsupported import missing_attribute
+from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse
+
+ObjectT = TypeVar("ObjectT", bound=OpenAIObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,14 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValidationError(f"{name} must be a mapping of names to values, not {type(value).__name__}.")
     return cast("Mapping[str, Any]", value)
+
+
+def with_record(made: ObjectT, response: LLMResponse | LLMChunk | EmbeddingResponse) -> ObjectT:
+    """Return an object in OpenAI's shape, with the record of what served the call."""
+    made.unified_llm = serving_record(response)
+    served = next((attempt for attempt in reversed(response.attempts) if attempt.outcome == "ok"), None)
+    made._request_id = served.request_id if served else None  # noqa: SLF001
+    return made
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from unified_llm.openai_style._unsupported import missing_attribute
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from unified_llm.openai_style._embeddings import AsyncEmbeddings, Embeddings
     from unified_llm.openai_style._models import AsyncModels, Models
 
 
@@ -125,6 +126,13 @@ class OpenAI(BaseOpenAI):
     """
 
     @cached_property
+    def embeddings(self) -> Embeddings:
+        """The vectors of texts."""
+        from unified_llm.openai_style._embeddings import Embeddings
+
+        return Embeddings(self._settings)
+
+    @cached_property
     def models(self) -> Models:
         """The models of the client's provider and of its fallbacks."""
         from unified_llm.openai_style._models import Models
@@ -147,6 +155,13 @@ class OpenAI(BaseOpenAI):
 
 class AsyncOpenAI(BaseOpenAI):
     """The same as ``OpenAI``, with async methods."""
+
+    @cached_property
+    def embeddings(self) -> AsyncEmbeddings:
+        """The vectors of texts."""
+        from unified_llm.openai_style._embeddings import AsyncEmbeddings
+
+        return AsyncEmbeddings(self._settings)
 
     @cached_property
     def models(self) -> AsyncModels:
