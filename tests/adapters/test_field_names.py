@@ -217,6 +217,7 @@ def test_what_belongs_elsewhere_says_where(name: str, advice: str) -> None:
     [
         ("images", "an image belongs to a message."),
         ("attachments", "an image belongs to a message."),
+        ("files", "a recording or a file belongs to a message."),
         ("system", "a system text is a message."),
         ("content", "the prompt comes first."),
         ("response_model", "ask for JSON with response_format=."),

@@ -18,7 +18,7 @@ from llama_index.core.base.llms.types import AudioBlock, ChatMessage, DocumentBl
 from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient
-from unified_llm.exceptions import LLMError
+from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 
@@ -162,3 +162,15 @@ def test_a_url_in_a_block_of_llama_index_is_no_path(path: Path) -> None:
             with suppress(LLMError):
                 UnifiedLLM(model="openai-compatible/m", **KEY).chat([ChatMessage(blocks=[block(url=path.as_uri())])])
     assert "the content of a file" not in str([request.body for request in network.sent])
+
+
+def test_a_path_in_a_block_of_llama_index_leads_to_what_the_block_is_alone(tmp_path: Path) -> None:
+    """A message may have been read from JSON: its blocks give no other file away."""
+    file = tmp_path / "passwd"
+    file.write_bytes(b"root:x:0:0")
+    with SentRequests().running() as network:
+        for block in (ImageBlock, AudioBlock, VideoBlock):
+            read = ChatMessage.model_validate({"role": "user", "blocks": [block(path=file).model_dump()]})
+            with pytest.raises(ValidationError, match=r"The image is|The recording is|is no video"):
+                UnifiedLLM(model="openai-compatible/m", **KEY).chat([read])
+    assert network.sent == []

@@ -25,7 +25,8 @@ _SHORT: Final[Mapping[str, str]] = {
 _PROMPT: Final = "the prompt comes first", ', as a string, or as "messages" of a dict: generate("...")'
 _SYSTEM: Final = "a system text is a message", ': generate([("system", "..."), ("user", "...")])'
 _FORMAT: Final = "ask for JSON with response_format=", '{"type": "json_schema", "json_schema": {...}}'
-_MEDIA: Final = "an image belongs to a message", ": [Message.user(text, images=[...])]"
+_IMAGES: Final = "an image belongs to a message", ": [Message.user(text, images=[...])]"
+_FILES: Final = "a recording or a file belongs to a message", ": [Message.user(text, audio=[...], files=[...])]"
 _CLIENT: Final = "it belongs to the constructor", " of the client: LLMClient(...)"
 _DEPLOYMENT: Final = "the deployment is the model", ': generate(..., model="azure/<deployment>")'
 _FALLBACKS: Final = "other targets of one call go into fallbacks=[...]", ": generate(..., fallbacks=[...])"
@@ -34,7 +35,8 @@ _ADVICE: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(("prompt", "input", "inputs", "text", "query", "question", "contents", "content"), _PROMPT),
     **dict.fromkeys(SYSTEM_NAMES, _SYSTEM),
     **dict.fromkeys(("schema", "json_schema", "response_model", "output_schema", "json_mode"), _FORMAT),
-    **dict.fromkeys(("image", "images", "image_url", "attachments", "files"), _MEDIA),
+    **dict.fromkeys(("image", "images", "image_url", "attachments"), _IMAGES),
+    **dict.fromkeys(("file", "files", "audio_file", "recording"), _FILES),
     **dict.fromkeys(("provider", "skip_unconfigured", "on_attempt"), _CLIENT),
     **dict.fromkeys(("fallback", "fallback_models", "backup", "backups"), _FALLBACKS),
     **dict.fromkeys(DEPLOYMENT_NAMES, _DEPLOYMENT),

@@ -33,11 +33,13 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.utils import resolve_binary
 
+from unified_llm._lib.file_types import type_of_data, type_of_name
 from unified_llm._lib.local_files import read_file, read_open_file
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import PROVIDER_STATE
 from unified_llm.types import content as ours
 from unified_llm.types.content import AudioPart, FilePart, ImagePart, Part, TextPart
+from unified_llm.types.local_parts import image_type, recording_format
 from unified_llm.types.messages import Message, ProviderState, Role, ToolCall
 
 # LlamaIndex's title of a document that was given none.
@@ -121,20 +123,25 @@ def _read_call_block(block: ToolCallBlock) -> ToolCall:
 
 
 def _image(block: ImageBlock) -> Part:
-    if (data := _data(block.image, block.path)) is not None:
+    if (data := _data(block.image, block.path, image_type)) is not None:
         return ImagePart(data=data, media_type=block.image_mimetype or "image/png", detail=block.detail)
     return ours.image_from_url(_url(block), block.detail)
 
 
 def _audio(block: AudioBlock) -> Part:
-    data = _data(block.audio, block.path)
+    data = _data(block.audio, block.path, recording_format)
     if data is None:
         data, _ = _from_url(block, "Audio")
     return AudioPart(data, block.format or "wav")
 
 
+def _check_video(start: bytes, name: str) -> None:
+    if not (type_of_data(start) or type_of_name(name) or "").startswith("video/"):
+        raise ValidationError("The file of a video block is no video.")
+
+
 def _video(block: VideoBlock) -> Part:
-    data = _data(block.video, block.path)
+    data = _data(block.video, block.path, _check_video)
     return FilePart(data, block.video_mimetype or "video/mp4", None, None if data is not None else _url(block))
 
 
@@ -166,14 +173,23 @@ _MEDIA_READERS: Final[Mapping[type, Callable[[Any], Part]]] = {
 }
 
 
-def _data(data: bytes | IOBase | None, path: Any) -> bytes | None:
-    """Return the bytes of a block, or None if it has only a URL. LlamaIndex stores bytes in base64."""
+def _data(
+    data: bytes | IOBase | None, path: Any, check_start: Callable[[bytes, str], object] | None = None
+) -> bytes | None:
+    """Return the bytes of a block, or None if it has only a URL. LlamaIndex stores bytes in base64.
+
+    ``check_start`` refuses a file that is not what the block says, by its first bytes and its name, before the rest of
+    it is read: the path may have come with a message.
+    """
     try:
         if isinstance(data, IOBase):
             return read_open_file(data)
         if data:
             return resolve_binary(data).read()
-        return read_file(path) if path else None
+        if not path:
+            return None
+        name = Path(path).name
+        return read_file(path, lambda start: check_start(start, name) if check_start else None)
     except (OSError, ValueError, TypeError) as error:
         # The path is not in the message: whoever reads the log may not be allowed to see it.
         reason = getattr(error, "strerror", None) or "it is not a file"

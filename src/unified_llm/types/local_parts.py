@@ -210,11 +210,15 @@ def _png_of(image: Any) -> bytes:
 
 
 def _image_of(data: bytes, name: str | None, media_type: str | None) -> ImagePart:
-    return ImagePart(data=data, media_type=_image_type(data, name, media_type))
+    return ImagePart(data=data, media_type=image_type(data, name, media_type))
 
 
-def _image_type(data: bytes, name: str | None, media_type: str | None = None) -> str:
-    """Return the media type by the first bytes; else the stated one, or that of the file's name."""
+def image_type(data: bytes, name: str | None, media_type: str | None = None) -> str:
+    """Return the media type of an image by its first bytes; else the stated one, or that of the file's name.
+
+    Raises:
+        ValidationError: It is no image.
+    """
     detected = type_of_data(data) or media_type or type_of_name(name)
     if detected and detected.startswith("image/") and data:
         return detected
@@ -222,11 +226,15 @@ def _image_type(data: bytes, name: str | None, media_type: str | None = None) ->
 
 
 def _audio_of(data: bytes, name: str | None, media_type: str | None) -> AudioPart:
-    return AudioPart(data, _audio_format(data, name, media_type))
+    return AudioPart(data, recording_format(data, name, media_type))
 
 
-def _audio_format(data: bytes, name: str | None, media_type: str | None = None) -> str:
-    """Return the format by the first bytes; else the stated one, or the ending of the file's name."""
+def recording_format(data: bytes, name: str | None, media_type: str | None = None) -> str:
+    """Return the format of a recording by its first bytes; else the stated one, or the ending of the file's name.
+
+    Raises:
+        ValidationError: It is no recording, or its format is unknown.
+    """
     detected = type_of_data(data)
     ending = PurePath(name or "").suffix[1:].lower()
     if detected in {"video/mp4", "video/webm"} and ending in _AUDIO_ENDINGS:  # containers of either
@@ -255,7 +263,7 @@ def _file_of(data: bytes, name: str | None, media_type: str | None) -> TextPart 
     if detected and detected.startswith("image/"):
         return ImagePart(data=data, media_type=detected)
     if detected and detected.startswith("audio/"):
-        return AudioPart(data, _audio_format(data, name))
+        return AudioPart(data, recording_format(data, name))
     if detected:
         return FilePart(data, detected, name)
     stated = media_type or type_of_name(name)
@@ -281,9 +289,15 @@ def _file_at(url: str) -> TextPart | Media:
 
 
 _HINT = "pass a path, bytes, or an http(s):// or data: URL."
-_IMAGE = _Kind("images", "image", (ImagePart,), _HINT, _image_of, image_from_url, _image_type)
+_IMAGE = _Kind("images", "image", (ImagePart,), _HINT, _image_of, image_from_url, image_type)
 _AUDIO = _Kind(
-    "audio", "recording", (AudioPart,), "pass a path, bytes, or a data: URL.", _audio_of, _no_audio_url, _audio_format
+    "audio",
+    "recording",
+    (AudioPart,),
+    "pass a path, bytes, or a data: URL.",
+    _audio_of,
+    _no_audio_url,
+    recording_format,
 )
 _FILE = _Kind(
     "files",
