@@ -70,6 +70,7 @@ INTERNAL: Final = {
     "Image", "ImageChunk", "ImageRequest", "ImageResponse", "MediaFile", "SpeechRequest", "SpeechResponse",
     "Transcription", "TranscriptionChunk", "TranscriptionRequest", "TranscriptionSegment", "TranscriptionWord",
     "run_embedding", "arun_embedding", "run_model_info", "arun_model_info",
+    "run_raw", "arun_raw", "run_count", "arun_count",
     "VideoContentRequest", "VideoJob", "VideoJobRequest", "VideoRequest", "VideoResponse",
 }  # fmt: skip
 

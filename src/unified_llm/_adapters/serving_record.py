@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
+from unified_llm.types.raw import RawResponse
 from unified_llm.types.records import Attempt
 from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse
 
+Answer: TypeAlias = LLMResponse | LLMChunk | EmbeddingResponse | RawResponse
+"""What says how it came: a response, or the last chunk of a stream."""
 
-def serving_record(answer: LLMResponse | LLMChunk | EmbeddingResponse) -> dict[str, Any]:
+
+def serving_record(answer: Answer) -> dict[str, Any]:
     """Return the target that served the request, as the user wrote it, and the attempts, as plain data.
 
     ``demo`` is in it (True) only where the demo model served the request.
@@ -22,7 +26,7 @@ def serving_record(answer: LLMResponse | LLMChunk | EmbeddingResponse) -> dict[s
     return {**record, "demo": True} if served and served.demo else record
 
 
-def _used_fallback(answer: LLMResponse | LLMChunk | EmbeddingResponse, served: Attempt | None) -> bool:
+def _used_fallback(answer: Answer, served: Attempt | None) -> bool:
     if isinstance(answer, EmbeddingResponse):
         return served is not None and served.target != answer.attempts[0].target
     return answer.used_fallback

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
@@ -35,11 +35,10 @@ from unified_llm._state import learned_windows, process_health
 from unified_llm._structured.attempts import Emulation
 from unified_llm._structured.plan import plan_emulation
 from unified_llm.exceptions import GenerationError, LLMError
+from unified_llm.types.raw import RawRequest, RawResponse, names_model
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
-
-_ONE_STREAM: Final = "it cannot stream several answers at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +110,18 @@ class PreparedCall:
         call = errors.FailedCall(
             self.state.trace.attempts,
             self.chain,
-            takes_fallbacks=not isinstance(self.request, (ModelRequest, ModelsRequest)),
+            takes_fallbacks=_takes_fallbacks(self.request),
             deadline=self.deadline,
             unconfigured=self.unconfigured or {},
         )
         if failed.committed:
             return errors.interrupted(failed, call, partial, usage)
         return errors.from_call_failed(failed, call)
+
+
+def _takes_fallbacks(request: AnyRequest) -> bool:
+    """Return whether another target could serve a request: what is stored in one account is in no other."""
+    return not isinstance(request, (ModelRequest, ModelsRequest)) and not getattr(request, "one_account", False)
 
 
 def prepare_call(
@@ -160,11 +164,11 @@ def prepare_call(
         runtime.observe_chain(chain)
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)), logs.log_retry)
     started = runtime.now()
-    request, original, written_for = split_original(request, chain[0])
+    request, original, written_for, beyond = split_original(request, chain[0])
     structured = plan_emulation(request, chain)
     if original is not None and structured is not None and not structured.asks_natively(chain[0]):
         original = None
-    able, incapable = _split_by_ability(request, chain, structured, original)
+    able, incapable = _split_by_ability(request, chain, structured, beyond, is_original=original is not None)
     if not able:
         raise _nothing_able(trace, incapable, started)
     if until is None:
@@ -184,7 +188,7 @@ def prepare_call(
         on_window=learned_windows.learn,
         may_split=isinstance(request, EmbeddingRequest) and len(request.texts) > 1,
         incapable=incapable,
-        runs_model=not isinstance(request, (ModelsRequest, ModelRequest)),
+        runs_model=not isinstance(request, (ModelsRequest, ModelRequest, RawRequest)),
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
     as_it_is = written_for is None and needs_no_fit(request, chain[0])
@@ -204,26 +208,34 @@ def prepare_call(
 
 
 def _split_by_ability(
-    request: AnyRequest, chain: Sequence[Target], structured: Emulation | None, original: AnyRequest | None
+    request: AnyRequest,
+    chain: Sequence[Target],
+    structured: Emulation | None,
+    beyond: str | None,
+    *,
+    is_original: bool,
 ) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
     """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
     length = PromptLength(request)
-    streams_several = isinstance(request, LLMRequest) and request.stream and (request.n or 1) > 1
     able: list[Target] = []
     incapable: dict[int, list[tuple[Target, str]]] = {}
     for target in chain:
         reason = missing(request, target) or _wrong_space(request, target, able) or length.exceeds(target)
         if reason is None and structured is not None:
             reason = structured.missing(target)
-        if not target.model and not isinstance(request, ModelsRequest):
+        if not target.model and _needs_model(request):
             reason = errors.NO_MODEL
-        if reason is None and streams_several and not (original is not None and target is chain[0]):
-            reason = _ONE_STREAM
+        if reason is None and not (is_original and target is chain[0]):
+            reason = beyond
         if reason:
             incapable.setdefault(len(able), []).append((target, reason))
         else:
             able.append(target)
     return able, incapable
+
+
+def _needs_model(request: AnyRequest) -> bool:
+    return names_model(request) if isinstance(request, RawRequest) else not isinstance(request, ModelsRequest)
 
 
 def _nothing_able(trace: Trace, incapable: Mapping[int, Sequence[tuple[Target, str]]], now: float) -> LLMError:
@@ -291,6 +303,14 @@ def finish_call(call: PreparedCall, outcome: Any) -> Any:
         return _finish_chat(call, response, attempts)
     if isinstance(response, EmbeddingResponse):
         return _finish_embedding(call, response, attempts)
+    if isinstance(response, RawResponse):
+        return replace(
+            response,
+            **_served_by(call, response.model),
+            request_id=trace.request_id,
+            used_fallback=call.used_fallback,
+            attempts=attempts,
+        )
     if isinstance(response, RerankResponse):
         return replace(response, **_served_by(call, response.model), attempts=attempts)
     return response

@@ -27,13 +27,15 @@ def write_raw(request: RawRequest, target: Target) -> WireRequest:
         if len(fields) < len(request.form):
             fields.insert(0, ("model", target.model))
         wire = post_form(path, [*fields, *further], target, stream=request.stream)
-    elif request.method == "POST":
-        body = dict(request.body or {})
-        if "model" in body:
+    elif request.body is not None:
+        body = {**request.body, **request.extra_body}
+        if "model" in request.body:
             body["model"] = target.model
-        wire = post(path, {**body, **request.extra_body}, target, stream=request.stream)
+        wire = post(path, body, target, stream=request.stream)
     else:
         wire = get(path, target)
+        if request.method != "GET":  # which alone has no body
+            wire = replace(wire, headers=(*wire.headers, ("content-type", "application/json")))
     return replace(wire, method=request.method, returns=request.returns)
 
 

@@ -95,7 +95,7 @@ _EMULATED_PAIRS: Final[frozenset[FeaturePair]] = frozenset(
 
 def missing(ask: AnyRequest, target: Target) -> str | None:
     """Say what the target lacks for this request; return None when it lacks nothing."""
-    if target.outputs and (wanted := _WANTED.get(type(ask))) and wanted[0] not in target.outputs:
+    if target.outputs and (wanted := _wanted(ask)) and wanted[0] not in target.outputs:
         return f"it cannot {wanted[1]}, since its model {describe(target.outputs)}"
     if isinstance(ask, EmbeddingRequest) and isinstance(ask.texts[0], TokenText) and target.format not in _TAKE_TOKENS:
         return "it takes texts, and no lists of tokens"
@@ -108,6 +108,13 @@ def missing(ask: AnyRequest, target: Target) -> str | None:
             if target.last_resort or pair not in _EMULATED_PAIRS:
                 return f"it cannot {_PAIR_WORDS[pair]} in one request"
     return None
+
+
+def _wanted(ask: AnyRequest) -> tuple[Output, str] | None:
+    """Return the output that a request is for, and what a model does that makes it."""
+    if isinstance(ask, RawRequest):
+        return ("moderation", _WORDS["moderation"]) if ask.feature == "moderation" else None
+    return _WANTED.get(type(ask))
 
 
 def _needs(ask: AnyRequest) -> Iterator[Feature]:

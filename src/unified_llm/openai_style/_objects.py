@@ -153,10 +153,8 @@ class OpenAIObject:
 
     def _names(self) -> list[str]:
         """Return the names of all fields: the declared ones, then others that came, then others that were assigned."""
-        declared = _declared(type(self))
-        keys = self.ALIASES.values()
-        others = (name for name in self._json if name not in declared and name not in keys)
-        return list(dict.fromkeys((*declared, *others, *self.__dict__)))
+        # A field with another name in the JSON has both, as in the objects of OpenAI's SDK.
+        return list(dict.fromkeys((*_declared(type(self)), *self._json, *self.__dict__)))
 
     @property
     def model_fields_set(self) -> set[str]:
@@ -261,7 +259,7 @@ class OpenAIObject:
             inside, left_out = _selected(include, name), _selected(exclude, name)
             if (include is not None and not inside) or left_out is True:
                 continue
-            if fields_set is not None and name not in fields_set:
+            if fields_set is not None and name not in fields_set and name not in self._json:
                 continue
             value = self._value(name)
             if value is None and (dumping.exclude_none or (dumping.exclude_defaults and name in declared)):

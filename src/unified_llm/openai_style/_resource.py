@@ -54,12 +54,16 @@ class Resource:
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name, self.PATH)
 
-    def _read(self, given: Mapping[str, Any], *, chat: bool = False) -> tuple[dict[str, Any], Call]:
+    def _read(
+        self, given: Mapping[str, Any], *, chat: bool = False, api: str | None = None, needs_model: bool = True
+    ) -> tuple[dict[str, Any], Call]:
         """Split the keyword arguments of a call into the body of its request and what says how to send it.
 
         Args:
             given: The arguments. Those that are ``NOT_GIVEN`` or ``omit`` are left out; ``extra_body`` is merged.
             chat: Whether the request is a chat, which alone may be hedged.
+            api: The API that the request is written for, where a provider has several.
+            needs_model: Whether a model must be named; else the provider of the client serves a call without one.
 
         Raises:
             ValidationError: An option makes no sense, or no model is named.
@@ -76,7 +80,8 @@ class Resource:
             kept = _mapping("extra_headers", headers).items()
             options["extra_headers"] = {name: value for name, value in kept if not is_omitted(value)}
         query = options.pop("extra_query", None)
-        client, model = self._settings.targets.client_for(body.get("model"), self._settings.endpoint(options))
+        endpoint = replace(self._settings.endpoint(options), api=api)
+        client, model = self._settings.targets.client_for(body.get("model"), endpoint, needs_model=needs_model)
         call_options = client.options.of_call(options, chat=chat) if options else client.options
         if query:
             call_options = replace(call_options, extra_query=tuple(form_fields(_mapping("extra_query", query))))

@@ -41,12 +41,14 @@ class Endpoint:
         base_url: The address that the call names.
         api_key: The key that the call names.
         connect_timeout: Seconds for each step of making a connection.
+        api: The API that the calls are written for, where the provider has it (``responses``).
     """
 
     provider: str | None = None
     base_url: str | None = None
     api_key: Any = field(default=None, repr=False)
     connect_timeout: float | None = None
+    api: str | None = None
 
 
 def endpoint_fields(base_url: str | None) -> dict[str, Any]:
@@ -114,18 +116,21 @@ class Targets:
         self.__dict__.update(state)
         self._start()
 
-    def client_for(self, model: Any, named: Endpoint) -> tuple[LLMClient, str | None]:
+    def client_for(self, model: Any, named: Endpoint, *, needs_model: bool = True) -> tuple[LLMClient, str | None]:
         """Return the client for a call, and the model to name in its request; None for that of a profile.
 
         Args:
             model: The model of the call, or None.
-            named: The address and the key that the call names; its provider is not read.
+            named: The address, the key and the API that the call names; its provider is not read.
+            needs_model: Whether a model must be named; else the own provider serves a call without one.
 
         Raises:
             ValidationError: No model is named.
             ConfigurationError: The model names an unknown provider, or the target lacks a key, a URL or a package.
         """
         own = self.own if named.base_url is None else LLMConfig(**endpoint_fields(named.base_url))
+        if model is None and not needs_model:
+            return self._client(named), None
         model = self.model if model is None else model
         if profile_named(model) is not None:
             return self._client(replace(named, provider=model)), None
@@ -148,7 +153,7 @@ class Targets:
         with self._lock:
             client = self._clients.get(endpoint)
             if client is None:
-                config = self._config_for(endpoint)
+                config = _with_api(self._config_for(endpoint), endpoint.api)
                 client = LLMClient(config, fallbacks=self._fallbacks_for(endpoint), **self._options)
                 self._clients.put(endpoint, client)
             return client
@@ -182,6 +187,14 @@ class Targets:
     def clients(self) -> list[LLMClient]:
         """The clients that were made."""
         return [*self._clients.values()]
+
+
+def _with_api(config: LLMConfig, api: str | None) -> LLMConfig:
+    """Return a configuration for an API, where its provider has that one and no other is configured."""
+    spec = registry.find(f"{config.provider}")
+    if api is None or config.api is not None or spec is None or api not in spec.apis:
+        return config
+    return config.model_copy(update={"api": api})
 
 
 def _is_own_elsewhere(fallback: Any) -> bool:

@@ -15,8 +15,11 @@ from unified_llm.openai_style._unsupported import missing_attribute
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from unified_llm.openai_style._batches import AsyncBatches, Batches
     from unified_llm.openai_style._embeddings import AsyncEmbeddings, Embeddings
+    from unified_llm.openai_style._files import AsyncFiles, Files
     from unified_llm.openai_style._models import AsyncModels, Models
+    from unified_llm.openai_style._moderations import AsyncModerations, Moderations
 
 
 class BaseOpenAI:
@@ -139,6 +142,27 @@ class OpenAI(BaseOpenAI):
 
         return Models(self._settings)
 
+    @cached_property
+    def moderations(self) -> Moderations:
+        """What is wrong with texts and pictures."""
+        from unified_llm.openai_style._moderations import Moderations
+
+        return Moderations(self._settings)
+
+    @cached_property
+    def files(self) -> Files:
+        """Files that are stored at the client's provider."""
+        from unified_llm.openai_style._files import Files
+
+        return Files(self._settings)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Batches of requests at the client's provider."""
+        from unified_llm.openai_style._batches import Batches
+
+        return Batches(self._settings)
+
     def close(self) -> None:
         """Close every connection. The client may be used again."""
         for client in self._settings.targets.clients:
@@ -169,6 +193,27 @@ class AsyncOpenAI(BaseOpenAI):
         from unified_llm.openai_style._models import AsyncModels
 
         return AsyncModels(self._settings)
+
+    @cached_property
+    def moderations(self) -> AsyncModerations:
+        """What is wrong with texts and pictures."""
+        from unified_llm.openai_style._moderations import AsyncModerations
+
+        return AsyncModerations(self._settings)
+
+    @cached_property
+    def files(self) -> AsyncFiles:
+        """Files that are stored at the client's provider."""
+        from unified_llm.openai_style._files import AsyncFiles
+
+        return AsyncFiles(self._settings)
+
+    @cached_property
+    def batches(self) -> AsyncBatches:
+        """Batches of requests at the client's provider."""
+        from unified_llm.openai_style._batches import AsyncBatches
+
+        return AsyncBatches(self._settings)
 
     async def close(self) -> None:
         """Close every connection, those of the running event loop included. The client may be used again."""

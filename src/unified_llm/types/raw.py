@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unified_llm.types.media_requests import MediaFile
+from unified_llm.types.records import Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class RawRequest:
         body: The JSON body. Where it has a ``model``, the target's takes its place.
         form: The fields of a form instead, in order: texts and files.
         returns: What comes back.
+        one_account: Whether it names what is stored in one account, so that no other target is asked.
         stream: Whether the response is a stream of server-sent events.
         model: Replaces the primary for this call.
         extra_body: Further fields of the body, over all others.
@@ -34,6 +36,7 @@ class RawRequest:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     form: tuple[tuple[str, str | MediaFile], ...] | None = field(default=None, repr=False)
     returns: Literal["json", "text", "bytes"] = "json"
+    one_account: bool = False
     stream: bool = False
     model: str | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
@@ -53,9 +56,20 @@ class RawResponse:
     Attributes:
         value: Parsed JSON, a text or bytes; None at the end of a stream.
         provider: The provider that answered.
+        model: The model at the target that answered; empty where the request needs none.
         request_id: The provider's identifier of the request, for its support.
+        used_fallback: Whether another target than the first answered.
+        attempts: Every attempt in order.
     """
 
     value: Any = field(default=None, repr=False)
     provider: str = ""
+    model: str = ""
     request_id: str | None = None
+    used_fallback: bool = False
+    attempts: tuple[Attempt, ...] = ()
+
+
+def names_model(request: RawRequest) -> bool:
+    """Return whether a request has a field for the model, which the target then needs."""
+    return "model" in (request.body or {}) or any(name == "model" for name, _ in request.form or ())

@@ -24,10 +24,12 @@ class OriginalRequest:
     Attributes:
         format: The API.
         body: The body of the request.
+        needs: What is asked for that no other API can do, as a verb and its object, for errors.
     """
 
     format: OriginalFormat
     body: Mapping[str, Any] = field(repr=False)
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,7 @@ class ParsedResponseFunctionToolCall(ResponseFunctionToolCall):
 class ParsedResponse(Response, Generic[T]):
     """A response whose texts were read as objects of a class."""
 
-    output: list[  # type: ignore[assignment]
-        OpenAIObject | ParsedResponseOutputMessage[Any] | ParsedResponseFunctionToolCall | ResponseOutputItem
-    ]
+    output: list[OpenAIObject | ParsedResponseOutputMessage[Any] | ParsedResponseFunctionToolCall | ResponseOutputItem]
 
     @property
     def output_parsed(self) -> T | None:

@@ -1,0 +1,132 @@
+"""Calls of endpoints whose bodies pass unchanged: files, batches, moderation, and what is stored at a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from unified_llm._adapters.serving_record import serving_record
+from unified_llm.exceptions import ValidationError
+from unified_llm.openai_style._binary_content import BinaryContent
+from unified_llm.openai_style._objects import OpenAIObject
+from unified_llm.openai_style._pages import AsyncPage, AsyncPaginator, SyncPage
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._uploads import form_of
+from unified_llm.types.raw import RawRequest, RawResponse
+
+T = TypeVar("T")
+SyncPageT = TypeVar("SyncPageT", bound=SyncPage)
+AsyncPageT = TypeVar("AsyncPageT", bound=AsyncPage)
+
+
+@dataclass(frozen=True, slots=True)
+class RawCall(Generic[T]):
+    """A call of such an endpoint.
+
+    Attributes:
+        method: ``GET``, ``POST`` or ``DELETE``.
+        path: The path below the version path.
+        feature: What the target needs, by its name in the provider table.
+        given: The keyword arguments of the call: fields of the query or of the body, and options.
+        read: Makes the result of what came back.
+        returns: What comes back.
+        files: The fields that are files; then the body is a form.
+        one_account: Whether the call names what is stored in one account, so that no other target is asked.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    feature: str
+    given: Mapping[str, Any]
+    read: Callable[[Any], T]
+    returns: Literal["json", "text", "bytes"] = "json"
+    files: tuple[str, ...] | None = None
+    one_account: bool = True
+
+
+def path_of(*segments: str, **identifiers: str) -> str:
+    """Return a path of fixed segments, and of identifiers where a segment is the name of one.
+
+    Raises:
+        ValidationError: An identifier is empty or no string.
+    """
+    for name, value in identifiers.items():
+        if not isinstance(value, str) or not value:
+            raise ValidationError(f"{name} must be the identifier, as a string that is not empty.")
+    return "".join(f"/{quote(identifiers.get(segment, segment), safe='')}" for segment in segments)
+
+
+class _RawCalls(Resource):
+    def _prepare(self, raw: RawCall[Any]) -> tuple[RawRequest, Call]:
+        """Return the request of a call, and what says how to send it.
+
+        Raises:
+            ValidationError: An argument makes no sense.
+            ConfigurationError: The target of the call lacks a key, a URL or a package.
+        """
+        body, call = self._read(raw.given, needs_model=False)
+        sent: dict[str, Any] = {}
+        if raw.method == "GET":
+            sent["query"] = body
+        elif raw.files is not None:
+            sent["form"] = form_of(body, raw.files)
+        elif body:
+            sent["body"] = body
+        request = RawRequest(
+            raw.method,
+            raw.path,
+            raw.feature,
+            **sent,
+            returns=raw.returns,
+            one_account=raw.one_account,
+            model=call.model,
+        )
+        return request, call
+
+
+class RawCalls(_RawCalls):
+    """A resource that makes such calls."""
+
+    def _send(self, raw: RawCall[T]) -> T:
+        with family_errors():
+            request, call = self._prepare(raw)
+            response = call.client.run_raw(request, call.options)
+        return _finish(raw, response)
+
+    def _list(self, path: str, feature: str, given: Mapping[str, Any], page: type[SyncPageT]) -> SyncPageT:
+        def fetch(after: str | None = None) -> SyncPageT:
+            fields = given if after is None else {**given, "after": after}
+            return self._send(RawCall("GET", path, feature, fields, page.from_json)).from_cursor(fetch)
+
+        return fetch()
+
+
+class AsyncRawCalls(_RawCalls, AsyncResource):
+    """A resource that makes such calls, for async callers."""
+
+    async def _send(self, raw: RawCall[T]) -> T:
+        with family_errors():
+            request, call = self._prepare(raw)
+            response = await call.client.arun_raw(request, call.options)
+        return _finish(raw, response)
+
+    def _list(
+        self, path: str, feature: str, given: Mapping[str, Any], page: type[AsyncPageT]
+    ) -> AsyncPaginator[AsyncPageT]:
+        async def fetch(after: str | None = None) -> AsyncPageT:
+            fields = given if after is None else {**given, "after": after}
+            fetched = await self._send(RawCall("GET", path, feature, fields, page.from_json))
+            return fetched.from_cursor(fetch)
+
+        return AsyncPaginator(fetch)
+
+
+def _finish(raw: RawCall[T], response: RawResponse) -> T:
+    """Make the result of a response, with the record of what served the call where it has a place for that."""
+    result = raw.read(response.value)
+    if isinstance(result, (OpenAIObject, BinaryContent)):
+        result._request_id = response.request_id  # noqa: SLF001
+        result.unified_llm = serving_record(response)
+    return result
