@@ -87,8 +87,11 @@ _BY_API = ("images", "audio", "files")
 
 def cells() -> Mapping[str, Mapping[str, Cell]]:
     """Return every cell, by provider and column."""
-    columns = (*TEXT, *(column for column in MEDIA if hasattr(LLMClient, "generate_image")))
-    return {row.name: {column.name: _cell(row, column) for column in columns} for row in ROWS}
+    return {row.name: {column.name: _cell(row, column) for column in (*TEXT, *_media())} for row in ROWS}
+
+
+def _media() -> Sequence[Column]:
+    return MEDIA if hasattr(LLMClient, "generate_image") else ()
 
 
 def _cell(row: ProviderSpec, column: Column) -> Cell:
@@ -106,14 +109,10 @@ def _cell(row: ProviderSpec, column: Column) -> Cell:
 def render() -> str:
     """Return the text of the page."""
     matrix = cells()
-    media_rows = [row for row in ROWS if any(_has(matrix[row.name], column) for column in MEDIA)]
+    media_rows = [row for row in ROWS if any(matrix[row.name][column.name].support != NO for column in _media())]
     page = _HEAD + _table(TEXT, ROWS, matrix) + _APIS + "".join(_further_apis()) + _MEDIA_HEAD
     page += _table(MEDIA, media_rows, matrix) if media_rows else "None yet.\n"
     return page + _TESTS + _tests(matrix)
-
-
-def _has(row: Mapping[str, Cell], column: Column) -> bool:
-    return column.name in row and row[column.name].support != NO
 
 
 def render_map() -> str:

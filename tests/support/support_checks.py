@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.media_answers import PICTURE, SAMPLES, VIDEO, WORDS, media_answer
 from tests.support.recordings import as_event
 from tests.support.sent_requests import SentRequests, answer_to
 from unified_llm import LLMClient, Message
@@ -81,6 +82,8 @@ def recorded_answer(request: Any, target: Target) -> list[Any]:
             return [codec.decode(request, target, recorded_case(row, "text" if request.as_text else "chat")["body"])]
         case EmbeddingRequest():
             return [codec.decode(request, target, recorded_case(row, "embeddings")["body"])]
+        case _ if (body := media_answer(target.format, request)) is not None:
+            return [codec.decode(request, target, body)]
         case _:
             return answer_to(request)
 
@@ -99,8 +102,8 @@ class Cell:
 
     @property
     def body(self) -> str:
-        """The body of the last request."""
-        return json.dumps(self.network.sent[-1].body)
+        """The bodies of all requests."""
+        return json.dumps([request.body for request in self.network.sent])
 
     def expect(self, kind: str, response: LLMResponse) -> None:
         assert response.content == recorded_case(self.row, kind)["expect"]["content"]
@@ -170,13 +173,55 @@ def files(cell: Cell, support: str) -> None:
     cell.read_parts(support, {"data": (file, encoded(PDF)), "URL": (FilePart(url=url), url)})
 
 
-CHECKS: Mapping[str, Callable[[Cell, str], None]] = {
-    check.__name__: check for check in (chat, completion, streaming, embeddings, images, audio, files)
-}
+def generate_image(cell: Cell, _: str) -> None:
+    response = cell.client.generate_image("A cat")
+    assert (response.data, response.provider) == (PICTURE, cell.row.name)
+    assert "A cat" in cell.body
+
+
+def edit_image(cell: Cell, _: str) -> None:
+    assert cell.client.generate_image("Add a hat", images=PNG).data == PICTURE
+    assert "Add a hat" in cell.body
+    assert encoded(PNG) in cell.body or json.dumps(PNG.decode("latin-1")).strip('"') in cell.body
+
+
+def speech(cell: Cell, _: str) -> None:
+    response = cell.client.generate_speech("Hello")
+    assert response.audio.endswith(SAMPLES)
+    assert response.provider == cell.row.name
+    assert "Hello" in cell.body
+
+
+def transcription(cell: Cell, _: str) -> None:
+    response = cell.client.transcribe(WAV)
+    assert (response.text, response.provider) == (WORDS, cell.row.name)
+    assert "WAVEdata" in cell.body or encoded(WAV) in cell.body
+
+
+def translation(cell: Cell, _: str) -> None:
+    assert cell.client.transcribe(WAV, translate=True).text == WORDS
+    assert "translation" in cell.network.sent[-1].url or "transl" in cell.body
+
+
+def video(cell: Cell, _: str) -> None:
+    response = cell.client.generate_video("A cat runs")
+    assert (response.data, response.provider) == (VIDEO, cell.row.name)
+    assert "A cat runs" in cell.body
+
+
+_COLUMNS = (chat, completion, streaming, embeddings, images, audio, files)
+_MEDIA_COLUMNS = (generate_image, edit_image, speech, transcription, translation, video)
+CHECKS: Mapping[str, Callable[[Cell, str], None]] = {check.__name__: check for check in (*_COLUMNS, *_MEDIA_COLUMNS)}
 # What is called where a provider cannot, for the columns that are either yes or no.
 CALLS: Mapping[str, Callable[[LLMClient], Any]] = {
     "streaming": lambda client: list(client.stream("Hello?")),
     "embeddings": lambda client: client.embed(TEXTS),
+    "generate_image": lambda client: client.generate_image("A cat"),
+    "edit_image": lambda client: client.generate_image("Add a hat", images=PNG),
+    "speech": lambda client: client.generate_speech("Hello"),
+    "transcription": lambda client: client.transcribe(WAV),
+    "translation": lambda client: client.transcribe(WAV, translate=True),
+    "video": lambda client: client.generate_video("A cat runs"),
 }
 
 
