@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,12 +128,14 @@ def test_a_call_for_another_api_leaves_out_fields_of_openai_and_stays_within_lim
     assert haiku.body.keys().isdisjoint({"user", "metadata", "service_tier"})
 
 
-def test_several_answers_are_streamed_by_the_target_that_gets_them_as_written() -> None:
+def test_what_has_no_other_form_goes_to_the_target_that_gets_it_as_written_alone() -> None:
     body = {**WRITTEN, "n": 2, "stream": True}
-    (several,) = sent(request(body, n=2, stream=True), GPT, way="open_stream")
+    original = OriginalRequest("openai_chat", body, "it cannot stream several answers at once")
+    asked = replace(request(stream=True), original=original)
+    (several,) = sent(asked, GPT, "openai/gpt-4.1", way="open_stream")
     assert several.body == body
     with pytest.raises(UnsupportedOperationError, match="cannot stream several answers at once"):
-        sent(request({}, n=2, stream=True), "gemini/gemini-2.5-flash", way="open_stream")
+        sent(asked, "gemini/gemini-2.5-flash", HAIKU, way="open_stream")
 
 
 def test_text_completions_and_responses_are_written_as_they_are() -> None:

@@ -15,7 +15,7 @@ from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._client.long_prompts import PromptLength
-from unified_llm._client.original_request import split_original
+from unified_llm._client.original_request import SplitRequest, split_original
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest, wants_stream
@@ -164,11 +164,12 @@ def prepare_call(
         runtime.observe_chain(chain)
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)), logs.log_retry)
     started = runtime.now()
-    request, original, written_for, beyond = split_original(request, chain[0])
+    split = split_original(request, chain[0])
+    request = split.request
     structured = plan_emulation(request, chain)
-    if original is not None and structured is not None and not structured.asks_natively(chain[0]):
-        original = None
-    able, incapable = _split_by_ability(request, chain, structured, beyond, is_original=original is not None)
+    if structured is not None and not structured.asks_natively(chain[0]):
+        split = split._replace(original=None)
+    able, incapable = _split_by_ability(split, chain, structured)
     if not able:
         raise _nothing_able(trace, incapable, started)
     if until is None:
@@ -191,7 +192,7 @@ def prepare_call(
         runs_model=not isinstance(request, (ModelsRequest, ModelRequest, RawRequest)),
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
-    as_it_is = written_for is None and needs_no_fit(request, chain[0])
+    as_it_is = split.written_for is None and needs_no_fit(request, chain[0])
     return PreparedCall(
         request,
         chain,
@@ -202,20 +203,16 @@ def prepare_call(
         structured,
         chain[0],
         fits_as_it_is=as_it_is,
-        original=original,
-        written_for=written_for,
+        original=split.original,
+        written_for=split.written_for,
     )
 
 
 def _split_by_ability(
-    request: AnyRequest,
-    chain: Sequence[Target],
-    structured: Emulation | None,
-    beyond: str | None,
-    *,
-    is_original: bool,
+    split: SplitRequest, chain: Sequence[Target], structured: Emulation | None
 ) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
     """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
+    request = split.request
     length = PromptLength(request)
     able: list[Target] = []
     incapable: dict[int, list[tuple[Target, str]]] = {}
@@ -225,8 +222,8 @@ def _split_by_ability(
             reason = structured.missing(target)
         if not target.model and _needs_model(request):
             reason = errors.NO_MODEL
-        if reason is None and not (is_original and target is chain[0]):
-            reason = beyond
+        if reason is None and split.no_other_form and not (split.original is not None and target is chain[0]):
+            reason = split.no_other_form
         if reason:
             incapable.setdefault(len(able), []).append((target, reason))
         else:

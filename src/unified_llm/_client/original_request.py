@@ -28,13 +28,13 @@ class SplitRequest(NamedTuple):
         request: The request for any target.
         original: The one that the primary gets instead, or None.
         written_for: The API that it was written for, where the primary has another.
-        beyond: Why no target can serve it but one that gets the original; None where others can.
+        no_other_form: Why other targets than the one that gets ``original`` are skipped, or None.
     """
 
     request: AnyRequest
     original: LLMRequest | EmbeddingRequest | None = None
     written_for: str | None = None
-    beyond: str | None = None
+    no_other_form: str | None = None
 
 
 def split_original(request: AnyRequest, primary: Target) -> SplitRequest:
@@ -43,21 +43,10 @@ def split_original(request: AnyRequest, primary: Target) -> SplitRequest:
     The primary gets what the program wrote, if it has the API and takes everything that is asked for: what would have
     to be changed for it (names of tools, stop sequences that it does not take) is in the other request alone.
     """
-    if not isinstance(request, (LLMRequest, EmbeddingRequest)):
+    if not isinstance(request, (LLMRequest, EmbeddingRequest)) or request.original is None:
         return SplitRequest(request)
-    beyond = _beyond(request)
-    if request.original is None:
-        return SplitRequest(request, beyond=beyond)
-    plain = replace(request, original=None)
-    if primary.format not in APIS[request.original.format]:
-        return SplitRequest(plain, written_for=_API_NAMES[request.original.format], beyond=beyond)
+    original, plain = request.original, replace(request, original=None)
+    if primary.format not in APIS[original.format]:
+        return SplitRequest(plain, None, _API_NAMES[original.format], original.no_other_form)
     is_taken = takes_original(request, primary) and fit(plain, primary, primary) is None
-    return SplitRequest(plain, request if is_taken else None, beyond=beyond)
-
-
-def _beyond(request: LLMRequest | EmbeddingRequest) -> str | None:
-    """Return why only a target that gets the original can serve a request."""
-    if request.original is not None and request.original.needs:
-        return f"it cannot {request.original.needs}"
-    is_many = isinstance(request, LLMRequest) and request.stream and (request.n or 1) > 1
-    return "it cannot stream several answers at once" if is_many else None
+    return SplitRequest(plain, request if is_taken else None, None, original.no_other_form)

@@ -81,7 +81,9 @@ def read_request(body: Mapping[str, Any], model: str | None) -> LLMRequest:
         reasoning_effort=reasoning.get("effort"),
         logprobs=True if "message.output_text.logprobs" in include or body.get("top_logprobs") else None,
         extra_body=further,
-        original=OriginalRequest("openai_responses", _without_ours(body), needs="; ".join(dict.fromkeys(needs))),
+        original=OriginalRequest(
+            "openai_responses", _without_ours(body), f"it cannot {' or '.join(dict.fromkeys(needs))}" if needs else None
+        ),
     )
 
 

@@ -24,12 +24,13 @@ class OriginalRequest:
     Attributes:
         format: The API.
         body: The body of the request.
-        needs: What is asked for that no other API can do, as a verb and its object, for errors.
+        no_other_form: Why the request can be sent in this form alone, so that other targets are skipped: "it cannot
+            stream several answers at once". None where the request was read in full.
     """
 
     format: OriginalFormat
     body: Mapping[str, Any] = field(repr=False)
-    needs: str = ""
+    no_other_form: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
