@@ -20,7 +20,7 @@ def main(base_url: str, api_key: str) -> list[object]:
         max_retries=1,
     )
     other = client.with_options(default_headers={"X-More": "b"}, timeout=5, max_retries=0)
-    replaced = client.copy(set_default_headers={"X-Only": "c"}, default_query={"version": "2"})
+    replaced = client.copy(default_headers={"X-Both": "copy"}, default_query={"version": "2", "more": "1"})
     found: list[object] = [
         client.chat.completions.create(model="gpt-4o", messages=question),
         client.chat.completions.create(
