@@ -8,14 +8,14 @@ from typing import Any
 def described(error: BaseException) -> dict[str, Any]:
     """Return the names of its classes that are public, and its attributes; of a message, whether there is one."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    facts = {name: getattr(error, name, None) for name in ("status_code", "code", "param", "type")}
-    response = getattr(error, "response", None)
-    return {
+    facts = {
         "name": type(error).__name__,
         "is an": sorted(names & {"OpenAIError", "APIError", "APIStatusError", "APIConnectionError", "APITimeoutError"}),
-        **facts,
         "has a message": bool(str(error)) and bool(getattr(error, "message", str(error))),
-        "request_id": getattr(error, "request_id", None),
-        "status of its response": getattr(response, "status_code", None),
-        "body": getattr(error, "body", None),
+        **{name: getattr(error, name, None) for name in ("code", "param", "type", "body")},
     }
+    if "APIStatusError" in names:
+        response = getattr(error, "response", None)
+        facts |= {name: getattr(error, name, None) for name in ("status_code", "request_id")}
+        facts |= {"status of its response": getattr(response, "status_code", None)}
+    return facts

@@ -25,6 +25,7 @@ from integration_tests.fakes.openai_api.store import Store
 from integration_tests.support.loopback import Loopback
 
 KEY = "sk-CANARY-openai-api"
+TOKEN = "eyJDQU5BUlk.YXp1cmU.dG9rZW4"  # of Entra ID
 Endpoint = Callable[[Store, Received], Reply]
 ROUTES: Mapping[str, Endpoint] = {
     **chat.ROUTES,
@@ -120,8 +121,9 @@ class OpenAIAPI(Loopback):
 
 def _check_key(received: Received) -> None:
     """Require the key of the service, or at Azure its ``api-key`` or a token, and the version of the API."""
-    bearer = received.headers.get("authorization") == f"Bearer {KEY}"
-    if not bearer and not (received.is_azure and received.headers.get("api-key") == KEY):
+    azure = {("authorization", f"Bearer {TOKEN}"), ("api-key", KEY)}
+    accepted = azure if received.is_azure else {("authorization", f"Bearer {KEY}")}
+    if not accepted & received.headers.items():
         raise APIError(401, "Incorrect API key provided.")
     if received.is_azure and "api-version" not in dict(received.query):
         raise APIError(404, "Resource not found: api-version is missing.")

@@ -6,6 +6,8 @@ from typing import Any
 
 from openai import AzureOpenAI
 
+from integration_tests.fakes.openai_api.server import TOKEN
+
 
 def main(base_url: str, api_key: str) -> list[object]:
     host = base_url.removesuffix("/v1")
@@ -17,9 +19,9 @@ def main(base_url: str, api_key: str) -> list[object]:
         found += client.chat.completions.create(model="gpt-4o", messages=question, stream=True)
         found.append(client.embeddings.create(model="text-embedding-3-small", input="a"))
     with AzureOpenAI(
-        azure_endpoint=host, azure_deployment="gpt-4o", api_version=version, azure_ad_token=api_key
+        azure_endpoint=host, azure_deployment="gpt-4o", api_version=version, azure_ad_token=TOKEN
     ) as client:
-        found.append(client.chat.completions.create(model="gpt-4o-mini", messages=question))
-    with AzureOpenAI(azure_endpoint=host, api_version=version, azure_ad_token_provider=lambda: api_key) as client:
+        found.append(client.chat.completions.create(model="gpt-4o", messages=question))
+    with AzureOpenAI(azure_endpoint=host, api_version=version, azure_ad_token_provider=lambda: TOKEN) as client:
         found.append(client.chat.completions.create(model="gpt-4o", messages=question, extra_query={"trace": "1"}))
     return found

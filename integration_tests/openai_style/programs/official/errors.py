@@ -35,9 +35,8 @@ def main(base_url: str, api_key: str) -> list[object]:
         except APIStatusError as error:
             found.append(described(error))
     with OpenAI(base_url=base_url, api_key=api_key, max_retries=0) as client:
-        for model in ("no-such-model", "text-embedding-3-small"):
-            try:
-                client.chat.completions.create(model=model, messages=question)
-            except APIStatusError as error:
-                found.append(described(error))
+        try:
+            client.chat.completions.create(model="no-such-model", messages=question)
+        except APIStatusError as error:
+            found.append(described(error))
     return found
