@@ -39,6 +39,8 @@ SKIPPED = (Attempt("openai/gpt-5-mini", "skipped"),)
         (ours.RateLimitError("x", status_code=429), "RateLimitError", 429),
         (ours.RateLimitError("x"), "RateLimitError", 429),
         (ours.ModelNotFoundError("x", status_code=404), "NotFoundError", 404),
+        (ours.ModelNotFoundError("x", status_code=200), "NotFoundError", 404),
+        (ours.RateLimitError("x", status_code=200), "RateLimitError", 429),
         (ours.ConfigurationError("x", status_code=404, attempts=TRIED), "NotFoundError", 404),
         (ours.ConfigurationError("x", status_code=307, attempts=TRIED), "APIStatusError", 307),
         (ours.ConfigurationError("x", attempts=TRIED), "APIConnectionError", None),

@@ -132,8 +132,8 @@ class OpenAIError(ours.LLMError):
         """
         for name in ("status_code", "request_id", "code", "param", "detail", "response_body", "response_headers"):
             setattr(self, name, getattr(source, name, None))
-        if self.status_code is None:
-            self.status_code = self.default_status
+        if isinstance(self, APIStatusError) and (self.status_code or 0) < 300:
+            self.status_code = self.default_status  # such as a model that a list, which came, does not have
         self.request = ErrorRequest()
         self._take_body(_error_of(self.response_body))
         if isinstance(self, (APIStatusError, APIResponseValidationError)):

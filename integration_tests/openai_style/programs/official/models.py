@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from openai import NotFoundError, OpenAI
 
-from integration_tests.openai_style.described import described
-
 
 def main(base_url: str, api_key: str) -> list[object]:
     found: list[object] = []
@@ -15,5 +13,5 @@ def main(base_url: str, api_key: str) -> list[object]:
         try:
             client.models.retrieve("no-such-model")
         except NotFoundError as error:
-            found.append(described(error))
+            found += [type(error).__name__, error.status_code]
     return found

@@ -38,7 +38,6 @@ def main(base_url: str, api_key: str) -> list[object]:
         ),
         client.completions.create(model="gpt-3.5-turbo-instruct", prompt="a", extra_query={"trace": "2"}),
         [*client.chat.completions.create(model="gpt-4o", messages=question, stream=True, extra_body={"x_a": 1})],
-        [model.id for model in client.models.list(extra_headers={"X-Call": "f"}, extra_query={"trace": "3"})],
     ]
     client.close()
     return found
