@@ -37,8 +37,8 @@ from unified_llm._structured.plan import plan_emulation
 from unified_llm.exceptions import GenerationError, LLMError
 from unified_llm.types.raw import RawRequest, RawResponse, names_model
 from unified_llm.types.records import Attempt, Usage
-from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
-from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
+from unified_llm.types.requests import EmbeddingRequest, FurtherRequest, LLMRequest, ModelRequest, ModelsRequest
+from unified_llm.types.responses import EmbeddingResponse, LLMResponse, MediaResponse, RerankResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,10 @@ def prepare_call(
         chain = [_with_timeout(target, options.timeout) for target in chain]
     elif isinstance(request, LLMRequest) and (request.reasoning_effort is not None or request.extra_body):
         chain = [timeouts.for_request(target, request, chain[0]) for target in chain]
+    elif isinstance(request, FurtherRequest):
+        from unified_llm._config import media_timeouts  # few programs need it
+
+        chain = [media_timeouts.for_request(target, request) for target in chain]
     if options.retries:
         chain = [replace(target, retry=replace(target.retry, **options.retries)) for target in chain]
     if isinstance(request, LLMRequest) and request.stream and request.tools:
@@ -310,7 +314,21 @@ def finish_call(call: PreparedCall, outcome: Any) -> Any:
         )
     if isinstance(response, RerankResponse):
         return replace(response, **_served_by(call, response.model), attempts=attempts)
+    if isinstance(response, MediaResponse):
+        return finish_media(call, response)
     return response
+
+
+def finish_media(call: PreparedCall, response: Any) -> Any:
+    """Return a response of media with what served it, and the attempts."""
+    trace = call.state.trace
+    return replace(
+        response,
+        **_served_by(call, response.model),
+        request_id=trace.request_id,
+        used_fallback=call.used_fallback,
+        attempts=tuple(trace.attempts),
+    )
 
 
 def _finish_chat(call: PreparedCall, response: LLMResponse, attempts: tuple[Attempt, ...]) -> LLMResponse:

@@ -11,13 +11,13 @@ from unified_llm._client import embedding_batches, field_names, read_request
 from unified_llm._client.call import PreparedCall, finish_part
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_flag, check_stream_break
 from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
-from unified_llm._client.endpoints import EndpointsClient
 from unified_llm._client.keyword_tables import (
     keywords_of_chat,
     keywords_of_embedding,
     keywords_of_ranking,
     keywords_of_target,
 )
+from unified_llm._client.media import MediaClient
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._client.vector_space import check_fallbacks, is_embedding_model
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from unified_llm._lib.list_of import ListOf
 
 
-class LLMClient(EndpointsClient):
+class LLMClient(MediaClient):
     """Sends requests to a chain of targets, in order, until one responds.
 
     One client may be used from many threads and event loops at once. Creating one is cheap: connections are made

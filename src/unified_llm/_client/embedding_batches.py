@@ -16,12 +16,13 @@ The requests of a split are no retries: each is a call of its own, with its own 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from unified_llm._client.errors import FailedCall, from_call_failed
 from unified_llm._client.vector_space import VectorSpace
 from unified_llm._core.target import Target
+from unified_llm._core.usage_sums import add_usage
 from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.failure_rules import is_of_size_or_input
 from unified_llm.exceptions import LLMError
@@ -165,7 +166,7 @@ class Embedding:
         failure = self._space.check(result.target, result.response.vectors)
         if failure is not None:
             return replace(result, failed=CallFailed(((result.target, failure),)))
-        self._last, self._usage = result.response, _sum_usage(self._usage, result.response.usage)
+        self._last, self._usage = result.response, add_usage(self._usage, result.response.usage)
         new = dict(zip(texts, result.response.vectors, strict=True))
         self._vectors |= new
         self._finished.by_text.update(new)
@@ -249,12 +250,6 @@ async def arun(batches: Batches, send: Callable[[Part], Awaitable[PartResult]]) 
     except StopIteration as end:
         whole: EmbeddingResponse = end.value
         return whole
-
-
-def _sum_usage(usage: Usage | None, more: Usage | None) -> Usage | None:
-    if usage is None or more is None:
-        return usage or more
-    return Usage(*(getattr(usage, name.name) + getattr(more, name.name) for name in fields(Usage)))
 
 
 def _halves(texts: Sequence[str]) -> list[Sequence[str]]:

@@ -20,7 +20,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.request_fields import effective, sendable_stops, takes, with_reasoning_drops
 from unified_llm._formats.tool_names import renamed_tools
 from unified_llm._providers.provider_fields import fields_for
-from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, RerankRequest
+from unified_llm.types.requests import CountRequest, EmbeddingRequest, FurtherRequest, LLMRequest, RerankRequest
 
 # The fewest tokens of an answer that a format can ask for (platform.openai.com/docs/api-reference/responses/create; the
 # error is integer_below_min_value).
@@ -86,6 +86,11 @@ def fit(
     if isinstance(request, (EmbeddingRequest, RerankRequest)):
         known, adjusted = _without_unknown_fields(request, target, primary, written_for)
         return FittedRequest(known, adjusted=adjusted) if adjusted else None
+    if isinstance(request, FurtherRequest):
+        from unified_llm._client import fitted_media  # few programs need it
+
+        further, adjusted = fitted_media.fit(request, target, primary)
+        return FittedRequest(further, adjusted=adjusted) if adjusted else None
     return None
 
 

@@ -31,6 +31,38 @@ def keywords_of_embedding() -> Keywords:
     return EmbedKeywords, field_defaults(EmbeddingRequest)
 
 
+def keywords_of_image() -> Keywords:
+    """Return those of a request for images."""
+    from unified_llm._client.keywords import ImageKeywords
+    from unified_llm.types.media_requests import ImageRequest
+
+    return ImageKeywords, field_defaults(ImageRequest)
+
+
+def keywords_of_speech() -> Keywords:
+    """Return those of a request to read a text aloud."""
+    from unified_llm._client.keywords import SpeechKeywords
+    from unified_llm.types.media_requests import SpeechRequest
+
+    return SpeechKeywords, field_defaults(SpeechRequest)
+
+
+def keywords_of_transcription() -> Keywords:
+    """Return those of a request to transcribe a recording."""
+    from unified_llm._client.keywords import TranscriptionKeywords
+    from unified_llm.types.media_requests import TranscriptionRequest
+
+    return TranscriptionKeywords, field_defaults(TranscriptionRequest)
+
+
+def keywords_of_video() -> Keywords:
+    """Return those of a request for a video."""
+    from unified_llm._client.keywords import VideoKeywords
+    from unified_llm.types.media_requests import VideoRequest
+
+    return VideoKeywords, field_defaults(VideoRequest)
+
+
 def keywords_of_ranking() -> Keywords:
     """Return those of a rerank request."""
     from unified_llm._client.keywords import RerankKeywords

@@ -73,6 +73,52 @@ class EmbedKeywords(OptionKeywords, total=False):
     extra_body: Mapping[str, Any] | None
 
 
+class ImageKeywords(OptionKeywords, total=False):
+    """The fields of ``ImageRequest`` but its prompt and images, and the options of a call."""
+
+    model: ModelName | None
+    n: int | None
+    size: str | None
+    quality: str | None
+    format: str | None
+    background: str | None
+    partial_images: int | None
+    extra_body: Mapping[str, Any] | None
+
+
+class SpeechKeywords(OptionKeywords, total=False):
+    """The fields of ``SpeechRequest`` but its text, and the options of a call."""
+
+    model: ModelName | None
+    voice: str | None
+    format: str | None
+    speed: float | None
+    instructions: str | None
+    extra_body: Mapping[str, Any] | None
+
+
+class TranscriptionKeywords(OptionKeywords, total=False):
+    """The fields of ``TranscriptionRequest`` but its recording, and the options of a call."""
+
+    model: ModelName | None
+    translate: bool
+    language: str | None
+    prompt: str | None
+    format: str | None
+    temperature: float | None
+    timestamps: Literal["word", "segment"] | ListOf[Literal["word", "segment"]] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class VideoKeywords(OptionKeywords, total=False):
+    """The fields of ``VideoRequest`` but its prompt and its picture, and the options of a call."""
+
+    model: ModelName | None
+    seconds: int | None
+    size: str | None
+    extra_body: Mapping[str, Any] | None
+
+
 class RerankKeywords(OptionKeywords, total=False):
     """The fields of ``RerankRequest`` but its texts, and the options of a call."""
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
-from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
-from unified_llm._client.stream_misuse import AsyncOnly, SyncOnly
+from unified_llm._client.steps import AsyncSteps, StepReader, SyncSteps
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Done
 from unified_llm._core.redaction import show_chain
@@ -22,7 +20,7 @@ from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.responses import LLMChunk
 
 
-class _ChunkReader:
+class _ChunkReader(StepReader[LLMChunk]):
     """The text so far, and the way to the last chunk or to the error: the part that needs no waiting."""
 
     def __init__(self, call: PreparedCall) -> None:
@@ -104,105 +102,17 @@ class _ChunkReader:
         )
 
 
-class Stream(_ChunkReader, SyncOnly):
+class Stream(_ChunkReader, SyncSteps[LLMChunk]):
     """Chunks of a response, for sync callers. Nothing is sent before the first chunk is asked for."""
 
     def __init__(self, driver: Driver, call: PreparedCall) -> None:
         super().__init__(call)
         self._driver = driver
 
-    def __iter__(self) -> Self:
-        """Return itself: a stream is read once.
 
-        Raises:
-            ValidationError: It was read, or closed.
-        """
-        self._check_unread()
-        return self
-
-    def __next__(self) -> LLMChunk:
-        """Return the next chunk.
-
-        Raises:
-            StreamInterruptedError: The stream broke after its first chunk.
-            LLMError: No target answered.
-        """
-        if self._over:
-            raise StopIteration
-        try:
-            step = self._driver.advance()
-        except BaseException:
-            self._over = True
-            raise
-        return self._read(step)
-
-    def close(self) -> None:
-        """Stop, and give the connection back."""
-        self._over = True
-        self._driver.close()
-
-    def __enter__(self) -> Self:
-        """Close at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
-
-    def __del__(self) -> None:
-        """Give the connection of a forgotten stream back."""
-        if driver := getattr(self, "_driver", None):
-            driver.close()
-
-
-class AsyncStream(_ChunkReader, AsyncOnly):
+class AsyncStream(_ChunkReader, AsyncSteps[LLMChunk]):
     """Chunks of a response, for async callers. Nothing is sent before the first chunk is asked for."""
 
     def __init__(self, driver: AsyncDriver, call: PreparedCall) -> None:
         super().__init__(call)
         self._driver = driver
-
-    def __aiter__(self) -> Self:
-        """Return itself: a stream is read once.
-
-        Raises:
-            ValidationError: It was read, or closed.
-        """
-        self._check_unread()
-        return self
-
-    async def __anext__(self) -> LLMChunk:
-        """Return the next chunk.
-
-        Raises:
-            StreamInterruptedError: The stream broke after its first chunk.
-            LLMError: No target answered.
-        """
-        if self._over:
-            raise StopAsyncIteration
-        try:
-            step = await self._driver.advance()
-        except BaseException:
-            self._over = True
-            raise
-        return self._read(step)
-
-    async def aclose(self) -> None:
-        """Stop, and give the connection back."""
-        self._over = True
-        await self._driver.close()
-
-    async def __aenter__(self) -> Self:
-        """Close at the end of the block."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        await self.aclose()
-
-    def __del__(self) -> None:
-        """Give the connection of a forgotten stream back, without waiting."""
-        if driver := getattr(self, "_driver", None):
-            finish_without_loop(driver.close)

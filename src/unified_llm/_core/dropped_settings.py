@@ -16,7 +16,12 @@ CHAT_SETTINGS: Final = (
     "reasoning_effort", "max_tokens",
 )  # fmt: skip
 """Fields of chat requests that only users set, and that are left out where a target does not take them."""
-SETTINGS: Final = frozenset({*CHAT_SETTINGS, "dimensions"})
+MEDIA_SETTINGS: Final = (
+    "n", "size", "quality", "format", "background", "partial_images", "voice", "speed", "instructions", "language",
+    "prompt", "temperature", "timestamps", "seconds",
+)  # fmt: skip
+"""The same of requests for media; a prompt is one where it stands beside a recording."""
+SETTINGS: Final = frozenset({*CHAT_SETTINGS, *MEDIA_SETTINGS, "dimensions"})
 """The same of all requests."""
 
 _log = logging.getLogger("unified_llm")

@@ -36,6 +36,17 @@ FILES: Final[frozenset[Feature]] = features("files", "file_urls")
 EMBEDDINGS: Final[frozenset[Feature]] = features("embeddings")
 # For gateways and servers that may run anything: what the format can carry. The model behind may take less.
 EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | VISION | EMBEDDINGS | FILES | features("audio")
+# Media by OpenAI's API.
+MEDIA: Final[frozenset[Feature]] = features(
+    "generate_image",
+    "edit_image",
+    "stream_image",
+    "speech",
+    "transcription",
+    "translation",
+    "stream_transcription",
+    "video",
+)
 # Further endpoints of OpenAI's API, whose bodies pass unchanged (``_formats.raw``).
 ENDPOINTS: Final[frozenset[Feature]] = features(
     "moderation", "file_storage", "batches", "stored_responses", "stored_completions"

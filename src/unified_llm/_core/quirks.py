@@ -64,6 +64,8 @@ class Quirks:
             reasoning and tool calls may come as text (``_formats.any_model``).
         reasoning_format: Its requests have the field ``reasoning_format`` (Groq).
         words_are_tokens: Its tokenizers make at least one token of each word (OpenAI).
+        voice: The voice that reads texts aloud where a request names none, for APIs that require one.
+        pcm_rate: Samples a second of recordings as bare samples (``pcm``), where it is documented.
         app_headers: What it is told about the application, unless the user's own headers say that (OpenRouter).
     """
 
@@ -101,4 +103,6 @@ class Quirks:
     any_model: bool = False
     reasoning_format: bool = False
     words_are_tokens: bool = False
+    voice: str = ""
+    pcm_rate: int | None = None
     app_headers: Mapping[str, str] = field(default_factory=dict[str, str])

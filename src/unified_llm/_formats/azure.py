@@ -19,12 +19,18 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.paths import segment
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
+from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
 
 __all__ = ["CODEC", "Azure"]
 
 # Paths below a deployment; the others (models, responses) are paths of the resource (openai.lib.azure).
-_DEPLOYMENT_PATHS: Final = frozenset({"/chat/completions", "/completions", "/embeddings"})
+_DEPLOYMENT_PATHS: Final = frozenset({
+    "/chat/completions", "/completions", "/embeddings", "/audio/speech", "/audio/transcriptions", "/audio/translations",
+    "/images/generations", "/images/edits",
+})  # fmt: skip
+# Paths that the API of the dated versions does not have.
+_ONLY_IN_V1: Final = "/videos"
 _DEPLOYMENT_URL: Final = re.compile(r"(?P<resource>.*?)/openai/deployments/(?P<name>[^/]+)")
 # ``preview`` and ``v1`` are versions of the v1 API; versions of the older API are dates.
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
@@ -59,6 +65,11 @@ class Azure:
         if not version:
             return wire
         route, mark, query = wire.url.removeprefix(deployment.base_url).partition("?")
+        if _is_dated(version) and route.startswith(_ONLY_IN_V1):
+            raise UnsupportedOperationError(
+                f"{target.name}: Azure makes videos by its v1 API alone; leave out api_version=.",
+                provider=target.provider,
+            )
         if _is_dated(version) and route in _DEPLOYMENT_PATHS:
             route = f"/deployments/{segment(deployment.model)}{route}"
         query = f"{query}{'&' if mark else ''}api-version={quote(version, safe='')}"

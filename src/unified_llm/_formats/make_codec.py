@@ -7,8 +7,7 @@ are made to fit before the one and restored after the other (``tool_names``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from unified_llm._core.codec import AnyRequest, Decoder, Framing, MediaDecoder, StreamedMedia, WireRequest
@@ -20,7 +19,7 @@ from unified_llm._formats.error_body import is_page
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
 
-__all__ = ["EncodeDecode", "FunctionCodec"]
+__all__ = ["EncodeDecode", "FunctionCodec", "FurtherRequests"]
 
 EncodeDecode: TypeAlias = tuple[
     Callable[[Any, Target], WireRequest],
@@ -34,8 +33,22 @@ EncodeDecode: TypeAlias = tuple[
 _WITH_COOLDOWN: Final = frozenset({401, 402, 403, 451})
 _CHALLENGE: Final = "cf-mitigated"
 _PAGE: Final = "a web page came back instead of an answer of the API"
-_NO_STREAMS: Final[Mapping[type[Any], Callable[[Any, Target], MediaDecoder]]] = MappingProxyType({})
 _CHECK_PATH: Final = "check base_url=, the key, and whether a firewall or proxy blocks this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherRequests:
+    """Functions for requests that few programs make: media, and further endpoints.
+
+    Attributes:
+        by_request: The functions for each class of request.
+        streams: Creates a decoder for the stream that answers a request.
+    """
+
+    by_request: Mapping[type[Any], EncodeDecode] = field(default_factory=dict[type[Any], EncodeDecode])
+    streams: Mapping[type[Any], Callable[[Any, Target], MediaDecoder]] = field(
+        default_factory=dict[type[Any], Callable[[Any, Target], MediaDecoder]]
+    )
 
 
 class FunctionCodec:
@@ -48,10 +61,10 @@ class FunctionCodec:
             far. The transport reads the headers; whether a page came instead of an error is found here.
         framing: How streams are split into events.
         adjust: Replaces the target's base URL by the one that the writers expect, where users may have given another.
-        media_streams: Creates a decoder for a stream that answers another request than one for a chat.
+        further: Returns the functions for further requests, which it imports with the first of them.
     """
 
-    __slots__ = ("_adjust", "_failure", "_media_streams", "_stream", "by_request", "framing")
+    __slots__ = ("_adjust", "_failure", "_further", "_stream", "by_request", "framing")
 
     def __init__(
         self,
@@ -61,14 +74,15 @@ class FunctionCodec:
         failure: Callable[[int, bytes, Target], Failure],
         framing: Framing = "events",
         adjust: Callable[[Target], Target] = lambda target: target,
-        media_streams: Mapping[type[Any], Callable[[Any, Target], MediaDecoder]] = _NO_STREAMS,
+        further: Callable[[], FurtherRequests] = FurtherRequests,
     ) -> None:
         self.by_request = by_request
         self.framing: Framing = framing
-        self._stream, self._failure, self._adjust, self._media_streams = stream, failure, adjust, media_streams
+        self._stream, self._failure, self._adjust, self._further = stream, failure, adjust, further
 
     def _functions_for(self, request: AnyRequest) -> EncodeDecode | None:
-        return next((functions for kind, functions in self.by_request.items() if isinstance(request, kind)), None)
+        functions = self.by_request.get(type(request))
+        return self._further().by_request.get(type(request)) if functions is None else functions
 
     def encode(self, request: AnyRequest, target: Target) -> WireRequest:
         """Encode the request for this target.
@@ -99,7 +113,7 @@ class FunctionCodec:
 
     def media_decoder(self, request: StreamedMedia, target: Target) -> MediaDecoder:
         """Return a decoder for one stream of media."""
-        return self._media_streams[type(request)](request, target)
+        return self._further().streams[type(request)](request, target)
 
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """Return a decoder for one streamed response."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from unified_llm._core.codec import WireRequest
+from unified_llm._core.codec import Returns, WireRequest
 from unified_llm._core.dropped_settings import report_dropped
 from unified_llm._core.headers import names_an_application
 from unified_llm._core.target import Target
@@ -40,7 +40,9 @@ NOT_IN_FORMAT: Final[Mapping[str, tuple[str, ...]]] = {
 _MAX_DEPTH: Final = 24
 
 
-def post(path: str, body: Mapping[str, Any], target: Target, *, stream: bool = False) -> WireRequest:
+def post(
+    path: str, body: Mapping[str, Any], target: Target, *, stream: bool = False, returns: Returns = "json"
+) -> WireRequest:
     """Return a request with a JSON body.
 
     Raises:
@@ -50,12 +52,22 @@ def post(path: str, body: Mapping[str, Any], target: Target, *, stream: bool = F
         text = dump(body)
     except JSONError as error:
         raise ValidationError(f"{unserialisable_path(body)} cannot be sent: {error}.") from None
-    accept = ("accept", "text/event-stream" if stream else _JSON)
-    return WireRequest("POST", target.base_url + path, headers(target, accept, ("content-type", _JSON)), text.encode())
+    sent_headers = headers(target, _accept(returns, stream=stream), ("content-type", _JSON))
+    return WireRequest("POST", target.base_url + path, sent_headers, text.encode(), returns)
+
+
+def _accept(returns: Returns, *, stream: bool = False) -> tuple[str, str]:
+    """Return the header for what may come back: of bytes and texts, any type."""
+    return "accept", "text/event-stream" if stream else _JSON if returns == "json" else "*/*"
 
 
 def post_form(
-    path: str, fields: Iterable[tuple[str, str | MediaFile]], target: Target, *, stream: bool = False
+    path: str,
+    fields: Iterable[tuple[str, str | MediaFile]],
+    target: Target,
+    *,
+    stream: bool = False,
+    returns: Returns = "json",
 ) -> WireRequest:
     """Return a request with a form: texts and files, in order.
 
@@ -70,9 +82,9 @@ def post_form(
         content_type, body = encode_form(form)
     except UnicodeEncodeError:
         raise ValidationError("A field of the form has half of a surrogate pair, which cannot be sent.") from None
-    accept = ("accept", "text/event-stream" if stream else _JSON)
+    accept = _accept(returns, stream=stream)
     others = [(name, value) for name, value in headers(target, accept) if name != "content-type"]
-    return WireRequest("POST", target.base_url + path, (*others, ("content-type", content_type)), body)
+    return WireRequest("POST", target.base_url + path, (*others, ("content-type", content_type)), body, returns)
 
 
 def form_fields(body: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -97,9 +109,9 @@ def _form_pairs(name: str, value: Any) -> list[tuple[str, str]]:
             return [(name, str(value))]
 
 
-def get(path: str, target: Target) -> WireRequest:
+def get(path: str, target: Target, *, returns: Returns = "json") -> WireRequest:
     """Return a request without a body."""
-    return WireRequest("GET", target.base_url + path, headers(target, ("accept", _JSON)))
+    return WireRequest("GET", target.base_url + path, headers(target, _accept(returns)), returns=returns)
 
 
 def headers(target: Target, *ours: tuple[str, str]) -> tuple[tuple[str, str], ...]:

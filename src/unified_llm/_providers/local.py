@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, EVERYTHING, FILES, JSON, TOOLS, VISION, features
+from unified_llm._core.features import (
+    CHAT,
+    EMBEDDINGS,
+    ENDPOINTS,
+    EVERYTHING,
+    FILES,
+    JSON,
+    MEDIA,
+    TOOLS,
+    VISION,
+    features,
+)
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
 from unified_llm._providers.spec import BOTH_APIS, FLOAT_VECTORS, NO_NAMED_TOOL_CHOICE, RESPONSES, ProviderSpec
@@ -132,9 +143,16 @@ SERVERS: Final = (
         base_url_env=("LITELLM_BASE_URL", "LITELLM_PROXY_API_BASE"),
         key_required=False,
         apis=RESPONSES,
-        features=_SERVER | ENDPOINTS,
+        features=_SERVER | MEDIA | ENDPOINTS,
         # Identifiers of tool calls may carry Gemini's thought signatures there, so they are never rewritten.
-        quirks=Quirks(drop=FLOAT_VECTORS, tool_id_length=0, codes=error_codes.LITELLM, any_model=True, tool_names=True),
+        quirks=Quirks(
+            drop=FLOAT_VECTORS,
+            tool_id_length=0,
+            codes=error_codes.LITELLM,
+            any_model=True,
+            tool_names=True,
+            voice="alloy",
+        ),
         hosts=("127.0.0.1", "localhost"),
         literal_models=True,
         docs="https://docs.litellm.ai/docs/simple_proxy",
@@ -146,8 +164,8 @@ SERVERS: Final = (
         base_url_env=("OPENAI_COMPATIBLE_BASE_URL",),
         key_required=False,
         apis=RESPONSES,
-        features=_SERVER | ENDPOINTS,
-        quirks=Quirks(drop=FLOAT_VECTORS, models_whole=True, any_model=True, tool_names=True),
+        features=_SERVER | MEDIA | ENDPOINTS,
+        quirks=Quirks(drop=FLOAT_VECTORS, models_whole=True, any_model=True, tool_names=True, voice="alloy"),
         literal_models=True,
         docs="https://platform.openai.com/docs/api-reference/chat",
         note="Needs a base_url.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, FILES, JSON, TOOLS, VISION, features
+from unified_llm._core.features import CHAT, EMBEDDINGS, ENDPOINTS, FILES, JSON, MEDIA, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
 from unified_llm._providers.spec import FLOAT_VECTORS, OPENAI_LIMITS, RESPONSES, ProviderSpec
@@ -26,13 +26,14 @@ MAKERS: Final = (
         key_env=("OPENAI_API_KEY",),
         base_url_env=("OPENAI_BASE_URL",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | ENDPOINTS | features("files", "n", "model_info"),
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | MEDIA | ENDPOINTS | features("files", "n", "model_info"),
         api_features={
             "responses": CHAT
             | TOOLS
             | JSON
             | VISION
             | EMBEDDINGS
+            | MEDIA
             | ENDPOINTS
             | FILES
             | features("count_tokens", "model_info")
@@ -42,6 +43,8 @@ MAKERS: Final = (
             limits=OPENAI_LIMITS,
             max_stops=4,
             words_are_tokens=True,
+            voice="alloy",
+            pcm_rate=24_000,  # developers.openai.com/api/docs/guides/text-to-speech
             request_id_header="x-client-request-id",  # developers.openai.com/api/reference/overview
         ),
         hosts=("api.openai.com", "*.api.openai.com"),
@@ -58,12 +61,14 @@ MAKERS: Final = (
         base_url_env=("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"),
         format="azure",
         apis={"chat": "azure", "responses": "azure_responses"},
-        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS,
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | MEDIA,
         quirks=Quirks(
             rename={"max_tokens": "max_completion_tokens"},
             limits=OPENAI_LIMITS,
             max_stops=4,
             key_header="api-key",
+            voice="alloy",
+            pcm_rate=24_000,
             request_id_header="x-ms-client-request-id",  # of all services: github.com/microsoft/api-guidelines
         ),
         hosts=("*.openai.azure.com", "*.services.ai.azure.com", "*.cognitiveservices.azure.com"),

@@ -84,8 +84,25 @@ class Model:
     efforts: frozenset[str] = frozenset()
 
 
+# Settings that images of models before GPT Image do not have.
+_NO_IMAGE_SETTINGS: Final = frozenset({"format", "background", "partial_images"})
+
 # The first match wins, so the particular stands before the general.
 MODELS: Final = (
+    # What models of media do not take: types/image_generate_params.py, types/audio/speech_create_params.py,
+    # transcription_create_params.py and translation_create_params.py of OpenAI's SDK.
+    Model(_ANY, "dall-e-2", lacks=features("stream_image"), drop=_NO_IMAGE_SETTINGS),
+    Model(_ANY, "dall-e-3*", lacks=features("stream_image", "edit_image"), drop=_NO_IMAGE_SETTINGS),
+    Model(_ANY, "tts-1*", drop=frozenset({"instructions"})),
+    Model(_ANY, "whisper-1", lacks=features("stream_transcription")),
+    Model(_OPENAI, "gpt-*-tts*"),
+    Model(
+        _OPENAI,
+        "gpt-*transcribe-diarize*",
+        lacks=features("translation"),
+        drop=frozenset({"prompt", "timestamps"}),
+    ),
+    Model(_OPENAI, "gpt-*transcribe*", lacks=features("translation")),
     # platform.openai.com/docs/models: the window of gpt-5 is 400,000, of which a prompt can have 272,000. The length of
     # an answer is from the same pages.
     Model(_OPENAI, "gpt-4.1*", 1_047_576, drop=_EFFORT, output=32_768),

@@ -54,7 +54,8 @@ _LINES: Final = (
     # learn.microsoft.com/azure/ai-foundry/openai/concepts/models: of deployments, which may have any name, those that
     # are called like a model.
     _line(("azure",), "tts tts-hd gpt-4o-mini-tts gpt-4o-mini-tts-20*", "speech"),
-    _line(("azure",), "whisper gpt-4o-transcribe gpt-4o-transcribe-* gpt-4o-mini-transcribe*", "transcription"),
+    _line(("azure",), "whisper gpt-transcribe gpt-4o-transcribe gpt-4o-transcribe-* gpt-4o-mini-transcribe*",
+          "transcription"),
     _line(_OPENAI, "omni-moderation-* text-moderation-*", "moderation"),
     _line(_OPENAI, "gpt-4o*audio* gpt-audio*", "text", "audio"),
     _line(_OPENAI, "*realtime*"),  # not by this API at all
@@ -123,13 +124,13 @@ _LINES: Final = (
 _WHAT_IT_DOES: Final[Mapping[Output, str]] = {
     "embeddings": "makes embeddings: use embed(), UnifiedEmbeddings or UnifiedEmbedding",
     "rerank": "ranks documents: use rerank() or UnifiedRerank",
-    "image": "makes images",
-    "video": "makes videos",
-    "speech": "makes speech",
+    "image": "makes images: use generate_image()",
+    "video": "makes videos: use generate_video()",
+    "speech": "makes speech: use generate_speech()",
     "audio": "makes audio",
-    "transcription": "transcribes speech",
-    "moderation": "rates texts for moderation",
-    "text": "is for chat",
+    "transcription": "transcribes speech: use transcribe()",
+    "moderation": "rates texts for moderation: use moderations of unified_llm.openai_style.OpenAI",
+    "text": "is for chat: use generate(), ChatUnified or UnifiedLLM",
 }
 
 

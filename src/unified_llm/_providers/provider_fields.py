@@ -103,3 +103,9 @@ def fields_for(
     from unified_llm._providers.api_fields import OPENAI_FIELDS  # loaded for these calls alone
 
     return {name: given[name] for name in given if name in fitting or name not in OPENAI_FIELDS[written_for]}
+
+
+def has_media_api_of(target: Target, primary: Target) -> bool:
+    """Return whether a target has the primary's API for media: OpenAI's, and Azure's, have one."""
+    api, own = api_of(target), api_of(primary)
+    return api == own or {api, own} <= _OPENAI

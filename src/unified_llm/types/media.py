@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from unified_llm._lib.short_repr import count, served_by, short_repr
 from unified_llm.types.records import Attempt, Usage
+from unified_llm.types.responses import MediaResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageResponse:
+class ImageResponse(MediaResponse):
     """Images. ``url``, ``data`` and ``revised_prompt`` are those of the first one.
 
     Attributes:
@@ -113,7 +114,7 @@ class ImageChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechResponse:
+class SpeechResponse(MediaResponse):
     """A text, read aloud.
 
     Attributes:
@@ -170,7 +171,7 @@ class TranscriptionWord:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcription:
+class Transcription(MediaResponse):
     """What is said in a recording. ``str(transcription)`` is its text.
 
     Attributes:
@@ -239,6 +240,7 @@ class VideoJob:
         progress: Per cent, if the provider reports it.
         url: Where the video is, if the provider says so.
         error: The provider's code of what went wrong, where it failed.
+        detail: The provider's message of what went wrong, where it failed; it may quote the prompt.
         blocked: Whether it failed because a content filter blocked it.
         model: The model that makes the video.
         seconds: How long the video is, if that is known.
@@ -251,6 +253,7 @@ class VideoJob:
     progress: float | None = None
     url: str | None = field(default=None, repr=False)
     error: str | None = None
+    detail: str | None = field(default=None, repr=False)
     blocked: bool = False
     model: str = ""
     seconds: float | None = None
@@ -259,7 +262,7 @@ class VideoJob:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoResponse:
+class VideoResponse(MediaResponse):
     """A video.
 
     Attributes:

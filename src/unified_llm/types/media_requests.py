@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from unified_llm.types.requests import FurtherRequest
+
 
 @dataclass(frozen=True, slots=True)
 class MediaFile:
@@ -25,7 +27,7 @@ class MediaFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageRequest:
+class ImageRequest(FurtherRequest):
     """A request for images.
 
     Attributes:
@@ -58,7 +60,7 @@ class ImageRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechRequest:
+class SpeechRequest(FurtherRequest):
     """A request to read a text aloud.
 
     Attributes:
@@ -83,7 +85,7 @@ class SpeechRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptionRequest:
+class TranscriptionRequest(FurtherRequest):
     """A request to write down what is said in a recording.
 
     Attributes:
@@ -112,7 +114,7 @@ class TranscriptionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoRequest:
+class VideoRequest(FurtherRequest):
     """A request for a video, which a provider makes in a job of some minutes.
 
     Attributes:
@@ -133,7 +135,7 @@ class VideoRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoJobRequest:
+class VideoJobRequest(FurtherRequest):
     """A request for the state of a video's job, by its identifier."""
 
     job: str
@@ -141,7 +143,7 @@ class VideoJobRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoContentRequest:
+class VideoContentRequest(FurtherRequest):
     """A request for the video of a job that is done.
 
     Attributes:

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from unified_llm.types.media_requests import MediaFile
 from unified_llm.types.records import Attempt
+from unified_llm.types.requests import FurtherRequest
 
 
 @dataclass(frozen=True, slots=True)
-class RawRequest:
+class RawRequest(FurtherRequest):
     """A request to an endpoint of OpenAI's API.
 
     Attributes:

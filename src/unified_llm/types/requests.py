@@ -33,6 +33,12 @@ class OriginalRequest:
     no_other_form: str | None = None
 
 
+class FurtherRequest:
+    """Base of requests for media and for further endpoints, which few programs make."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class LLMRequest:
     """One request to a chat model.

@@ -12,6 +12,15 @@ from unified_llm.types.records import Attempt, Usage
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
+class MediaResponse:
+    """Base of responses of media, which have the fields that are set at the end of each call of theirs.
+
+    They are ``model``, ``provider``, ``request_id``, ``used_fallback`` and ``attempts``.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Citation:
     """The source of a statement in a response.

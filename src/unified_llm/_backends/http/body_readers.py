@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, cast
 from typing_extensions import override
 
 from unified_llm._backends.http.body_reader import BodyReader, malformed
-from unified_llm._backends.http.media_readers import content_reader, media_stream_reader
+from unified_llm._backends.http.media_readers import as_requested, content_reader, media_stream_reader
 from unified_llm._core.chunks import JoinedChunks, as_chunks
 from unified_llm._core.codec import wants_stream
 from unified_llm._core.outcome import Done, Failure
@@ -137,6 +137,8 @@ class _JSONReader(BodyReader):
             end = self._codec.decode(self._call_request, self._target, parsed)
         except OversizedResponseError:
             return [self._oversized()]
+        if not isinstance(self._call_request, LLMRequest):
+            return as_requested(end, self._call_request)
         if isinstance(end, Done) and isinstance(end.value, LLMResponse) and wants_stream(self._call_request):
             chunk, last = as_chunks(end.value)
             done = Done(last, end.request_id)

@@ -19,7 +19,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import response_limits
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import SSESplitter
-from unified_llm.types.media import ImageChunk, TranscriptionChunk
+from unified_llm.types.media import ImageChunk, ImageResponse, Transcription, TranscriptionChunk
 from unified_llm.types.media_requests import ImageRequest, SpeechRequest, TranscriptionRequest
 from unified_llm.types.raw import RawChunk, RawRequest
 
@@ -41,11 +41,7 @@ def content_reader(
         return None
     if not raw and "text/html" in content_type:
         return _PageReader()
-    if (
-        wants_stream(call_request)
-        and "text/event-stream" in content_type
-        and not isinstance(call_request, SpeechRequest)
-    ):
+    if "text/event-stream" in content_type and (wants_stream(call_request) or isinstance(call_request, SpeechRequest)):
         return None
     return _ContentReader(codec, call_request, target, returns)
 
@@ -74,7 +70,7 @@ class _ContentReader(BodyReader):
 
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target, returns: Returns) -> None:
         self._codec, self._call_request, self._target, self._returns = codec, call_request, target, returns
-        self._streams = wants_stream(call_request)
+        self._streams = wants_stream(call_request) and returns == "bytes"
         self._limit = response_limits(call_request, target).size
         self._body = bytearray()
         self._size = 0
@@ -98,12 +94,34 @@ class _ContentReader(BodyReader):
             return [Failure("empty")]
         body, self._body = bytes(self._body), bytearray()
         if self._returns == "bytes":
-            return [self._codec.decode(self._call_request, self._target, body)]
+            return [self._codec.decode(self._call_request, self._target, b"" if self._streams else body)]
         try:
             text = body.decode("utf-8-sig")
         except UnicodeDecodeError:
             return [malformed(body)]
-        return [self._codec.decode(self._call_request, self._target, text)]
+        return as_requested(self._codec.decode(self._call_request, self._target, text), self._call_request)
+
+
+def as_requested(end: Done | Failure, call_request: AnyRequest) -> list[AnyEvent]:
+    """Return the end of a whole response to a request for media, with its chunks before it if a stream was requested.
+
+    Some models and servers ignore that, and answer with the whole.
+    """
+    if not isinstance(end, Done) or not wants_stream(call_request):
+        return [end]
+    match end.value:
+        case ImageResponse() as response:
+            settings = {"size": response.size, "quality": response.quality, "background": response.background}
+            chunks = [
+                ImageChunk(image.data, complete=True, format=image.format, **settings)
+                for image in response.images
+                if image.data is not None
+            ]
+            return [*chunks, end]
+        case Transcription(text=text) if text:
+            return [TranscriptionChunk(text), end]
+        case _:
+            return [end]
 
 
 class _EventReader(BodyReader):

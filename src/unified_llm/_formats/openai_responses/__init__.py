@@ -12,12 +12,11 @@ from typing import Final
 
 from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
+from unified_llm._formats.openai_chat import load_further
 from unified_llm._formats.openai_errors import read_failure
 from unified_llm._formats.openai_responses.request import write_count, write_response
 from unified_llm._formats.openai_responses.response import read_count, read_response
 from unified_llm._formats.openai_responses.stream import ResponseStream
-from unified_llm._formats.raw import RawStream, read_raw, write_raw
-from unified_llm.types.raw import RawRequest
 from unified_llm.types.requests import CountRequest, LLMRequest
 
 __all__ = ["CODEC"]
@@ -27,9 +26,8 @@ CODEC: Final = FunctionCodec(
         **OPENAI_CHAT.by_request,
         LLMRequest: (write_response, read_response),
         CountRequest: (write_count, read_count),
-        RawRequest: (write_raw, read_raw),
     },
     stream=lambda _, target: ResponseStream(target),  # the events alone determine the chunks
     failure=read_failure,
-    media_streams={RawRequest: RawStream},
+    further=load_further,
 )
