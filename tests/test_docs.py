@@ -67,11 +67,10 @@ PACKAGES: Final = {
 INTERNAL: Final = {
     "CountRequest", "EmbeddingRequest", "FinishReason", "Media", "ModelRequest", "ModelsRequest", "OutputMethod",
     "Part", "ProviderState", "RawChunk", "RawRequest", "RawResponse", "RerankRequest", "Role", "native",
-    "Image", "ImageChunk", "ImageRequest", "ImageResponse", "MediaFile", "SpeechRequest", "SpeechResponse",
-    "Transcription", "TranscriptionChunk", "TranscriptionRequest", "TranscriptionSegment", "TranscriptionWord",
     "run_embedding", "arun_embedding", "run_model_info", "arun_model_info",
     "run_raw", "arun_raw", "run_count", "arun_count",
-    "VideoContentRequest", "VideoJob", "VideoJobRequest", "VideoRequest", "VideoResponse",
+    "ImageRequest", "MediaFile", "SpeechRequest", "TranscriptionRequest", "VideoContentRequest", "VideoJob",
+    "VideoJobRequest", "VideoRequest",
 }  # fmt: skip
 
 
@@ -88,7 +87,10 @@ def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     (tmp_path / "tls").mkdir()
     for name in ("tls.crt", "tls.key"):
         shutil.copy(ROOT / "tests" / "support" / "localhost.pem", tmp_path / "tls" / name)
-    for name, data in {"cat.png": b"\x89PNG", "question.wav": b"RIFF\0\0\0\0WAVE", "report.pdf": b"%PDF-1.7"}.items():
+    for name, data in {
+        "cat.png": b"\x89PNG", "question.wav": b"RIFF\0\0\0\0WAVE", "report.pdf": b"%PDF-1.7",
+        "photo.png": b"\x89PNG\r\n\x1a\n", "meeting.mp3": b"ID3",
+    }.items():  # fmt: skip
         (tmp_path / name).write_bytes(data)
     monkeypatch.chdir(tmp_path)
     loop = asyncio.new_event_loop()

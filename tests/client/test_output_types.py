@@ -103,7 +103,7 @@ def test_in_a_chain_such_a_target_is_skipped_with_the_reason() -> None:
         ("openai/dall-e-3", "skipped"),
         ("ollama/llama3.2", "ok"),
     ]
-    assert response.attempts[0].reason == "it cannot chat, since its model makes images"
+    assert response.attempts[0].reason == "it cannot chat, since its model makes images: use generate_image()"
 
 
 def test_what_an_object_makes_is_its_own_affair() -> None:

@@ -264,6 +264,8 @@ def test_what_a_row_claims_its_format_can_write() -> None:
     assert FEATURES.keys() == set(get_args(Feature))
     for source in all_targets():
         for feature in source.target.features:
+            if feature == "video" and source.target.api_version:  # Azure has videos in its v1 API alone
+                continue
             request, mark = FEATURES[feature]
             wire = source.codec.encode(request, source.target)
             assert re.search(mark, wire.body.decode()), (source.name, feature)

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime, use
 from unified_llm._core.target import Target
+from unified_llm.testing._made_up_media import made_up_events
 from unified_llm.types import (
     EmbeddingRequest,
     EmbeddingResponse,
@@ -30,6 +31,7 @@ from unified_llm.types import (
     ToolCallChunk,
     Usage,
 )
+from unified_llm.types.requests import FurtherRequest
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ class ScriptedExchange:
                     self.steps = in_chunks(self._named(step)) + self.steps
                 case LLMResponse() if isinstance(self.request, EmbeddingRequest):
                     return Done(EmbeddingResponse([[1.0, 0.0] for _ in self.request.texts]), "req-1")
+                case LLMResponse() if isinstance(self.request, FurtherRequest):
+                    self.steps = [*made_up_events(self.request, self.targets.targets[-1]), *self.steps]
                 case LLMResponse():
                     return Done(self._named(step), "req-1")
                 case str():

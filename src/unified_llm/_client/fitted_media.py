@@ -20,7 +20,7 @@ from unified_llm.types.raw import RawRequest
 _NAMED_BY_API: Final = ("size", "quality", "background", "voice")
 
 
-def fit(request: Any, target: Target, primary: Target | None) -> tuple[AnyRequest, Mapping[str, Sequence[Any]]]:
+def fit(request: Any, target: Target, primary: Target | None) -> tuple[AnyRequest, dict[str, Sequence[Any]]]:
     """Return the request as the target gets it, and a record of what differs.
 
     Args:
@@ -31,7 +31,7 @@ def fit(request: Any, target: Target, primary: Target | None) -> tuple[AnyReques
     if isinstance(request, RawRequest):  # whose body is that of its endpoint
         return request, {}
     names = {field.name for field in fields(request)}
-    given = {name: getattr(request, name) for name in MEDIA_SETTINGS if name in names}
+    given: dict[str, Any] = {name: getattr(request, name) for name in MEDIA_SETTINGS if name in names}
     given = {name: value for name, value in given.items() if value is not None and value != ()}
     same_api = primary is not None and has_media_api_of(target, primary)
     foreign = () if same_api or _same_model(target, primary) else _NAMED_BY_API

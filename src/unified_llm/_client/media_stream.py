@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
-from typing_extensions import override
-
 from unified_llm._client.call import PreparedCall, finish_media
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
 from unified_llm._client.steps import AsyncSteps, ChunkT, StepReader, SyncSteps
@@ -55,14 +53,12 @@ class _MediaReader(StepReader[ChunkT], Generic[ChunkT, ResponseT]):
         yield show_chain(target.name for target in self._call.chain)
         yield f"{count(self._chunks, 'chunk') or 'nothing'} so far"
 
-    @override
     def _check_unread(self) -> None:
         if self._over:
             raise ValidationError(
                 "This stream was already read, or closed: call the method again, or keep its chunks in a list."
             )
 
-    @override
     def _read(self, step: Step) -> ChunkT | None:
         """Return the chunk of a step; None at the end.
 

@@ -161,7 +161,8 @@ class VideoJobs:
         content = yield from self._ask(VideoContentRequest(job.id, url=job.url), target)
         if isinstance(content, Failure):
             return content
-        return replace(content.value, job=job.id, model=job.model, seconds=job.seconds, size=job.size)
+        video: VideoResponse = content.value
+        return replace(video, job=job.id, model=job.model, seconds=job.seconds, size=job.size)
 
     def _too_late(self, job: VideoJob) -> Failure:
         limit = show_seconds(self._options.deadline or 0.0)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from unified_llm._core.seconds import FOREVER
-from unified_llm._core.target import Target
+from unified_llm._core.target import Target, Timing
 from unified_llm.types.media_requests import (
     ImageRequest,
     SpeechRequest,
@@ -51,10 +50,13 @@ def for_request(target: Target, request: object) -> Target:
     limits, timing = _LIMITS.get(type(request)), target.timing
     if limits is None or timing.fixed:
         return target
-    longest = {
-        "first_token": max(limits.first, timing.first_token if timing.first_token < FOREVER else 0.0),
-        "last_first_token": max(limits.first, timing.last_first_token if timing.last_first_token < FOREVER else 0.0),
-        "whole": max(limits.whole, timing.whole if timing.cold else 0.0),
-        "gap": limits.gap,
-    }
-    return replace(target, timing=replace(timing, **longest, of_call=True))
+    longer = timing if timing.cold else Timing(first_token=0.0, last_first_token=0.0, whole=0.0)
+    timing = replace(
+        timing,
+        first_token=max(limits.first, longer.first_token),
+        last_first_token=max(limits.first, longer.last_first_token),
+        whole=max(limits.whole, longer.whole),
+        gap=limits.gap,
+        of_call=True,
+    )
+    return replace(target, timing=timing)

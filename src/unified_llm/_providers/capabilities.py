@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Final, assert_never, cast
 
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.features import Feature, FeaturePair, Output
+from unified_llm._core.features import ENDPOINTS, MEDIA, Feature, FeaturePair, Output
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
 from unified_llm._providers.output_types import describe
+from unified_llm._providers.registry import ROWS
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
 from unified_llm.types.media_requests import (
     ImageRequest,
@@ -85,6 +87,9 @@ _WANTED: Final[Mapping[type, tuple[Output, str]]] = {
 }
 
 _TAKE_TOKENS: Final = frozenset({"openai_chat", "openai_responses", "azure", "azure_responses"})
+# Features that few providers have, so that errors name these; only the first of many.
+_OF_FEW: Final = MEDIA | ENDPOINTS
+_MOST_NAMED: Final = 6
 # What ``_structured`` emulates, except at a last resort.
 _NONE: Final[frozenset[Feature]] = frozenset()
 _EMULATED: Final[frozenset[Feature]] = frozenset({"tool_choice", "json_object", "json_schema"})
@@ -102,7 +107,7 @@ def missing(ask: AnyRequest, target: Target) -> str | None:
     emulated = _NONE if target.last_resort else _EMULATED
     for need in _needs(ask):
         if need not in target.features and need not in emulated:
-            return f"it cannot {_WORDS[need]}"
+            return f"it cannot {_WORDS[need]}{_who_can(need)}"
     if target.exclusive and isinstance(ask, LLMRequest):
         for pair in conflicts(ask, target):
             if target.last_resort or pair not in _EMULATED_PAIRS:
@@ -115,6 +120,16 @@ def _wanted(ask: AnyRequest) -> tuple[Output, str] | None:
     if isinstance(ask, RawRequest):
         return ("moderation", _WORDS["moderation"]) if ask.feature == "moderation" else None
     return _WANTED.get(type(ask))
+
+
+@cache
+def _who_can(need: Feature) -> str:
+    """Name the providers that have a feature of few."""
+    if need not in _OF_FEW:
+        return ""
+    names = [row.name for row in ROWS if need in row.features]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f" (which {', '.join(names[:_MOST_NAMED])}{more} can)" if names else ""
 
 
 def _needs(ask: AnyRequest) -> Iterator[Feature]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Final, Literal, TypeAlias
 
-from unified_llm._core.codec import AnyRequest
+from unified_llm._core.codec import AnyRequest, wants_stream
 from unified_llm._core.exchange import AnyEvent
 from unified_llm._core.outcome import Failure, kind_of_status
 from unified_llm._core.redaction import quoted
@@ -68,8 +68,13 @@ class Fault:
 
     def events_for(self, request: AnyRequest) -> Sequence[ScriptedEvent]:
         """List the events of an attempt, in order."""
-        streams = isinstance(request, LLMRequest) and request.stream
-        return [*(_make_chunks(self.after) if streams else ()), self.failure]
+        if not self.after or not wants_stream(request):
+            return [self.failure]
+        if isinstance(request, LLMRequest):
+            return [*_make_chunks(self.after), self.failure]
+        from unified_llm.testing._made_up_media import made_up_chunks  # few tests need it
+
+        return [*made_up_chunks(request, self.after), self.failure]
 
 
 def make_fault(kind: FaultKind, after: int | None, retry_after: float | None) -> Fault:

@@ -50,7 +50,7 @@ def outage(
             ``rate_limit``, ``context``, ``filter``), or an HTTP status from ``400`` to ``529``.
         reply: The answer of all other targets, so that no network is needed: a text, an ``LLMResponse`` (for tool
             calls), a list of these for one turn after another, or a function that makes one from the ``LLMRequest``.
-            Embeddings are made up. None: other targets get real requests.
+            Embeddings and media are made up. None: other targets get real requests.
         times: The number of attempts that fail on each target; then it is up. None: all attempts fail.
         after: The number of chunks of a stream before it breaks (1 for ``cut`` and ``truncated``, else 0).
         retry_after: The server's ``Retry-After``, in seconds.

@@ -27,6 +27,7 @@ from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.requests import (
     CountRequest,
     EmbeddingRequest,
+    FurtherRequest,
     LLMRequest,
     ModelRequest,
     ModelsRequest,
@@ -76,6 +77,11 @@ class Replies:
         """List the events of an attempt on this target, in order."""
         if isinstance(request, EmbeddingRequest):
             return [Done(EmbeddingResponse([_vector(text, request.dimensions) for text in request.texts]))]
+        if isinstance(request, FurtherRequest):
+            from unified_llm.testing._made_up_media import made_up_events  # few tests need it
+
+            if events := made_up_events(request, target):
+                return events
         if not isinstance(request, LLMRequest):
             return [Done(_made_up_result(request, target))]
         answer = _complete(_check_reply(self._reply_to(request)), target)

@@ -8,8 +8,9 @@ Whole, a body of bytes is decoded once it is complete. Streamed, each piece is p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
@@ -111,7 +112,7 @@ def as_requested(end: Done | Failure, call_request: AnyRequest) -> list[AnyEvent
         return [end]
     match end.value:
         case ImageResponse() as response:
-            settings = {"size": response.size, "quality": response.quality, "background": response.background}
+            settings: Mapping[str, Any] = {name: getattr(response, name) for name in ("size", "quality", "background")}
             chunks = [
                 ImageChunk(image.data, complete=True, format=image.format, **settings)
                 for image in response.images

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from unified_llm._core.codec import WireRequest
+from unified_llm._core.codec import Returns, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
@@ -30,7 +30,7 @@ from unified_llm.types.media import (
     TranscriptionSegment,
     TranscriptionWord,
 )
-from unified_llm.types.media_requests import SpeechRequest, TranscriptionRequest
+from unified_llm.types.media_requests import MediaFile, SpeechRequest, TranscriptionRequest
 
 _SPEECH: Final[Mapping[str, str]] = {
     "voice": "voice",
@@ -119,8 +119,8 @@ def write_transcription(request: TranscriptionRequest, target: Target) -> WireRe
         body["stream"] = True
     fields = form_fields({**body, **target.extra_body, **request.extra_body})
     path = "/audio/translations" if request.translate else "/audio/transcriptions"
-    returns = "text" if body.get("response_format") in _TEXTS else "json"
-    form = [*fields, ("file", request.audio)]
+    returns: Returns = "text" if body.get("response_format") in _TEXTS else "json"
+    form: list[tuple[str, str | MediaFile]] = [*fields, ("file", request.audio)]
     return post_form(path, form, target, stream=request.stream, returns=returns)
 
 

@@ -1,0 +1,317 @@
+"""Images, speech, transcriptions and videos: over the same policy as chats, sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.each import each
+from tests.support.scripted_targets import Pause, ScriptedTargets, say
+from unified_llm import LLMClient, reset_health
+from unified_llm._core.outcome import Done, Failure
+from unified_llm.exceptions import (
+    AllTargetsFailedError,
+    ContentFilterError,
+    GenerationError,
+    LLMError,
+    StreamInterruptedError,
+    TimeoutError,
+    UnsupportedOperationError,
+    ValidationError,
+)
+from unified_llm.testing import outage
+from unified_llm.types import AudioPart, ImageChunk, ImageResponse, VideoJob
+
+PNG, WAV = b"\x89PNG\r\n\x1a\n" + bytes(16), b"RIFF\x24\x00\x00\x00WAVEfmt "
+KEY = "sk-CANARY-media"
+IMAGE, SMALL = "openai/gpt-image-2", "openai/gpt-image-1-mini"
+SORA, PRO = "openai/sora-2", "openai/sora-2-pro"
+DEAD, BUSY = Failure("server", 503), Failure("rate_limit", 429)
+ANSWER = say("")  # which the scripted targets replace by made-up media
+
+
+def client(*models: str, **fields: Any) -> LLMClient:
+    return LLMClient(models[0], fallbacks=models[1:], api_key=KEY, **fields)
+
+
+def drain(stream: Any) -> Any:
+    """Read a stream to its end, and return its response."""
+    with stream:
+        assert list(stream)
+        return stream.response
+
+
+async def adrain(stream: Any) -> Any:
+    async with stream:
+        assert [chunk async for chunk in stream]
+        return stream.response
+
+
+Call = Callable[[LLMClient], Any]
+IMAGE_CALLS: list[Call] = [
+    lambda made: made.generate_image("A cat"),
+    lambda made: asyncio.run(made.agenerate_image("A cat")),
+    lambda made: drain(made.stream_image("A cat")),
+    lambda made: asyncio.run(adrain(made.astream_image("A cat"))),
+]
+SPEECH_CALLS: list[Call] = [
+    lambda made: made.generate_speech("Hello"),
+    lambda made: asyncio.run(made.agenerate_speech("Hello")),
+    lambda made: drain(made.stream_speech("Hello")),
+    lambda made: asyncio.run(adrain(made.astream_speech("Hello"))),
+]
+TRANSCRIPTION_CALLS: list[Call] = [
+    lambda made: made.transcribe(WAV),
+    lambda made: asyncio.run(made.atranscribe(WAV)),
+    lambda made: drain(made.stream_transcription(WAV)),
+    lambda made: asyncio.run(adrain(made.astream_transcription(WAV))),
+]
+VIDEO_CALLS: list[Call] = [
+    lambda made: made.generate_video("A cat"),
+    lambda made: asyncio.run(made.agenerate_video("A cat")),
+]
+KINDS: dict[str, tuple[str, str, list[Call]]] = {
+    "image": (IMAGE, SMALL, IMAGE_CALLS),
+    "speech": ("openai/gpt-4o-mini-tts", "openai/tts-1", SPEECH_CALLS),
+    "transcription": ("openai/gpt-4o-transcribe", "openai/gpt-transcribe", TRANSCRIPTION_CALLS),
+    "video": (SORA, PRO, VIDEO_CALLS),
+}
+
+
+@each("kind", KINDS)
+def test_media_fail_over_and_say_what_served_them(kind: str) -> None:
+    first, second, calls = KINDS[kind]
+    for call in calls:
+        reset_health()
+        targets = ScriptedTargets({first: [DEAD], second: [ANSWER]})
+        with targets.running():
+            response = call(client(first, second))
+        assert targets.names[:3] == [first, first, second], "one retry, then the fallback"
+        assert (response.provider, response.model) == tuple(second.split("/"))
+        assert response.used_fallback
+        assert [attempt.outcome for attempt in response.attempts[:3]] == ["server", "server", "ok"]
+        assert targets.open == 0
+
+
+@each("kind", KINDS)
+def test_in_an_outage_media_are_made_up_by_the_others(kind: str) -> None:
+    first, second, calls = KINDS[kind]
+    for call in calls:
+        with outage(first, "503", reply="-") as seen:
+            assert call(client(first, second)).model == second.partition("/")[2]
+        assert first in seen.asked
+
+
+def test_the_response_has_what_the_provider_sent() -> None:
+    with outage("groq", reply="-", allow_unused=True):
+        image = client(IMAGE).generate_image("A cat", n=2, size="1024x1024")
+        speech = client("openai/tts-1").generate_speech("Hello")
+        text = client("openai/whisper-1").transcribe(WAV, language="de")
+        video = client(SORA).generate_video("A cat", seconds=4, size="1280x720")
+    assert (len(image.images), image.size, image.format, image.url) == (2, "1024x1024", "png", None)
+    assert (image.data or b"").startswith(b"\x89PNG")
+    assert speech.audio.startswith(b"RIFF")
+    assert (str(text), text.language) == ("This text is made up.", "de")
+    assert video.data[4:8] == b"ftyp"
+    assert [attempt.outcome for attempt in video.attempts] == ["ok"] * 3
+
+
+@each(
+    ("model", "call", "hint"),
+    [
+        ("gpt-4o", lambda made: made.generate_image("x"), "is for chat: use generate()"),
+        ("gpt-image-2", lambda made: made.generate("x"), "use generate_image()"),
+        ("tts-1", lambda made: made.transcribe(WAV), "use generate_speech()"),
+        ("whisper-1", lambda made: made.generate_speech("x"), "use transcribe()"),
+        ("sora-2", lambda made: made.embed("x"), "use generate_video()"),
+        ("gpt-image-2", lambda made: made.generate_video("x"), "use generate_image()"),
+        ("text-embedding-3-small", lambda made: made.stream_image("x"), "use embed()"),
+        ("dall-e-3", lambda made: made.generate_image("x", images=PNG), "cannot edit images"),
+        ("whisper-1", lambda made: made.stream_transcription(WAV), "cannot stream a transcription"),
+        ("gpt-transcribe", lambda made: made.transcribe(WAV, translate=True), "cannot translate recordings"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_before_any_request(model: str, call: Call, hint: str) -> None:
+    targets = ScriptedTargets({})
+    with targets.running(), pytest.raises(UnsupportedOperationError) as error:
+        call(client(f"openai/{model}"))
+    assert hint in str(error.value)
+    assert targets.asked == []
+
+
+def test_a_provider_without_the_feature_is_refused_with_those_that_have_it() -> None:
+    with pytest.raises(UnsupportedOperationError, match=r"cannot make images \(which openai, azure.* can\)"):
+        client("anthropic/claude-haiku-4-5").generate_image("x")
+
+
+WRONG: list[tuple[Call, str]] = [
+    (lambda made: made.generate_image(""), "needs a prompt; it is empty"),
+    (lambda made: made.generate_image(3), "needs a string as prompt; got int"),
+    (lambda made: made.generate_image("x", n=0), "n must be a whole number, 1 or greater"),
+    (lambda made: made.generate_image("x", size=1024), "size is a string; got int"),
+    (lambda made: made.generate_image("x", output_format="png"), "did you mean 'format'"),
+    (lambda made: made.generate_image("x", sise="1x1"), "did you mean 'size'"),
+    (lambda made: made.generate_image("x", stream=True), "call stream_image()"),
+    (lambda made: made.generate_image("x", hedge_after=1.0), "only chats"),
+    (lambda made: made.generate_image("x", mask=PNG), "pass the image as images="),
+    (lambda made: made.generate_image("x", images="https://x.example/a.png"), "images takes no URL"),
+    (lambda made: made.generate_image("x", images="missing.png"), "'missing.png' cannot be read"),
+    (lambda made: made.stream_image("x", partial_images=4), "partial_images is 0 to 3"),
+    (lambda made: made.generate_speech("x", speed=0), "speed must be a number above 0"),
+    (lambda made: made.generate_speech("x", response_format="mp3"), "did you mean 'format'"),
+    (lambda made: made.generate_speech("x", extra_body=3), "extra_body is a mapping"),
+    (lambda made: made.transcribe("https://x.example/a.mp3"), "download it"),
+    (lambda made: made.transcribe(b"?"), "neither WAV"),
+    (lambda made: made.transcribe(WAV, timestamps="line"), 'timestamps is "word", "segment"'),
+    (lambda made: made.transcribe(WAV, translate="yes"), "translate must be True or False"),
+    (lambda made: made.generate_video("x", seconds="4"), "seconds must be a whole number"),
+    (lambda made: made.generate_video("x", poll_interval="soon"), "poll_interval"),
+    (lambda made: made.generate_video("x", deadline="soon"), "deadline"),
+]
+
+
+@each(("call", "message"), WRONG)
+def test_a_mistake_is_one_clear_error(call: Call, message: str) -> None:
+    targets = ScriptedTargets({})
+    with targets.running(), pytest.raises(ValidationError) as error:
+        call(client(IMAGE))
+    assert message in str(error.value)
+    assert targets.asked == []
+
+
+def test_files_are_sent_with_a_name_that_says_their_format(tmp_path: Path) -> None:
+    path = tmp_path / "talk.wav"
+    path.write_bytes(WAV)
+    targets = ScriptedTargets({"openai/whisper-1": [ANSWER], IMAGE: [ANSWER]})
+    with targets.running(), path.open("rb") as file:
+        for source in (path, str(path), WAV, file, AudioPart(WAV, "wav")):
+            client("openai/whisper-1").transcribe(source)
+        client(IMAGE).generate_image("x", images=[PNG, PNG], mask=PNG)
+    files = [request.audio for _, request in targets.asked[:5]]
+    assert {(each.data, each.filename, each.media_type) for each in files} == {(WAV, "audio.wav", "audio/x-wav")}
+    edit = targets.asked[5][1]
+    assert [each.filename for each in (*edit.images, edit.mask)] == ["image.png", "image1.png", "image.png"]
+
+
+def test_a_fallback_of_another_api_chooses_its_own_size_and_voice() -> None:
+    other, same = "openai-compatible/flux", "openai-compatible/gpt-image-2"
+    asked = {"size": "1024x1536", "quality": "high", "n": 2, "extra_body": {"moderation": "low"}}
+    for fallback, left_out in ((other, {"size", "quality", "moderation"}), (same, {"moderation"}), (SMALL, set())):
+        reset_health()
+        targets = ScriptedTargets({IMAGE: [DEAD], fallback: [ANSWER]})
+        at = {"base_url": "https://x.example/v1", "api_key": KEY} if "compatible" in fallback else {}
+        with targets.running():
+            response = LLMClient(IMAGE, api_key=KEY, fallbacks=[{"model": fallback, **at}]).generate_image(
+                "A cat", **asked
+            )
+        sent: Any = targets.asked[-1][1]
+        assert {*response.attempts[-1].adjusted} == left_out
+        assert sent.n == 2
+        assert (sent.size is None, sent.extra_body) == ("size" in left_out, {} if left_out else asked["extra_body"])
+
+
+def test_a_fallback_is_not_sent_what_its_model_does_not_take() -> None:
+    targets = ScriptedTargets({"openai/gpt-4o-mini-tts": [DEAD], "openai/tts-1": [ANSWER]})
+    with targets.running():
+        made = client("openai/gpt-4o-mini-tts", "openai/tts-1")
+        response = made.generate_speech("Hello", instructions="Whisper.", voice="coral")
+    assert response.attempts[-1].adjusted == {"instructions": ["...", None]}
+    assert (targets.asked[-1][1].instructions, targets.asked[-1][1].voice) == (None, "coral")
+
+
+def test_a_stream_of_media_that_breaks_is_not_begun_again() -> None:
+    chunk = ImageChunk(PNG, format="png")
+    targets = ScriptedTargets({IMAGE: [[chunk, Failure("connection")]], SMALL: [ANSWER]})
+    with targets.running():
+        stream = client(IMAGE, SMALL).stream_image("A cat", partial_images=1)
+        assert next(stream) is chunk
+        with pytest.raises(StreamInterruptedError):
+            next(stream)
+        assert stream.response is None
+        with pytest.raises(ValidationError, match="already read"):
+            iter(stream)
+    assert targets.names == [IMAGE]
+
+
+def test_an_image_may_take_two_minutes() -> None:
+    slow = [Pause(110.0), Done(ImageResponse())]
+    targets = ScriptedTargets({IMAGE: [slow], SMALL: [ANSWER]})
+    with targets.running():
+        assert client(IMAGE, SMALL).generate_image("A cat").model == "gpt-image-2"
+        with pytest.raises(TimeoutError):
+            client(IMAGE).generate_image("A cat", timeout=5, max_retries=0)
+
+
+# Videos
+
+
+def job(status: Any = "queued", **fields: Any) -> list[Any]:
+    return [Done(VideoJob("video_1", status, **fields))]
+
+
+def film(targets: ScriptedTargets, *models: str, call: Call | None = None, **keywords: Any) -> Any:
+    with targets.running():
+        made = client(*models)
+        return made.generate_video("A cat", **keywords) if call is None else call(made)
+
+
+def test_only_the_target_that_took_the_job_is_asked_about_it() -> None:
+    targets = ScriptedTargets({SORA: [DEAD], PRO: [job(), job("in_progress"), BUSY, job("completed"), ANSWER]})
+    video = film(targets, SORA, PRO, poll_interval=7)
+    assert targets.names == [SORA, SORA, *[PRO] * 5]
+    assert [type(request).__name__ for _, request in targets.asked[2:]] == [
+        "VideoRequest", *["VideoJobRequest"] * 3, "VideoContentRequest",
+    ]  # fmt: skip
+    assert targets.slept.count(7.0) == 2
+    assert (video.job, video.used_fallback, len(video.attempts)) == ("video_1", True, 7)
+
+
+@each("call", VIDEO_CALLS)
+def test_a_job_that_fails_is_followed_by_one_at_the_next_target(call: Call) -> None:
+    targets = ScriptedTargets({SORA: [job("failed", error="generation_failed")], PRO: [job("completed"), ANSWER]})
+    video = film(targets, SORA, PRO, call=call)
+    assert targets.names == [SORA, PRO, PRO]
+    assert [(attempt.outcome, attempt.reason) for attempt in video.attempts][:2] == [
+        ("ok", None), ("malformed", "generation_failed"),
+    ]  # fmt: skip
+    assert video.used_fallback
+
+
+def test_a_job_that_fails_everywhere_is_an_error_that_says_so() -> None:
+    failed = job("failed", error="generation_failed", detail="CANARY-DETAIL")
+    with pytest.raises(GenerationError, match=r"its video job failed \(generation_failed\)") as alone:
+        film(ScriptedTargets({SORA: [failed]}), SORA)
+    assert alone.value.detail == "CANARY-DETAIL"
+    with pytest.raises(AllTargetsFailedError) as both:
+        film(ScriptedTargets({SORA: [failed], PRO: [failed]}), SORA, PRO)
+    assert len(both.value.errors) == 2
+
+
+def test_a_blocked_video_is_a_content_filters_doing() -> None:
+    blocked = job("failed", error="moderation_blocked", blocked=True)
+    targets = ScriptedTargets({SORA: [blocked], PRO: [job("completed"), ANSWER]})
+    with pytest.raises(ContentFilterError, match="moderation_blocked"):
+        film(targets, SORA, PRO)
+    assert targets.names == [SORA]
+    assert film(targets, SORA, PRO, failover_on={"filter": True}).model == "sora-2-pro"
+
+
+def test_a_video_that_is_not_done_in_time_names_its_job() -> None:
+    targets = ScriptedTargets({SORA: [job()], PRO: [ANSWER]})
+    with pytest.raises(TimeoutError, match=r"not done within 60 s; the job video_1 goes on there"):
+        film(targets, SORA, PRO, deadline=60)
+    assert PRO not in targets.names
+    assert targets.clock == pytest.approx(1060.0, abs=0.1)
+
+
+def test_looks_that_keep_failing_end_the_job() -> None:
+    targets = ScriptedTargets({SORA: [job(), DEAD], PRO: [job("completed"), ANSWER]})
+    assert film(targets, SORA, PRO).model == "sora-2-pro"
+    refused = ScriptedTargets({SORA: [job(), Failure("bad_request", 400)]})
+    with pytest.raises(LLMError, match="refused"):
+        film(refused, SORA)
+    assert len(refused.asked) == 2
