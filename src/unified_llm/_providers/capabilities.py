@@ -107,7 +107,7 @@ def missing(ask: AnyRequest, target: Target) -> str | None:
     emulated = _NONE if target.last_resort else _EMULATED
     for need in _needs(ask):
         if need not in target.features and need not in emulated:
-            return f"it cannot {_WORDS[need]}{_who_can(need)}"
+            return f"it cannot {_WORDS[need]}{_who_can(need, target.provider)}"
     if target.exclusive and isinstance(ask, LLMRequest):
         for pair in conflicts(ask, target):
             if target.last_resort or pair not in _EMULATED_PAIRS:
@@ -123,11 +123,11 @@ def _wanted(ask: AnyRequest) -> tuple[Output, str] | None:
 
 
 @cache
-def _who_can(need: Feature) -> str:
-    """Name the providers that have a feature of few."""
-    if need not in _OF_FEW:
+def _who_can(need: Feature, provider: str) -> str:
+    """Name the providers that have a feature of few; nothing where it is the model alone that lacks it."""
+    names = [row.name for row in ROWS if need in row.features] if need in _OF_FEW else []
+    if provider in names:
         return ""
-    names = [row.name for row in ROWS if need in row.features]
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f" (which {', '.join(names[:_MOST_NAMED])}{more} can)" if names else ""
 
