@@ -32,6 +32,10 @@ def encoded(data: bytes) -> str:
             ImagePart(data=JPEG, media_type="image/jpeg", detail="low"),
         ),
         ({"type": "image_url", "image_url": "data:;base64," + encoded(PNG)}, ImagePart(data=PNG)),
+        (
+            {"type": "image_url", "image_url": "data:;base64," + encoded(JPEG)},
+            ImagePart(data=JPEG, media_type="image/jpeg"),
+        ),
         ({"type": "input_audio", "input_audio": {"data": encoded(b"snd"), "format": "mp3"}}, AudioPart(b"snd", "mp3")),
         ({"type": "input_audio", "input_audio": {"data": encoded(b"snd")}}, AudioPart(b"snd", "wav")),
         ({"type": "file", "file": {"file_id": "f-1", "filename": "a.pdf"}}, FilePart(file_id="f-1", filename="a.pdf")),

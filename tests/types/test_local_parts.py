@@ -141,6 +141,13 @@ def test_a_part_is_given_in_every_form_alone_or_in_a_list(argument: str, data: b
         assert refusal(**{argument: wrong}).startswith(f"{argument} is a list of paths, URLs or bytes; got ")
 
 
+def test_the_content_is_a_text() -> None:
+    wrong: list[Any] = [["x"], [TextPart("x")], 5, b"x", {"CANARY": 1}]
+    for content in wrong:
+        with pytest.raises(ValidationError, match="images, recordings and files are arguments of it"):
+            Message.user(content, images=PNG)
+
+
 def test_parts_follow_the_text_in_the_order_of_the_arguments() -> None:
     message = Message.user("x", files=[PDF], audio=[WAV], images=[PNG])
     assert message.content == (TextPart("x"), image_part(PNG), AudioPart(WAV), FilePart(PDF))

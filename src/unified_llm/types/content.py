@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes
 
-from unified_llm._lib.file_types import name_in_url, type_of_name
+from unified_llm._lib.file_types import name_in_url, type_of_data, type_of_name
 from unified_llm.exceptions import ValidationError
 
 # A scheme has two characters or more: one letter is a drive of Windows.
@@ -167,7 +167,7 @@ def image_from_url(url: str, detail: str | None = None) -> ImagePart:
     """
     if is_data_url(url):
         data, media_type = split_data_url(url)
-        return ImagePart(data=data, media_type=media_type or "image/png", detail=detail)
+        return ImagePart(data=data, media_type=media_type or type_of_data(data) or "image/png", detail=detail)
     if not _SCHEME.match(url):
         raise ValidationError(
             "The URL of a content part has no scheme, such as https: or data:. Files are not read because of a path in "

@@ -93,8 +93,13 @@ def user_content(content: str, images: Images, audio: Audio, files: Files) -> st
     """Return the content of a user's message: the text, which text files are added to, then all other parts.
 
     Raises:
-        ValidationError: One of the sources cannot be read, is of an unknown type, or has no form as that part.
+        ValidationError: One of the sources cannot be read, is of an unknown type, or has no form as that part; or the
+            text is none.
     """
+    if content is not None and not isinstance(content, str):
+        raise ValidationError(
+            "The content of Message.user is a text; images, recordings and files are arguments of it."
+        )
     parts = [*_make_parts(images, _IMAGE), *_make_parts(audio, _AUDIO), *_make_parts(files, _FILE)]
     texts = [content, *(part.text for part in parts if isinstance(part, TextPart))]
     media = tuple(part for part in parts if not isinstance(part, TextPart))
