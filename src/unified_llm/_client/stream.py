@@ -40,6 +40,12 @@ class _ChunkReader(StepReader[LLMChunk]):
         return "".join(self._texts)
 
     @property
+    def model(self) -> str | None:
+        """The model whose chunks these are, as the request named it; None before the first chunk."""
+        target = self._trace.answering
+        return target.model if target else None
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every attempt that has ended so far."""
         return tuple(self._trace.attempts)

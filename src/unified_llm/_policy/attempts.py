@@ -90,6 +90,7 @@ def stream_chunks(call: CallState, attempt: RunningAttempt, event: Any) -> Gener
     attempts, gap, now, deadline = (attempt.number,), attempt.target.timing.gap, call.now, call.deadline
     if call.streaming and not isinstance(event, Failure):
         arrived = now()
+        call.trace.answering = attempt.target
         attempt.first_token = arrived - attempt.started
         # A stream may last for minutes: a probe must not keep others waiting until its end. So success is recorded
         # here; if the stream breaks later, that is an outcome of its own.

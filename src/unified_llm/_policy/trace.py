@@ -29,6 +29,7 @@ class Trace:
         on_retry: Called with a failed attempt and the seconds to wait, where the next step is to try its target again.
         attempts: In the order in which they began, skipped targets included.
         failed: The target and its attempt, for each failure.
+        answering: The target whose stream is passed on to the caller.
         served: The target that answered.
         request_id: The identifier of the exchange that answered.
         adjusted: Request fields that a target gets otherwise than the caller set them, by the identity of the target;
@@ -39,6 +40,7 @@ class Trace:
     on_retry: Callable[[Attempt, float], None] | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     failed: list[tuple[Target, Attempt]] = field(default_factory=list[tuple[Target, Attempt]])
+    answering: Target | None = None
     served: Target | None = None
     request_id: str | None = None
     adjusted: dict[int, Mapping[str, Sequence[Any]]] | None = None

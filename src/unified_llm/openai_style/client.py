@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from unified_llm.openai_style._batches import AsyncBatches, Batches
+    from unified_llm.openai_style._chat import AsyncChat, Chat
     from unified_llm.openai_style._embeddings import AsyncEmbeddings, Embeddings
     from unified_llm.openai_style._files import AsyncFiles, Files
     from unified_llm.openai_style._models import AsyncModels, Models
@@ -136,6 +137,13 @@ class OpenAI(BaseOpenAI):
         return Embeddings(self._settings)
 
     @cached_property
+    def chat(self) -> Chat:
+        """Chat completions."""
+        from unified_llm.openai_style._chat import Chat
+
+        return Chat(self._settings)
+
+    @cached_property
     def models(self) -> Models:
         """The models of the client's provider and of its fallbacks."""
         from unified_llm.openai_style._models import Models
@@ -186,6 +194,13 @@ class AsyncOpenAI(BaseOpenAI):
         from unified_llm.openai_style._embeddings import AsyncEmbeddings
 
         return AsyncEmbeddings(self._settings)
+
+    @cached_property
+    def chat(self) -> AsyncChat:
+        """Chat completions."""
+        from unified_llm.openai_style._chat import AsyncChat
+
+        return AsyncChat(self._settings)
 
     @cached_property
     def models(self) -> AsyncModels:

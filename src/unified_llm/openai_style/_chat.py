@@ -1,0 +1,214 @@
+"""``client.chat.completions``: chat completions of any target, whole, streamed, and parsed to objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Literal, overload
+
+from unified_llm._client import field_names
+from unified_llm._client.call_options import CallOptions
+from unified_llm._client.client import LLMClient
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._providers.api_fields import is_known
+from unified_llm.openai_style._chat_chunks import ChunkWriter
+from unified_llm.openai_style._chat_objects import completion_of
+from unified_llm.openai_style._chat_request import CHAT_FIELDS, read_chat
+from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamManager, ChatCompletionStreamManager
+from unified_llm.openai_style._omitted import NOT_GIVEN
+from unified_llm.openai_style._parse import parse_completion, read_wanted
+from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
+from unified_llm.openai_style._settings import CALL_OPTIONS
+from unified_llm.openai_style._streams import AsyncStream, Stream
+from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
+from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
+from unified_llm.openai_style.types.chat.parsed_chat_completion import ParsedChatCompletion
+from unified_llm.types.requests import LLMRequest
+
+_ARGUMENTS = CHAT_FIELDS | CALL_OPTIONS | {"extra_body"}
+
+
+class _Prepared:
+    """A call that was read: its client, its request, and how its answer is written."""
+
+    __slots__ = ("client", "options", "request", "uses_functions", "wants_usage")
+
+    def __init__(self, client: LLMClient, options: CallOptions, request: LLMRequest, body: dict[str, Any]) -> None:
+        self.client, self.options, self.request = client, options, request
+        self.uses_functions = bool(body.get("functions")) and not body.get("tools")
+        self.wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+
+    def writer(self, stream: Any) -> ChunkWriter:
+        """Return what makes the chunks of a stream of the client."""
+        return ChunkWriter(lambda: stream.model, wants_usage=self.wants_usage, uses_functions=self.uses_functions)
+
+
+class _Shared(Resource):
+    """What the sync and the async resource share."""
+
+    PATH = "chat.completions"
+
+    def _prepare(self, given: Hidden[dict[str, Any]]) -> _Prepared:
+        """Read the arguments of a call.
+
+        Raises:
+            OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
+        """
+        with CLEAR_VARIABLES, family_errors():
+            if not given.value.keys() <= _ARGUMENTS:
+                others = (name for name in given.value if name not in _ARGUMENTS and not is_known(name))
+                field_names.refuse(others, _ARGUMENTS)
+            body, call = self._read(given.value, chat=True)
+            request = read_chat(body, call.model)
+            return _Prepared(call.client, call.options, request, body)
+
+
+class Completions(_Shared):
+    """Chat completions."""
+
+    @overload
+    def create(
+        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[False] | None = None, **fields: Any
+    ) -> ChatCompletion: ...
+    @overload
+    def create(
+        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[True], **fields: Any
+    ) -> Stream[ChatCompletionChunk]: ...
+    @overload
+    def create(
+        self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Any
+    ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
+    def create(self, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
+        """Answer a conversation.
+
+        Args:
+            **fields: The arguments of OpenAI's SDK: ``messages``, ``model``, ``stream``, ``tools``, ``temperature``
+                ...; ``extra_body``, ``extra_headers``, ``extra_query`` and ``timeout``; and of this package
+                ``fallbacks``, ``deadline``, ``hedge_after``, ``failover_on``, ``max_retries``, ``api_key`` and
+                ``base_url``. The ``model`` may name a provider: ``anthropic/claude-haiku-4-5``.
+
+        Returns:
+            The completion; with ``stream=True`` its chunks, the first of which has come.
+
+        Raises:
+            OpenAIError: The request is wrong, or no target answered.
+        """
+        given = Hidden(fields)
+        del fields
+        call = self._prepare(given)
+        if call.request.stream:
+            with family_errors():
+                stream = call.client.open_stream(call.request, call.options)
+            return Stream(stream, call.writer(stream).write)
+        with family_errors():
+            response = call.client.run(call.request, call.options)
+        return completion_of(response, uses_functions=call.uses_functions)
+
+    def parse(self, **fields: Any) -> ParsedChatCompletion[Any]:
+        """Answer a conversation, and parse the answer to a class.
+
+        Args:
+            **fields: As for ``create``. ``response_format`` may be a Pydantic model or a dataclass: the answer is asked
+                for by its schema, and is in ``choices[0].message.parsed``. Tools are those of
+                ``pydantic_function_tool``, or have ``strict``; calls of them have ``function.parsed_arguments``.
+
+        Raises:
+            OpenAIError: As for ``create``; ``LengthFinishReasonError`` where the answer was cut.
+            pydantic.ValidationError: The answer does not fit the class.
+        """
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value, strict_tools=True)
+        completion: Any = self.create(**{**given.value, "stream": NOT_GIVEN})
+        with family_errors():
+            return parse_completion(completion, wanted)
+
+    def stream(self, **fields: Any) -> ChatCompletionStreamManager:
+        """Answer a conversation in events; to be used in a ``with`` statement, which sends the request.
+
+        Args:
+            **fields: As for ``parse``.
+        """
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value, strict_tools=False)
+
+        def send() -> Any:
+            return self.create(**{**given.value, "stream": True})
+
+        return ChatCompletionStreamManager(send, wanted)
+
+
+class AsyncCompletions(_Shared, AsyncResource):
+    """The same as ``Completions``, with async methods."""
+
+    @overload
+    async def create(
+        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[False] | None = None, **fields: Any
+    ) -> ChatCompletion: ...
+    @overload
+    async def create(
+        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[True], **fields: Any
+    ) -> AsyncStream[ChatCompletionChunk]: ...
+    @overload
+    async def create(
+        self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Any
+    ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
+    async def create(self, **fields: Any) -> ChatCompletion | AsyncStream[ChatCompletionChunk]:
+        """Do the same as ``Completions.create``."""
+        given = Hidden(fields)
+        del fields
+        call = self._prepare(given)
+        if call.request.stream:
+            with family_errors():
+                stream = call.client.aopen_stream(call.request, call.options)
+            return await AsyncStream.open(stream, call.writer(stream).write)
+        with family_errors():
+            response = await call.client.arun(call.request, call.options)
+        return completion_of(response, uses_functions=call.uses_functions)
+
+    async def parse(self, **fields: Any) -> ParsedChatCompletion[Any]:
+        """Do the same as ``Completions.parse``."""
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value, strict_tools=True)
+        completion: Any = await self.create(**{**given.value, "stream": NOT_GIVEN})
+        with family_errors():
+            return parse_completion(completion, wanted)
+
+    def stream(self, **fields: Any) -> AsyncChatCompletionStreamManager:
+        """Do the same as ``Completions.stream``; to be used in ``async with``."""
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value, strict_tools=False)
+
+        async def send() -> Any:
+            return await self.create(**{**given.value, "stream": True})
+
+        return AsyncChatCompletionStreamManager(send, wanted)
+
+
+class Chat(Resource):
+    """``client.chat``."""
+
+    PATH = "chat"
+
+    @cached_property
+    def completions(self) -> Completions:
+        """Chat completions."""
+        return Completions(self._settings)
+
+
+class AsyncChat(AsyncResource):
+    """``client.chat`` of an async client."""
+
+    PATH = "chat"
+
+    @cached_property
+    def completions(self) -> AsyncCompletions:
+        """Chat completions."""
+        return AsyncCompletions(self._settings)

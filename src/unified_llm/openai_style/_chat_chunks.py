@@ -1,0 +1,105 @@
+"""Chunks of a streamed chat completion: the provider's own where it has that shape, else made of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from unified_llm._adapters.serving_record import serving_record
+from unified_llm._core import runtime
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
+from unified_llm.openai_style._chat_objects import (
+    finish_reason_of,
+    new_id,
+    write_citations,
+    write_logprobs,
+    write_usage,
+)
+from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
+from unified_llm.types.messages import ToolCallChunk
+from unified_llm.types.responses import LLMChunk
+
+
+class ChunkWriter:
+    """Makes the chunks of one stream, as OpenAI sends them.
+
+    Args:
+        model: Returns the model that answers, which is known from the first chunk on.
+        wants_usage: Whether the last chunk has the tokens used.
+        uses_functions: The request had ``functions``, the older form of tools.
+    """
+
+    def __init__(self, model: Callable[[], str | None], *, wants_usage: bool, uses_functions: bool) -> None:
+        self._model, self._wants_usage, self._uses_functions = model, wants_usage, uses_functions
+        self._head: dict[str, Any] | None = None  # the fields that all chunks share
+
+    def write(self, chunk: LLMChunk) -> Iterator[ChatCompletionChunk]:
+        """Return the chunks of the response for one of ours."""
+        bodies = _events(chunk.raw) if isinstance(chunk.raw, tuple) else self._make(chunk)
+        last: ChatCompletionChunk | None = None
+        for body in bodies:
+            last = ChatCompletionChunk.from_json(body)
+            if chunk.finish_reason is not None:
+                last.unified_llm = serving_record(chunk)
+            yield last
+
+    def _make(self, chunk: LLMChunk) -> Iterator[dict[str, Any]]:
+        if self._head is None:
+            created = int(runtime.current().wall())
+            self._head = {
+                "id": new_id(), "object": "chat.completion.chunk", "created": created,
+                "model": self._model() or chunk.model or "",
+            }  # fmt: skip
+            yield self._chunk({"role": "assistant", "content": "", "refusal": None})
+        if delta := self._delta(chunk):
+            yield self._chunk(delta, logprobs=write_logprobs(chunk.logprobs))
+        if chunk.finish_reason is not None:
+            delta = {} if chunk.provider_state is None else {"provider_state": chunk.provider_state.as_dict()}
+            yield self._chunk(delta, finish_reason_of(chunk.finish_reason, uses_functions=self._uses_functions))
+            if self._wants_usage:
+                usage = chunk.usage and write_usage(chunk.usage)
+                yield {**self._head, "choices": [], "usage": usage}
+
+    def _chunk(
+        self, delta: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        usage = {"usage": None} if self._wants_usage else {}
+        return {**(self._head or {}), "choices": [choice], **usage}
+
+    def _delta(self, chunk: LLMChunk) -> dict[str, Any]:
+        delta: dict[str, Any] = {}
+        if chunk.content or (chunk.logprobs and not chunk.reasoning):
+            delta["content"] = chunk.content
+        if chunk.reasoning:
+            delta["reasoning_content"] = chunk.reasoning
+        if chunk.refusal:
+            delta["refusal"] = chunk.refusal
+        if annotations := write_citations(chunk.citations):
+            delta["annotations"] = annotations
+        if chunk.tool_calls and self._uses_functions:
+            first = chunk.tool_calls[0]
+            if first.index == 0:
+                name = {"name": first.name} if first.name else {}
+                delta["function_call"] = {**name, "arguments": first.arguments}
+        elif chunk.tool_calls:
+            delta["tool_calls"] = [_write_fragment(call) for call in chunk.tool_calls]
+        return delta
+
+
+def _write_fragment(call: ToolCallChunk) -> dict[str, Any]:
+    if call.name is None:
+        return {"index": call.index, "function": {"arguments": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"index": call.index, "id": call.id or f"call_{call.index}", "type": "function", "function": function}
+
+
+def _events(texts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    """Yield the data of a provider's events that are chunks; the end of the stream is none."""
+    for text in texts:
+        try:
+            parsed = parse_lenient(text, keep_halves=True)
+        except JSONError:  # ``[DONE]``, and what came after a finish reason and could not be read
+            continue
+        if isinstance(parsed, dict):
+            yield parsed
