@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from unified_llm.openai_style._omitted import NOT_GIVEN, NotGiven, Omit, omit
+    from unified_llm.openai_style._parse import pydantic_function_tool
+    from unified_llm.openai_style._streams import AsyncStream, Stream
     from unified_llm.openai_style._timeouts import Timeout
     from unified_llm.openai_style.azure import AsyncAzureOpenAI, AzureOpenAI
     from unified_llm.openai_style.client import AsyncOpenAI, OpenAI
@@ -47,6 +49,7 @@ __all__ = [
     "APITimeoutError",
     "AsyncAzureOpenAI",
     "AsyncOpenAI",
+    "AsyncStream",
     "AuthenticationError",
     "AzureOpenAI",
     "BadRequestError",
@@ -61,9 +64,11 @@ __all__ = [
     "OpenAIError",
     "PermissionDeniedError",
     "RateLimitError",
+    "Stream",
     "Timeout",
     "UnprocessableEntityError",
     "omit",
+    "pydantic_function_tool",
 ]
 
 
@@ -79,6 +84,10 @@ def __getattr__(name: str) -> Any:
             import unified_llm.openai_style.client as home
         case "AzureOpenAI" | "AsyncAzureOpenAI":
             import unified_llm.openai_style.azure as home
+        case "Stream" | "AsyncStream":
+            import unified_llm.openai_style._streams as home
+        case "pydantic_function_tool":
+            import unified_llm.openai_style._parse as home
         case "Timeout":
             import unified_llm.openai_style._timeouts as home
         case "NOT_GIVEN" | "NotGiven" | "Omit" | "omit":

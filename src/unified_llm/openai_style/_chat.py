@@ -10,12 +10,12 @@ from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._formats.custom_tools import custom_names
 from unified_llm._providers.api_fields import is_known
 from unified_llm.openai_style._chat_chunks import ChunkWriter
-from unified_llm.openai_style._chat_objects import completion_of
+from unified_llm.openai_style._chat_objects import AnswerForm, completion_of
 from unified_llm.openai_style._chat_request import CHAT_FIELDS, read_chat
-from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamManager, ChatCompletionStreamManager
-from unified_llm.openai_style._omitted import NOT_GIVEN
+from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamContext, ChatCompletionStreamContext
 from unified_llm.openai_style._parse import parse_completion, read_wanted
 from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
 from unified_llm.openai_style._settings import CALL_OPTIONS
@@ -31,16 +31,17 @@ _ARGUMENTS = CHAT_FIELDS | CALL_OPTIONS | {"extra_body"}
 class _Prepared:
     """A call that was read: its client, its request, and how its answer is written."""
 
-    __slots__ = ("client", "options", "request", "uses_functions", "wants_usage")
+    __slots__ = ("client", "form", "options", "request", "wants_usage")
 
     def __init__(self, client: LLMClient, options: CallOptions, request: LLMRequest, body: dict[str, Any]) -> None:
         self.client, self.options, self.request = client, options, request
-        self.uses_functions = bool(body.get("functions")) and not body.get("tools")
+        uses_functions = bool(body.get("functions")) and not body.get("tools")
+        self.form = AnswerForm(uses_functions, custom_names(request.tools))
         self.wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
 
     def writer(self, stream: Any) -> ChunkWriter:
         """Return what makes the chunks of a stream of the client."""
-        return ChunkWriter(lambda: stream.model, wants_usage=self.wants_usage, uses_functions=self.uses_functions)
+        return ChunkWriter(lambda: stream.model, wants_usage=self.wants_usage, form=self.form)
 
 
 class _Shared(Resource):
@@ -78,7 +79,7 @@ class Completions(_Shared):
     def create(
         self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Any
     ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
-    def create(self, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
+    def create(self, **fields: Any) -> Any:
         """Answer a conversation.
 
         Args:
@@ -95,6 +96,9 @@ class Completions(_Shared):
         """
         given = Hidden(fields)
         del fields
+        return self._create(given)
+
+    def _create(self, given: Hidden[dict[str, Any]]) -> Any:
         call = self._prepare(given)
         if call.request.stream:
             with family_errors():
@@ -102,7 +106,7 @@ class Completions(_Shared):
             return Stream(stream, call.writer(stream).write)
         with family_errors():
             response = call.client.run(call.request, call.options)
-        return completion_of(response, uses_functions=call.uses_functions)
+        return completion_of(response, call.form)
 
     def parse(self, **fields: Any) -> ParsedChatCompletion[Any]:
         """Answer a conversation, and parse the answer to a class.
@@ -120,11 +124,11 @@ class Completions(_Shared):
         del fields
         with family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
-        completion: Any = self.create(**{**given.value, "stream": NOT_GIVEN})
+        completion = self._create(Hidden({**given.value, "stream": False}))
         with family_errors():
             return parse_completion(completion, wanted)
 
-    def stream(self, **fields: Any) -> ChatCompletionStreamManager:
+    def stream(self, **fields: Any) -> ChatCompletionStreamContext:
         """Answer a conversation in events; to be used in a ``with`` statement, which sends the request.
 
         Args:
@@ -136,9 +140,9 @@ class Completions(_Shared):
             wanted = read_wanted(given.value, strict_tools=False)
 
         def send() -> Any:
-            return self.create(**{**given.value, "stream": True})
+            return self._create(Hidden({**given.value, "stream": True}))
 
-        return ChatCompletionStreamManager(send, wanted)
+        return ChatCompletionStreamContext(send, wanted)
 
 
 class AsyncCompletions(_Shared, AsyncResource):
@@ -156,10 +160,13 @@ class AsyncCompletions(_Shared, AsyncResource):
     async def create(
         self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Any
     ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
-    async def create(self, **fields: Any) -> ChatCompletion | AsyncStream[ChatCompletionChunk]:
+    async def create(self, **fields: Any) -> Any:
         """Do the same as ``Completions.create``."""
         given = Hidden(fields)
         del fields
+        return await self._create(given)
+
+    async def _create(self, given: Hidden[dict[str, Any]]) -> Any:
         call = self._prepare(given)
         if call.request.stream:
             with family_errors():
@@ -167,7 +174,7 @@ class AsyncCompletions(_Shared, AsyncResource):
             return await AsyncStream.open(stream, call.writer(stream).write)
         with family_errors():
             response = await call.client.arun(call.request, call.options)
-        return completion_of(response, uses_functions=call.uses_functions)
+        return completion_of(response, call.form)
 
     async def parse(self, **fields: Any) -> ParsedChatCompletion[Any]:
         """Do the same as ``Completions.parse``."""
@@ -175,11 +182,11 @@ class AsyncCompletions(_Shared, AsyncResource):
         del fields
         with family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
-        completion: Any = await self.create(**{**given.value, "stream": NOT_GIVEN})
+        completion = await self._create(Hidden({**given.value, "stream": False}))
         with family_errors():
             return parse_completion(completion, wanted)
 
-    def stream(self, **fields: Any) -> AsyncChatCompletionStreamManager:
+    def stream(self, **fields: Any) -> AsyncChatCompletionStreamContext:
         """Do the same as ``Completions.stream``; to be used in ``async with``."""
         given = Hidden(fields)
         del fields
@@ -187,9 +194,9 @@ class AsyncCompletions(_Shared, AsyncResource):
             wanted = read_wanted(given.value, strict_tools=False)
 
         async def send() -> Any:
-            return await self.create(**{**given.value, "stream": True})
+            return await self._create(Hidden({**given.value, "stream": True}))
 
-        return AsyncChatCompletionStreamManager(send, wanted)
+        return AsyncChatCompletionStreamContext(send, wanted)
 
 
 class Chat(Resource):

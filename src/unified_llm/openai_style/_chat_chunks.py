@@ -9,7 +9,7 @@ from unified_llm._adapters.serving_record import serving_record
 from unified_llm._core import runtime
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm.openai_style._chat_objects import (
-    finish_reason_of,
+    AnswerForm,
     new_id,
     write_citations,
     write_logprobs,
@@ -26,11 +26,11 @@ class ChunkWriter:
     Args:
         model: Returns the model that answers, which is known from the first chunk on.
         wants_usage: Whether the last chunk has the tokens used.
-        uses_functions: The request had ``functions``, the older form of tools.
+        form: The form of calls.
     """
 
-    def __init__(self, model: Callable[[], str | None], *, wants_usage: bool, uses_functions: bool) -> None:
-        self._model, self._wants_usage, self._uses_functions = model, wants_usage, uses_functions
+    def __init__(self, model: Callable[[], str | None], *, wants_usage: bool, form: AnswerForm) -> None:
+        self._model, self._wants_usage, self._form = model, wants_usage, form
         self._head: dict[str, Any] | None = None  # the fields that all chunks share
 
     def write(self, chunk: LLMChunk) -> Iterator[ChatCompletionChunk]:
@@ -55,7 +55,7 @@ class ChunkWriter:
             yield self._chunk(delta, logprobs=write_logprobs(chunk.logprobs))
         if chunk.finish_reason is not None:
             delta = {} if chunk.provider_state is None else {"provider_state": chunk.provider_state.as_dict()}
-            yield self._chunk(delta, finish_reason_of(chunk.finish_reason, uses_functions=self._uses_functions))
+            yield self._chunk(delta, self._form.finish_reason(chunk.finish_reason))
             if self._wants_usage:
                 usage = chunk.usage and write_usage(chunk.usage)
                 yield {**self._head, "choices": [], "usage": usage}
@@ -77,7 +77,7 @@ class ChunkWriter:
             delta["refusal"] = chunk.refusal
         if annotations := write_citations(chunk.citations):
             delta["annotations"] = annotations
-        if chunk.tool_calls and self._uses_functions:
+        if chunk.tool_calls and self._form.uses_functions:
             first = chunk.tool_calls[0]
             if first.index == 0:
                 name = {"name": first.name} if first.name else {}

@@ -4,56 +4,78 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 from unified_llm._adapters.serving_record import serving_record
 from unified_llm._core import runtime
+from unified_llm._formats.custom_tools import arguments_of, input_of
 from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.types.messages import ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.responses import Citation, LLMResponse, TokenLogprob
 
-_FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+
+class AnswerForm(NamedTuple):
+    """The form in which a request wants the calls of its answer.
+
+    Attributes:
+        uses_functions: It had ``functions``, the older form of tools.
+        custom: The names of tools that take text.
+    """
+
+    uses_functions: bool = False
+    custom: frozenset[str] = frozenset()
+
+    def finish_reason(self, reason: str | None) -> str | None:
+        """Return a finish reason as this form has it."""
+        return "function_call" if reason == "tool_calls" and self.uses_functions else reason
 
 
-def completion_of(response: LLMResponse, *, uses_functions: bool = False) -> ChatCompletion:
+def completion_of(response: LLMResponse, form: AnswerForm) -> ChatCompletion:
     """Return a response as a chat completion.
 
     Args:
         response: The response.
-        uses_functions: The request had ``functions``, the older form of tools, so the answer has calls in that form.
+        form: The form of its calls.
     """
-    raw = response.raw
-    choices = raw.get("choices") if isinstance(raw, Mapping) else None
     answers = (response, *response.alternatives)
-    has_form = isinstance(choices, list) and len(choices) == len(answers) and all(map(_has_message, choices))
-    if has_form and not (uses_functions and any(choice["message"].get("tool_calls") for choice in choices)):
-        laid_over = [_lay_over(choice, answer) for choice, answer in zip(choices, answers, strict=True)]
-        is_unchanged = all(new is old for new, old in zip(laid_over, choices, strict=True))
-        body: Mapping[str, Any] = raw if is_unchanged else {**raw, "choices": laid_over}
+    choices = _choices_of(response.raw, len(answers), form)
+    if choices is None:
+        body: Mapping[str, Any] = _make(response, answers, form)
     else:
-        body = _make(response, answers, uses_functions=uses_functions)
+        laid_over = [_lay_over(choice, answer, form) for choice, answer in zip(choices, answers, strict=True)]
+        is_unchanged = all(new is old for new, old in zip(laid_over, choices, strict=True))
+        body = response.raw if is_unchanged else {**response.raw, "choices": laid_over}
     completion = ChatCompletion.from_json(body)
     completion.unified_llm = serving_record(response)
-    completion._request_id = response.request_id  # noqa: SLF001 # public in OpenAI's SDK
+    setattr(completion, "_request_id", response.request_id)  # noqa: B010 # public in OpenAI's SDK
     return completion
 
 
-def _has_message(choice: Any) -> bool:
-    return isinstance(choice, Mapping) and isinstance(choice.get("message"), Mapping)
+def _choices_of(raw: Any, count: int, form: AnswerForm) -> list[Mapping[str, Any]] | None:
+    """Return the choices of a body in OpenAI's shape; None for any other, and where calls have the other form."""
+    choices = raw.get("choices") if isinstance(raw, Mapping) else None
+    if not isinstance(choices, list) or len(choices) != count:
+        return None
+    for choice in choices:
+        message = choice.get("message") if isinstance(choice, Mapping) else None
+        if not isinstance(message, Mapping) or (form.uses_functions and message.get("tool_calls")):
+            return None
+    return choices
 
 
-def _lay_over(choice: Mapping[str, Any], answer: LLMResponse) -> Mapping[str, Any]:
+def _lay_over(choice: Mapping[str, Any], answer: LLMResponse, form: AnswerForm) -> Mapping[str, Any]:
     """Return a choice of the provider with what was changed in its answer here: reasoning, names of tools, JSON."""
     message: Mapping[str, Any] = choice["message"]
     changed: dict[str, Any] = {}
     content = message.get("content")
-    if isinstance(content, (str, type(None))) and (content or "") != answer.content:
+    has_text = isinstance(content, (str, type(None))) and not message.get("audio")  # whose transcript is ours
+    if has_text and (content or "") != answer.content:
         changed["content"] = answer.content or None
     if not message.get("function_call") and _facts_of_calls(message.get("tool_calls")) != [
         (call.name, call.raw_arguments) for call in answer.tool_calls
     ]:
-        changed["tool_calls"] = write_calls(answer.tool_calls) or None
+        changed["tool_calls"] = write_calls(answer.tool_calls, form) or None
     if not changed:
         return choice
     if answer.reasoning and not any(message.get(name) for name in ("reasoning", "reasoning_content")):
@@ -67,14 +89,14 @@ def _facts_of_calls(calls: Any) -> list[tuple[Any, Any]]:
         match call:
             case {"function": {"name": name, "arguments": str(arguments)}}:
                 facts.append((name, arguments))
-            case {"custom": {"name": name, "input": arguments}}:
-                facts.append((name, arguments))
+            case {"custom": {"name": name, "input": str(text)}}:
+                facts.append((name, arguments_of(text)))
             case _:
                 facts.append((None, None))
     return facts
 
 
-def _make(response: LLMResponse, answers: Sequence[LLMResponse], *, uses_functions: bool) -> dict[str, Any]:
+def _make(response: LLMResponse, answers: Sequence[LLMResponse], form: AnswerForm) -> dict[str, Any]:
     return {
         "id": response.response_id or new_id(),
         "object": "chat.completion",
@@ -83,9 +105,9 @@ def _make(response: LLMResponse, answers: Sequence[LLMResponse], *, uses_functio
         "choices": [
             {
                 "index": index,
-                "message": write_message(answer, uses_functions=uses_functions),
+                "message": write_message(answer, form),
                 "logprobs": write_logprobs(answer.logprobs),
-                "finish_reason": finish_reason_of(answer.finish_reason, uses_functions=uses_functions),
+                "finish_reason": form.finish_reason(answer.finish_reason),
             }
             for index, answer in enumerate(answers)
         ],
@@ -98,12 +120,7 @@ def new_id() -> str:
     return f"chatcmpl-{secrets.token_hex(12)}"
 
 
-def finish_reason_of(reason: str | None, *, uses_functions: bool) -> str | None:
-    """Return a finish reason as the form of the request has it."""
-    return "function_call" if reason == "tool_calls" and uses_functions else reason
-
-
-def write_message(answer: LLMResponse, *, uses_functions: bool) -> dict[str, Any]:
+def write_message(answer: LLMResponse, form: AnswerForm) -> dict[str, Any]:
     """Return the message of an answer. What its provider wants back is in ``reasoning_content``, ``provider_state``."""
     calls = answer.tool_calls
     message: dict[str, Any] = {
@@ -112,10 +129,10 @@ def write_message(answer: LLMResponse, *, uses_functions: bool) -> dict[str, Any
     }  # fmt: skip
     if annotations := write_citations(answer.citations):
         message["annotations"] = annotations
-    if calls and uses_functions:
+    if calls and form.uses_functions:
         message["function_call"] = {"name": calls[0].name, "arguments": calls[0].raw_arguments}
     elif calls:
-        message["tool_calls"] = write_calls(calls)
+        message["tool_calls"] = write_calls(calls, form)
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if answer.provider_state is not None:
@@ -123,10 +140,12 @@ def write_message(answer: LLMResponse, *, uses_functions: bool) -> dict[str, Any
     return message
 
 
-def write_calls(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+def write_calls(calls: Sequence[ToolCall], form: AnswerForm) -> list[dict[str, Any]]:
     """Return calls of tools."""
     return [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.raw_arguments}}
+        {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": input_of(call)}}
+        if call.name in form.custom
+        else {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.raw_arguments}}
         for call in calls
     ]
 

@@ -57,6 +57,7 @@ def read_chat(given: Mapping[str, Any], model: str | None) -> LLMRequest:
         reason = _NO_AUDIO
     tools, choice = _read_tools(body)
     limit = body.get("max_completion_tokens")
+    same: dict[str, Any] = {name: body.get(name) for name in _SAME if not (stream and name == "n")}
     request = LLMRequest(
         messages,
         model,
@@ -68,7 +69,7 @@ def read_chat(given: Mapping[str, Any], model: str | None) -> LLMRequest:
         response_format=_read_format(body.get("response_format")),
         extra_body={name: value for name, value in body.items() if name not in _READ and value is not None},
         original=OriginalRequest("openai_chat", body, reason),
-        **{name: body.get(name) for name in _SAME if not (stream and name == "n")},
+        **same,
     )
     check_tool_choice(request.tool_choice, request.tools)
     read_request.check(request)

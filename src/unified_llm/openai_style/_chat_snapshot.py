@@ -21,6 +21,7 @@ _FIXED: Final = frozenset({"index", "type", "role"})
 
 def add_delta(whole: dict[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
     """Add what is new to what has come: texts and numbers are added up, entries of lists by their ``index``."""
+    known: Any
     for name, value in delta.items():
         known = whole.get(name)
         if isinstance(value, list) and any(isinstance(entry, Mapping) and "index" in entry for entry in value):
@@ -29,7 +30,7 @@ def add_delta(whole: dict[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]
                 _add_entry(entries, entry)
         elif known is None or name in _FIXED:
             whole[name] = value
-        elif isinstance(known, dict) and isinstance(value, Mapping):
+        elif isinstance(value, Mapping):
             add_delta(known, value)
         elif value is not None:
             whole[name] = known + value
@@ -128,12 +129,12 @@ class Snapshot:
         """Parse what has come of a text and of arguments, which may be cut anywhere."""
         content = choice.message.get("content")
         if self._wanted.kind is not None and content and content.strip() and not choice.message.get("refusal"):
-            choice.message["parsed"] = from_json(content.encode(), partial_mode=True)
+            choice.message["parsed"] = from_json(content.encode(), allow_partial=True)
         for fragment in delta.get("tool_calls") or ():
             function = choice.call(fragment.get("index")).get("function") or {}
             known = self._wanted.functions.get(function.get("name", ""))
             if known is not None and known.get("strict") and function.get("arguments"):
-                function["parsed_arguments"] = from_json(function["arguments"].encode(), partial_mode=True)
+                function["parsed_arguments"] = from_json(function["arguments"].encode(), allow_partial=True)
 
     def _events(self, new: Mapping[str, Any], choice: _Choice) -> Iterator[types.ChatCompletionStreamEvent]:
         delta, message = new.get("delta") or {}, choice.message

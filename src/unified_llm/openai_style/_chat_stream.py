@@ -149,7 +149,7 @@ class AsyncChatCompletionStream(_Events[AsyncStream[ChatCompletionChunk]]):
         await self.close()
 
 
-class ChatCompletionStreamManager:
+class ChatCompletionStreamContext:
     """What ``stream()`` returns: the request is sent when the ``with`` block begins, and closed when it ends."""
 
     def __init__(self, send: Callable[[], Stream[ChatCompletionChunk]], wanted: Wanted) -> None:
@@ -167,7 +167,7 @@ class ChatCompletionStreamManager:
             self._stream.close()
 
 
-class AsyncChatCompletionStreamManager:
+class AsyncChatCompletionStreamContext:
     """The same for ``async with``."""
 
     def __init__(self, send: Callable[[], Awaitable[AsyncStream[ChatCompletionChunk]]], wanted: Wanted) -> None:

@@ -40,6 +40,14 @@ class _Dumping(NamedTuple):
     exclude_defaults: bool
 
 
+class _ModelFields:
+    """The declared fields of a class, read where ``model_fields`` is."""
+
+    def __get__(self, made: Any, kind: type[Any]) -> Mapping[str, DeclaredField]:
+        """Return the fields by their names."""
+        return _declared(kind)
+
+
 class OpenAIObject:
     """Base of all objects that are returned in OpenAI's shape.
 
@@ -57,6 +65,8 @@ class OpenAIObject:
 
     ALIASES: ClassVar[Mapping[str, str]] = {}
     """The names that fields have in the JSON, where Python has another name for them."""
+
+    model_fields: ClassVar = _ModelFields()
 
     # ``__dict__`` holds the fields that were converted or assigned, which count before those of the JSON.
     _json: Mapping[str, Any]

@@ -52,6 +52,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _strict(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """Make a schema strict in place, and return it."""
     for name in _NESTED:
         for definition in (schema.get(name) or {}).values():
             _strict(definition, root)
@@ -64,22 +65,33 @@ def _strict(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
         schema["items"] = _strict(cast("dict[str, Any]", items), root)
     if isinstance(any_of := schema.get("anyOf"), list):
         schema["anyOf"] = [_strict(variant, root) for variant in cast("list[dict[str, Any]]", any_of)]
-    if isinstance(all_of := schema.get("allOf"), list):
-        parts = [_strict(part, root) for part in cast("list[dict[str, Any]]", all_of)]
-        if len(parts) == 1:
-            del schema["allOf"]
-            schema.update(parts[0])
-        else:
-            schema["allOf"] = parts
+    _make_parts_strict(schema, root)
     if "default" in schema and schema["default"] is None:
         del schema["default"]
-    if (reference := schema.get("$ref")) and len(schema) > 1:  # no other keyword may stand beside a reference
-        merged = {**_resolve(reference, root), **schema}
-        del merged["$ref"]
-        schema.clear()
-        schema.update(merged)
-        return _strict(schema, root)
-    return schema
+    return _with_reference_resolved(schema, root)
+
+
+def _make_parts_strict(schema: dict[str, Any], root: dict[str, Any]) -> None:
+    """Make the schemas of ``allOf`` strict; a single one takes its place."""
+    if not isinstance(all_of := schema.get("allOf"), list):
+        return
+    parts = [_strict(part, root) for part in cast("list[dict[str, Any]]", all_of)]
+    if len(parts) > 1:
+        schema["allOf"] = parts
+        return
+    del schema["allOf"]
+    schema.update(*parts)
+
+
+def _with_reference_resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """Replace a reference by its schema where other keywords stand beside it, which strict output does not take."""
+    if not (reference := schema.get("$ref")) or len(schema) == 1:
+        return schema
+    merged = {**_resolve(reference, root), **schema}
+    del merged["$ref"]
+    schema.clear()
+    schema.update(merged)
+    return _strict(schema, root)
 
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,7 +135,7 @@ def read_wanted(given: dict[str, Any], *, strict_tools: bool) -> Wanted:
     functions: dict[str, Mapping[str, Any]] = {}
     tools = given.get("tools")
     if isinstance(tools, Iterable) and not isinstance(tools, (str, Mapping)):
-        given["tools"] = tools = list(cast("Iterable[Any]", tools))
+        given["tools"] = tools = list(tools)
         for tool in tools:
             function = tool.get("function") if isinstance(tool, Mapping) else None
             if isinstance(function, Mapping):

@@ -22,7 +22,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, _SCALARS):
         return value
     if isinstance(value, Mapping):
-        fields = cast("Mapping[Any, Any]", value).items()
+        fields = value.items()
         return {name: plain(field) for name, field in fields if not is_omitted(field)}
     if isinstance(value, OpenAIObject):
         return _without_parsed(value.to_dict(mode="json"))
@@ -32,7 +32,7 @@ def plain(value: Any) -> Any:
         hidden = getattr(value, "__api_exclude__", None)
         return _without_parsed(value.model_dump(mode="json", exclude_unset=True, exclude=hidden, by_alias=True))
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray, memoryview)):
-        return [plain(item) for item in cast("Iterable[Any]", value)]
+        return [plain(item) for item in value]
     return value
 
 
@@ -42,6 +42,6 @@ def _without_parsed(dumped: Any) -> Any:
             fields = cast("dict[str, Any]", dumped).items()
             return {name: _without_parsed(value) for name, value in fields if name not in _PARSED}
         case list():
-            return [_without_parsed(item) for item in cast("list[Any]", dumped)]
+            return [_without_parsed(item) for item in dumped]
         case _:
             return dumped
