@@ -48,7 +48,7 @@ THIRD_PARTY = {
     "langchain_core": ("langchain",),
     "llama_index": ("llama_index",),
     "llama_index_instrumentation": ("llama_index",),  # llama-index-core depends on it
-    "pydantic": ("_config", "langchain", "llama_index", "_adapters"),
+    "pydantic": ("_config", "langchain", "llama_index", "openai_style", "_adapters"),
     "pydantic_core": ("_lib", "openai_style"),
     "yaml": ("_lib.located_yaml",),
     "dotenv": ("_config.env_file",),
