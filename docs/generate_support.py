@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unified_llm import LLMClient
 from unified_llm._core.features import Feature
 from unified_llm._providers.models import MODELS
 from unified_llm._providers.registry import ROWS, ProviderSpec
@@ -87,11 +86,7 @@ _BY_API = ("images", "audio", "files")
 
 def cells() -> Mapping[str, Mapping[str, Cell]]:
     """Return every cell, by provider and column."""
-    return {row.name: {column.name: _cell(row, column) for column in (*TEXT, *_media())} for row in ROWS}
-
-
-def _media() -> Sequence[Column]:
-    return MEDIA if hasattr(LLMClient, "generate_image") else ()
+    return {row.name: {column.name: _cell(row, column) for column in (*TEXT, *MEDIA)} for row in ROWS}
 
 
 def _cell(row: ProviderSpec, column: Column) -> Cell:
@@ -109,10 +104,9 @@ def _cell(row: ProviderSpec, column: Column) -> Cell:
 def render() -> str:
     """Return the text of the page."""
     matrix = cells()
-    media_rows = [row for row in ROWS if any(matrix[row.name][column.name].support != NO for column in _media())]
+    media_rows = [row for row in ROWS if any(matrix[row.name][column.name].support != NO for column in MEDIA)]
     page = _HEAD + _table(TEXT, ROWS, matrix) + _APIS + "".join(_further_apis()) + _MEDIA_HEAD
-    page += _table(MEDIA, media_rows, matrix) if media_rows else "None yet.\n"
-    return page + _TESTS + _tests(matrix)
+    return page + _table(MEDIA, media_rows, matrix) + _TESTS + _tests(matrix)
 
 
 def render_map() -> str:

@@ -17,6 +17,7 @@ from llama_index.core.base.llms.types import AudioBlock, ChatMessage, DocumentBl
 
 from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.sent_requests import SentRequests
+from tests.support.support_checks import WAV, recorded_answer
 from unified_llm import LLMClient
 from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
@@ -153,6 +154,21 @@ def test_no_text_to_complete_or_to_embed_is_a_path(path: Path) -> None:
             UnifiedEmbedding(**openai).get_text_embedding(text)
     assert all(any(text in str(request.body) for text in spellings(path)) for request in network.sent)
     assert len(network.sent) == 8 * len(spellings(path))
+
+
+def test_no_prompt_for_media_is_a_path(path: Path) -> None:
+    client = LLMClient({"model": "openai-compatible/m", **KEY})
+    with SentRequests(answers=recorded_answer).running() as network:
+        for text in spellings(path):
+            client.generate_image(text)
+            client.generate_speech(text)
+            client.generate_video(text)
+            client.transcribe(WAV, prompt=text)
+            for read in (client.generate_image, client.generate_video):
+                with pytest.raises(ValidationError):  # a URL, or bytes that are no image
+                    read("A cat", **{"images" if read == client.generate_image else "image": path.as_uri()})
+    assert "the content of a file" not in str([request.body for request in network.sent])
+    assert len(network.sent) == 6 * len(spellings(path))  # a video takes three
 
 
 def test_a_url_in_a_block_of_llama_index_is_no_path(path: Path) -> None:
