@@ -45,7 +45,7 @@ def test_the_request_is_what_the_program_wrote(
 ) -> None:
     server = OpenAIServer(monkeypatch)
     server.reply(vectors(*[PACKED] * count), headers={"x-request-id": "req_1"})
-    response = OpenAI(base_url=server.url).embeddings.create(model=MODEL, **given)
+    response: Any = OpenAI(base_url=server.url).embeddings.create(model=MODEL, **given)
     assert server.received[0].path == "/v1/embeddings"
     assert server.received[0].body == {"model": MODEL, **body}
     assert response.model_dump() == vectors(*[VECTOR] * count)
@@ -57,7 +57,7 @@ def test_the_request_is_what_the_program_wrote(
 def test_vectors_are_text_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     server = OpenAIServer(monkeypatch)
     server.reply(vectors(VECTOR))
-    response = OpenAI(base_url=server.url).embeddings.create(model=MODEL, input="a", encoding_format="base64")
+    response: Any = OpenAI(base_url=server.url).embeddings.create(model=MODEL, input="a", encoding_format="base64")
     assert response.data[0].embedding == PACKED
 
 
@@ -110,9 +110,10 @@ def test_an_error_of_the_server_is_one_of_the_sdk(monkeypatch: pytest.MonkeyPatc
     server.reply({"error": error}, status=429, headers={"retry-after": "7", "x-request-id": "req_2"})
     with pytest.raises(openai.RateLimitError) as caught:
         OpenAI(base_url=server.url, max_retries=0).embeddings.create(model=MODEL, input="a")
-    assert isinstance(caught.value, style.RateLimitError)
-    assert (caught.value.status_code, caught.value.code, caught.value.type) == (429, error["code"], "requests")
-    assert (caught.value.request_id, caught.value.body) == ("req_2", error)
-    assert caught.value.response.headers["retry-after"] == "7"
-    assert caught.value.response.json() == {"error": error}
-    assert "Slow down" not in str(caught.value)
+    raised: Any = caught.value
+    assert isinstance(raised, style.RateLimitError)
+    assert (raised.status_code, raised.code, raised.type) == (429, error["code"], "requests")
+    assert (raised.request_id, raised.body) == ("req_2", error)
+    assert raised.response.headers["retry-after"] == "7"
+    assert raised.response.json() == {"error": error}
+    assert "Slow down" not in str(raised)

@@ -135,6 +135,10 @@ class BaseClient:
                     self._named.put(named, chain)
         return chain
 
+    def targets_of_call(self, model: str | None, options: CallOptions) -> Sequence[Target]:
+        """Return the targets of a call, in order."""
+        return self._chain_of(model, options).targets
+
     def _prepare(
         self, request: AnyRequest, chain: CallChain, options: CallOptions, until: float | None = None
     ) -> PreparedCall:

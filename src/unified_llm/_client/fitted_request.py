@@ -19,7 +19,7 @@ from unified_llm._core.dropped_settings import CHAT_SETTINGS
 from unified_llm._core.target import Target
 from unified_llm._formats.request_fields import effective, sendable_stops, takes, with_reasoning_drops
 from unified_llm._formats.tool_names import renamed_tools
-from unified_llm._providers.provider_fields import fields_for
+from unified_llm._providers.provider_fields import TEXT_FIELDS, fields_for
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, FurtherRequest, LLMRequest, RerankRequest
 
 # The fewest tokens of an answer that a format can ask for (platform.openai.com/docs/api-reference/responses/create; the
@@ -61,6 +61,8 @@ def needs_no_fit(request: AnyRequest, primary: Target) -> bool:
         return False
     if request.tools and renamed_tools(request, primary.format) is not None:
         return False
+    if request.as_text == "preferred" and "as_text" not in primary.features:
+        return False
     return not (request.stop or request.parallel_tool_calls is False or "stop" in primary.defaults)
 
 
@@ -101,7 +103,7 @@ def _fit_chat(
     stop = request.stop or target.defaults.get("stop", ())
     one_call = request.parallel_tool_calls is False and bool(request.tools)
     renamed = renamed_tools(request, target.format) if request.tools else None
-    given, request = request, _with_defaults(request, target)
+    given, request = request, _as_chat(_with_defaults(request, target), target)
     if is_written_for and not (stop or one_call or renamed):
         return None if request is given else FittedRequest(request)
     fitted, adjusted, changes = request, dict[str, Sequence[Any]](), dict[str, Any]()
@@ -126,6 +128,14 @@ def _fit_chat(
     if not adjusted:
         return None if request is given else FittedRequest(request)
     return FittedRequest(replace(fitted, **changes), kept, first_call_only, adjusted)
+
+
+def _as_chat(request: LLMRequest, target: Target) -> LLMRequest:
+    """Return a request for a text, which a target that only has chats gets as a message of one."""
+    if request.as_text != "preferred" or "as_text" in target.features:
+        return request
+    body = {name: value for name, value in request.extra_body.items() if name not in TEXT_FIELDS}
+    return replace(request, as_text=False, extra_body=body)
 
 
 def _with_defaults(request: LLMRequest, target: Target) -> LLMRequest:

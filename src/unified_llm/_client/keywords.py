@@ -56,7 +56,7 @@ class ChatKeywords(OptionKeywords, total=False):
     logprobs: bool | None
     top_logprobs: int | None
     n: int | None
-    as_text: bool
+    as_text: bool | Literal["preferred"]
     reasoning_format: Literal["parsed", "raw", "hidden"] | None
     text_tool_calls: bool | None
     merge_messages: bool | None

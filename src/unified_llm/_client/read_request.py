@@ -38,7 +38,7 @@ _PROMPT: Final = "A prompt is a string, or a list of messages"
 _LONGEST_ID: Final = 512  # of OpenAI, whose limit is the only one that is documented
 _NO_TEXTS: Final = (None, None, None)
 _TEXTS: Final = ("model", "reasoning_effort")
-_SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text", "text_tool_calls", "merge_messages")
+_SWITCHES: Final = ("parallel_tool_calls", "logprobs", "text_tool_calls", "merge_messages")
 
 
 def _no_fields(_: str | None) -> Collection[str]:
@@ -302,6 +302,8 @@ def _check_choices(request: LLMRequest) -> None:
     for name in _SWITCHES:
         if not isinstance(getattr(request, name), (bool, type(None))):
             raise ValidationError(f"{name} must be True or False.")
+    if request.as_text not in (True, False, "preferred"):
+        raise ValidationError('as_text must be True, False or "preferred".')
     if request.reasoning_format not in (None, *REASONING_FORMATS):
         raise ValidationError(f"reasoning_format is one of {', '.join(REASONING_FORMATS)}.")
 

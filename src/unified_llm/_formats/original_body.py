@@ -33,6 +33,8 @@ def takes_original(request: LLMRequest | EmbeddingRequest, target: Target) -> bo
     original = request.original
     if original is None or target.format not in APIS[original.format]:
         return False
+    if original.format == "openai_completion":
+        return "as_text" in target.features
     if original.format != "openai_chat" or not isinstance(request, LLMRequest):
         return True
     if target.quirks.any_model:

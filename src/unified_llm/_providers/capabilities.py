@@ -11,6 +11,7 @@ from unified_llm._core.features import ENDPOINTS, MEDIA, Feature, FeaturePair, O
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
 from unified_llm._providers.output_types import describe
+from unified_llm._providers.provider_fields import TEXT_FIELDS
 from unified_llm._providers.registry import ROWS
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
 from unified_llm.types.media_requests import (
@@ -104,6 +105,8 @@ def missing(ask: AnyRequest, target: Target) -> str | None:
         return f"it cannot {wanted[1]}, since its model {describe(target.outputs)}"
     if isinstance(ask, EmbeddingRequest) and isinstance(ask.texts[0], TokenText) and target.format not in _TAKE_TOKENS:
         return "it takes texts, and no lists of tokens"
+    if isinstance(ask, LLMRequest) and ask.as_text == "preferred" and (field := _only_for_texts(ask, target)):
+        return f"its format has no {field}, which text completion of OpenAI's API alone has"
     emulated = _NONE if target.last_resort else _EMULATED
     for need in _needs(ask):
         if need not in target.features and need not in emulated:
@@ -130,6 +133,15 @@ def _who_can(need: Feature, provider: str) -> str:
         return ""
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f" (which {', '.join(names[:_MOST_NAMED])}{more} can)" if names else ""
+
+
+def _only_for_texts(request: LLMRequest, target: Target) -> str | None:
+    """Return a field that text completion in OpenAI's format alone has, where the target has another way."""
+    if "as_text" in target.features and target.format in _TAKE_TOKENS:
+        return None
+    body = request.extra_body
+    given = (name for name, harmless in TEXT_FIELDS.items() if body.get(name) not in (None, harmless))
+    return next(given, "logprobs" if request.logprobs else None)
 
 
 def _needs(ask: AnyRequest) -> Iterator[Feature]:
@@ -175,7 +187,7 @@ def _media_needs(request: ImageRequest | SpeechRequest | TranscriptionRequest) -
 def _chat_needs(request: LLMRequest) -> Iterator[Feature]:
     if request.stream:
         yield "streaming"
-    if request.as_text:
+    if request.as_text is True:
         yield "as_text"
     if request.n is not None and request.n > 1:
         yield "n"

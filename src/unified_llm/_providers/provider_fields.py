@@ -69,6 +69,9 @@ CHAT_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     # docs.perplexity.ai/api-reference/chat-completions-post has search_context_size and user_location as OpenAI has.
     "web_search_options": _OPENAI_CHAT | {"perplexity"},
 }  # fmt: skip
+# Fields of text completion in OpenAI's format, and the value of each that changes nothing.
+TEXT_FIELDS: Final[Mapping[str, Any]] = {"suffix": "", "echo": False, "best_of": 1}
+_TEXT_FORMATS: Final = frozenset({"openai_chat", "azure"})
 # Of these, the ones that mean the same wherever there is such a field, also at servers of which nothing is known.
 _ONE_MEANING: Final = frozenset({
     "user", "logit_bias", "top_k", "min_p", "repetition_penalty", "repeat_penalty", "typical_p", "chat_template_kwargs",
@@ -97,12 +100,16 @@ def fields_for(
         return {name: value for name, value in given.items() if name not in refused}
     table = CHAT_FIELDS if isinstance(chat, LLMRequest) else {}
     known = {name for name in given.keys() & table.keys() if api in table[name] and name not in refused}
-    fitting = {name: given[name] for name in given if name in known and (name in _ONE_MEANING or own in table[name])}
+    known = {name for name in known if name in _ONE_MEANING or own in table[name]}
+    if isinstance(chat, LLMRequest) and chat.as_text and target.format in _TEXT_FORMATS:
+        known |= given.keys() & TEXT_FIELDS.keys()
+    fitting = {name: given[name] for name in given if name in known}
     if target is not primary or written_for is None:
         return fitting
     from unified_llm._providers.api_fields import OPENAI_FIELDS  # loaded for these calls alone
 
-    return {name: given[name] for name in given if name in fitting or name not in OPENAI_FIELDS[written_for]}
+    unknown = OPENAI_FIELDS[written_for] | TEXT_FIELDS.keys()
+    return {name: given[name] for name in given if name in fitting or name not in unknown}
 
 
 def has_media_api_of(target: Target, primary: Target) -> bool:

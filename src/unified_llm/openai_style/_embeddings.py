@@ -6,7 +6,7 @@ import base64
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._providers import registry
@@ -122,7 +122,7 @@ def _read_input(body: dict[str, Any]) -> tuple[str, ...]:
         return (given,)
     if isinstance(given, (bytes, Mapping)) or not isinstance(given, Iterable):
         raise ValidationError(f"{_INPUT}, not {type(given).__name__}.")
-    items = [*cast("Iterable[Any]", given)]
+    items: list[Any] = [*given]
     if not items:
         raise ValidationError(f"{_INPUT}; the list is empty.")
     if all(isinstance(item, str) for item in items):
@@ -131,11 +131,11 @@ def _read_input(body: dict[str, Any]) -> tuple[str, ...]:
     if _are_tokens(items):
         body["input"] = items
         return (TokenText(items),)
-    lists = [item if isinstance(item, str) or not isinstance(item, Iterable) else [*item] for item in items]
-    if not all(isinstance(item, list) and item and _are_tokens(item) for item in lists):
+    lists = [[*item] if isinstance(item, Iterable) and not isinstance(item, str) else [] for item in items]
+    if not all(item and _are_tokens(item) for item in lists):
         raise ValidationError(f"{_INPUT}; one of its items is something else.")
     body["input"] = lists
-    return tuple(TokenText(item) for item in lists)
+    return tuple(map(TokenText, lists))
 
 
 def _are_tokens(items: list[Any]) -> bool:

@@ -102,7 +102,7 @@ def with_record(made: ObjectT, response: LLMResponse | LLMChunk | EmbeddingRespo
     """Return an object in OpenAI's shape, with the record of what served the call."""
     made.unified_llm = serving_record(response)
     served = next((attempt for attempt in reversed(response.attempts) if attempt.outcome == "ok"), None)
-    made._request_id = served.request_id if served else None  # noqa: SLF001
+    made._request_id = served.request_id if served else None  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # public in OpenAI's SDK
     return made
 
 

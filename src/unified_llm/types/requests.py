@@ -70,7 +70,8 @@ class LLMRequest:
         logprobs: Return log probabilities.
         top_logprobs: The number of alternatives for each token.
         n: The number of responses; those after the first are in ``alternatives``. Not for streams.
-        as_text: Continue the text of the last message, without a chat template (text completion).
+        as_text: Continue the text of the last message, without a chat template (text completion). ``preferred``: where
+            the target can; elsewhere the text is a message of a chat.
         reasoning_format: ``parsed`` (the default) or ``raw``: whether a ``<think>`` block at the beginning of a text is
             moved to ``reasoning``, or left where it is; for servers that hold any model. Groq has it in its own API,
             and ``hidden`` besides.
@@ -105,7 +106,7 @@ class LLMRequest:
     logprobs: bool | None = None
     top_logprobs: int | None = None
     n: int | None = None
-    as_text: bool = False
+    as_text: bool | Literal["preferred"] = False
     reasoning_format: str | None = None
     text_tool_calls: bool | None = None
     merge_messages: bool | None = None
