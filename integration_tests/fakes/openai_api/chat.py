@@ -24,6 +24,9 @@ from integration_tests.fakes.openai_api.store import CREATED, Store, page
 from integration_tests.support.media import WAV
 from integration_tests.support.upstream_answers import fill, tokens
 
+# What the service takes though the types lack it: annotations of an earlier answer, and the name of a tool.
+_BEYOND_THE_TYPES = {"assistant": "annotations", "tool": "name"}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -42,7 +45,7 @@ def complete(store: Store, received: Received) -> Reply:
     body = received.body
     is_stream = body.get("stream") is True
     kind = "Streaming" if is_stream else "NonStreaming"
-    check_request(f"chat.completion_create_params:CompletionCreateParams{kind}", _without_annotations(body))
+    check_request(f"chat.completion_create_params:CompletionCreateParams{kind}", _as_the_types_have_it(body))
     require_model(body, "chat")
     check_chat(body)
     envelope = {
@@ -73,18 +76,15 @@ def complete(store: Store, received: Received) -> Reply:
     return as_json(whole)
 
 
-def _without_annotations(body: JSON) -> JSON:
-    """Return the request without the ``annotations`` of earlier answers: the service takes them, the types do not."""
+def _as_the_types_have_it(body: JSON) -> JSON:
     messages = body.get("messages")
-    if not isinstance(messages, list):
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         return body
-    plain = [
-        {name: value for name, value in message.items() if (name, message.get("role")) != ("annotations", "assistant")}
-        if isinstance(message, dict)
-        else message
+    known = [
+        {name: value for name, value in message.items() if name != _BEYOND_THE_TYPES.get(message.get("role", ""))}
         for message in messages
     ]
-    return body | {"messages": plain}
+    return body | {"messages": known}
 
 
 def _answer(body: JSON, identifier: str, number: int) -> Answer:
@@ -150,12 +150,17 @@ def _text(body: JSON, prompt: str) -> str:
         case {"type": "json_object"}:
             return json.dumps({"answer": prompt}, ensure_ascii=False)
     last = body["messages"][-1]
-    return f"You said: {last['content'] if last['role'] in {'tool', 'function'} else prompt}. That is all I know."
+    said = text_of(last["content"]) if last["role"] in {"tool", "function"} else prompt
+    return f"You said: {said}. That is all I know."
 
 
 def last_text(messages: Sequence[JSON]) -> str:
     """Return the text of the last user message, with a placeholder for each other part."""
     content: Any = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
+    return text_of(content)
+
+
+def text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     return " ".join(part["text"] if "text" in part else f"[{part['type']}]" for part in content)
@@ -175,7 +180,7 @@ def _message(answer: Answer) -> JSON:
 
 
 def _usage(body: JSON, answers: Sequence[Answer]) -> JSON:
-    read = 8 + len(tokens(json.dumps(body["messages"])))
+    read = 8 + 4 * len(body["messages"]) + len(tokens(last_text(body["messages"])))
     reasoning = 12 if is_reasoning(body["model"]) else 0
     written = reasoning + sum(len(tokens(json.dumps(_message(answer)))) for answer in answers)
     return {

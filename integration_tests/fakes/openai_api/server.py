@@ -8,6 +8,7 @@ of Azure (``/openai/deployments/NAME/chat/completions?api-version=...``) are rea
 
 from __future__ import annotations
 
+import copy
 import re
 import socket
 import time
@@ -107,8 +108,9 @@ class OpenAIAPI(Loopback):
         """Return the response to a request, or raise APIError."""
         _check_key(received)
         endpoint = _endpoint(received)
-        reply = endpoint(self.store, received)
         fault = self.fault(received)
+        # A request that fails is checked as any other, and changes nothing.
+        reply = endpoint(self.store if fault.status is None else copy.deepcopy(self.store), received)
         time.sleep(fault.delay)
         if fault.status is not None:
             message = _MESSAGES.get(fault.status, f"This server answers {fault.status}.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +19,11 @@ class Store:
 
     objects: dict[str, JSON] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    last_number: int = 0
 
     def new_id(self, prefix: str) -> str:
-        return f"{prefix}{next(self.numbers):06d}"
+        self.last_number += 1
+        return f"{prefix}{self.last_number:06d}"
 
     def add(self, found: JSON) -> JSON:
         self.objects[found["id"]] = found
