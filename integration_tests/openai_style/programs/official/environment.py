@@ -19,7 +19,7 @@ def main(base_url: str, api_key: str) -> list[object]:
     try:
         found: list[object] = [
             OpenAI().moderations.create(input="a"),
-            OpenAI(organization="org-2").models.retrieve("gpt-4o"),
+            OpenAI(organization="org-2").files.list(limit=1).data,
         ]
         found.append(OpenAI(api_key=lambda: api_key).embeddings.create(model="text-embedding-3-small", input="a"))
         found.append(OpenAI().chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "x"}]))
