@@ -22,6 +22,7 @@ from unified_llm import LLMClient
 from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
+from unified_llm.openai_style import OpenAI
 
 SECRET = b"\x89PNG the content of a file"
 KEY: dict[str, Any] = {"api_key": "sk-of-a-test-0123456789", "base_url": "https://gateway.example/v1"}
@@ -119,6 +120,9 @@ CALLS: dict[str, Callable[[dict[str, Any], Any], Any]] = {
     "ChatUnified.ainvoke": lambda target, content: asyncio.run(
         ChatUnified(**target).ainvoke([SystemMessage(content), ToolMessage(content, tool_call_id="1")])
     ),
+    "OpenAI": lambda _, content: OpenAI(**KEY).chat.completions.create(
+        model="m", messages=[{"role": "user", "content": content}]
+    ),
     "UnifiedLLM": lambda target, content: UnifiedLLM(**target).chat([ChatMessage(content=content)]),
 }
 
@@ -148,12 +152,13 @@ def test_no_text_to_complete_or_to_embed_is_a_path(path: Path) -> None:
             client.generate(text)
             asyncio.run(client.acomplete(text))
             client.embed([text])
+            OpenAI(**KEY).embeddings.create(model="m", input=text)
             UnifiedLLM(**openai).complete(text)
             ChatUnified(**openai).invoke(text)
             UnifiedEmbeddings(**openai).embed_query(text)
             UnifiedEmbedding(**openai).get_text_embedding(text)
     assert all(any(text in str(request.body) for text in spellings(path)) for request in network.sent)
-    assert len(network.sent) == 8 * len(spellings(path))
+    assert len(network.sent) == 9 * len(spellings(path))
 
 
 def test_no_prompt_for_media_is_a_path(path: Path) -> None:
@@ -164,9 +169,10 @@ def test_no_prompt_for_media_is_a_path(path: Path) -> None:
             client.generate_speech(text)
             client.generate_video(text)
             client.transcribe(WAV, prompt=text)
-            for read in (client.generate_image, client.generate_video):
-                with pytest.raises(ValidationError):  # a URL, or bytes that are no image
-                    read("A cat", **{"images" if read == client.generate_image else "image": path.as_uri()})
+    with pytest.raises(ValidationError, match="cannot be read"):
+        client.generate_image("A cat", images=path.as_uri())
+    with pytest.raises(ValidationError, match="cannot be read"):
+        client.generate_video("A cat", image=path.as_uri())
     assert "the content of a file" not in str([request.body for request in network.sent])
     assert len(network.sent) == 6 * len(spellings(path))  # a video takes three
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from tests.support.each import each
-from unified_llm._core.features import ENDPOINTS, Feature
+from unified_llm._core.features import ENDPOINTS, Feature, features
 from unified_llm._core.target import Target
 from unified_llm._providers.capabilities import missing
 from unified_llm.types import (
@@ -82,8 +82,8 @@ def test_a_request_that_needs_a_feature_detects_that_a_target_lacks_it(feature: 
     reason = missing(request, Target("a", "b", "c", features=ALL_FEATURES - {feature}, last_resort=True))
     assert reason
     assert reason.startswith("it cannot ")
-    needed_too = {"tools", "generate_image", "transcription"}
-    assert missing(request, Target("a", "b", "c", features=frozenset({feature, *needed_too}))) is None
+    needed_too = features("tools", "generate_image", "transcription")
+    assert missing(request, Target("a", "b", "c", features=needed_too | {feature})) is None
 
 
 @each("choice", [None, "auto", "none"])
