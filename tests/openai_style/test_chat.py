@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
+from unified_llm import reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.openai_style import AsyncOpenAI, OpenAI, pydantic_function_tool
 from unified_llm.types import Citation, LLMRequest, ProviderState, TokenLogprob, Usage
@@ -121,6 +122,18 @@ def test_an_answer_is_parsed_to_a_class_at_any_target() -> None:
     calls = called.choices[0].message.tool_calls
     assert calls
     assert calls[0].function.parsed_arguments == City(name="Oslo", size=3)
+
+
+def test_a_fallback_is_asked_to_correct_what_does_not_fit_the_class() -> None:
+    steps = [say('{"name": 5, "size": 3}'), say('{"name": "Oslo", "size": 3}')]
+    own = OpenAI(api_key=KEY, fallbacks=[{"model": HAIKU, "api_key": KEY}])
+    with ScriptedTargets({GPT: [Failure("auth", 401)], HAIKU: steps}).running() as targets:
+        parsed = own.chat.completions.parse(model="gpt-4o", messages=QUESTION, response_format=City)
+    assert parsed.choices[0].message.parsed == City(name="Oslo", size=3)
+    assert targets.names == [GPT, HAIKU, HAIKU]
+    reset_health()
+    with ScriptedTargets({GPT: [say("no JSON")]}).running(), pytest.raises(pydantic.ValidationError):
+        client().chat.completions.parse(model="gpt-4o", messages=QUESTION, response_format=City)
 
 
 def test_an_answer_that_was_cut_is_not_parsed() -> None:

@@ -16,7 +16,7 @@ from unified_llm.openai_style._chat_chunks import ChunkWriter
 from unified_llm.openai_style._chat_objects import AnswerForm, completion_of
 from unified_llm.openai_style._chat_request import CHAT_FIELDS, read_chat
 from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamContext, ChatCompletionStreamContext
-from unified_llm.openai_style._parse import parse_completion, read_wanted
+from unified_llm.openai_style._parse import Wanted, parse_completion, read_wanted
 from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
 from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style._streams import AsyncStream, Stream
@@ -49,7 +49,7 @@ class _Shared(Resource):
 
     PATH = "chat.completions"
 
-    def _prepare(self, given: Hidden[dict[str, Any]]) -> _Prepared:
+    def _prepare(self, given: Hidden[dict[str, Any]], wanted: Wanted | None) -> _Prepared:
         """Read the arguments of a call.
 
         Raises:
@@ -60,7 +60,7 @@ class _Shared(Resource):
                 others = (name for name in given.value if name not in _ARGUMENTS and not is_known(name))
                 field_names.refuse(others, _ARGUMENTS)
             body, call = self._read(given.value, chat=True)
-            request = read_chat(body, call.model)
+            request = read_chat(body, call.model, wanted and wanted.check)
             return _Prepared(call.client, call.options, request, body)
 
 
@@ -98,8 +98,8 @@ class Completions(_Shared):
         del fields
         return self._create(given)
 
-    def _create(self, given: Hidden[dict[str, Any]]) -> Any:
-        call = self._prepare(given)
+    def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
+        call = self._prepare(given, wanted)
         if call.request.stream:
             with family_errors():
                 stream = call.client.open_stream(call.request, call.options)
@@ -124,7 +124,7 @@ class Completions(_Shared):
         del fields
         with family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
-        completion = self._create(Hidden({**given.value, "stream": False}))
+        completion = self._create(Hidden({**given.value, "stream": False}), wanted)
         with family_errors():
             return parse_completion(completion, wanted)
 
@@ -140,7 +140,7 @@ class Completions(_Shared):
             wanted = read_wanted(given.value, strict_tools=False)
 
         def send() -> Any:
-            return self._create(Hidden({**given.value, "stream": True}))
+            return self._create(Hidden({**given.value, "stream": True}), wanted)
 
         return ChatCompletionStreamContext(send, wanted)
 
@@ -166,8 +166,8 @@ class AsyncCompletions(_Shared, AsyncResource):
         del fields
         return await self._create(given)
 
-    async def _create(self, given: Hidden[dict[str, Any]]) -> Any:
-        call = self._prepare(given)
+    async def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
+        call = self._prepare(given, wanted)
         if call.request.stream:
             with family_errors():
                 stream = call.client.aopen_stream(call.request, call.options)
@@ -182,7 +182,7 @@ class AsyncCompletions(_Shared, AsyncResource):
         del fields
         with family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
-        completion = await self._create(Hidden({**given.value, "stream": False}))
+        completion = await self._create(Hidden({**given.value, "stream": False}), wanted)
         with family_errors():
             return parse_completion(completion, wanted)
 
@@ -194,7 +194,7 @@ class AsyncCompletions(_Shared, AsyncResource):
             wanted = read_wanted(given.value, strict_tools=False)
 
         async def send() -> Any:
-            return await self._create(Hidden({**given.value, "stream": True}))
+            return await self._create(Hidden({**given.value, "stream": True}), wanted)
 
         return AsyncChatCompletionStreamContext(send, wanted)
 

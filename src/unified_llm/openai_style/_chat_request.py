@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -36,12 +36,16 @@ _ONE_STREAM: Final = "it cannot stream several answers at once"
 _NO_AUDIO: Final = "it cannot answer in audio"
 
 
-def read_chat(given: Mapping[str, Any], model: str | None) -> LLMRequest:
+def read_chat(
+    given: Mapping[str, Any], model: str | None, check: Callable[[str], str | None] | None = None
+) -> LLMRequest:
     """Return the request of a body.
 
     Args:
         given: The body as the program wrote it.
         model: The model to name, or None.
+        check: Says what is wrong with an answer in JSON, where a class describes it. A target that gets the request in
+            our form is asked to correct such an answer, and another target after it.
 
     Raises:
         ValidationError: There are no messages, or a value cannot be right.
@@ -66,7 +70,7 @@ def read_chat(given: Mapping[str, Any], model: str | None) -> LLMRequest:
         stop=read_request.read_stop(body.get("stop")),
         tools=tools,
         tool_choice=choice,
-        response_format=_read_format(body.get("response_format")),
+        response_format=_read_format(body.get("response_format"), check),
         extra_body={name: value for name, value in body.items() if name not in _READ and value is not None},
         original=OriginalRequest("openai_chat", body, reason),
         **same,
@@ -150,8 +154,8 @@ def _read_tool(tool: Any) -> Tool:
     return Tool.from_dict(tool)
 
 
-def _read_format(shape: Any) -> ResponseFormat | None:
-    """Return the format of the answer. The program checks the answer itself, as it does with OpenAI's SDK.
+def _read_format(shape: Any, check: Callable[[str], str | None] | None) -> ResponseFormat | None:
+    """Return the format of the answer.
 
     Raises:
         ValidationError: It is none of OpenAI's formats.
@@ -159,4 +163,4 @@ def _read_format(shape: Any) -> ResponseFormat | None:
     read = ResponseFormat.from_dict(shape) if isinstance(shape, Mapping) else None
     if shape is not None and not isinstance(shape, Mapping):
         raise ValidationError('response_format is a dict: {"type": "json_schema", "json_schema": {...}}.')
-    return read and replace(read, validate=False)
+    return read if read is None or check is None else replace(read, validate=check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from pydantic import BaseModel, TypeAdapter
@@ -111,6 +111,17 @@ class Wanted(NamedTuple):
 
     kind: Any
     functions: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def check(self) -> Callable[[str], str | None] | None:
+        """What says whether a text fits the class: it raises the error of Pydantic, or returns None."""
+        if self.kind is None:
+            return None
+
+        def check(text: str) -> None:
+            _validate(self.kind, text)
+
+        return check
 
     @property
     def parses(self) -> bool:
