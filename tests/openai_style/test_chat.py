@@ -14,6 +14,7 @@ from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import reset_health
 from unified_llm._core.outcome import Failure
+from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.openai_style import AsyncOpenAI, OpenAI, pydantic_function_tool
 from unified_llm.types import Citation, LLMRequest, ProviderState, TokenLogprob, Usage
 
@@ -244,3 +245,32 @@ def test_json_dumps_of_streams_are_plain() -> None:
         events = [json.loads(event.model_dump_json()) for event in stream]
     assert events[0]["chunk"]["object"] == "chat.completion.chunk"
     assert stream.current_completion_snapshot.choices[0].message.content == "Hello"
+
+
+def test_older_programs_find_parse_under_beta() -> None:
+    with ScriptedTargets({GPT: [say('{"name": "Oslo"}')]}).running():
+        parsed = OpenAI(api_key=KEY).beta.chat.completions.parse(
+            model="gpt-4o", messages=QUESTION, response_format=City
+        )
+    assert parsed.choices[0].message.parsed == City(name="Oslo")
+    with pytest.raises(UnsupportedOperationError, match=r"openai.OpenAI\(\).beta.assistants"):
+        _ = OpenAI(api_key=KEY).beta.assistants  # type: ignore[attr-defined]
+
+
+def test_a_stream_of_calls_and_reasoning_is_one_in_events() -> None:
+    call = call_tool("City", '{"name": "Oslo", "size": 3}')
+    with down_then(call).running():
+        manager = client().chat.completions.stream(
+            model="gpt-4o", messages=QUESTION, tools=[pydantic_function_tool(City)]
+        )
+        with manager as stream:
+            kinds = [event.type for event in stream]
+            final = stream.get_final_completion()
+    assert kinds[-1] == "tool_calls.function.arguments.done"
+    calls: Any = final.choices[0].message.tool_calls
+    assert calls[0].function.parsed_arguments == City(name="Oslo", size=3)
+    assert final.unified_llm["served_by"] == HAIKU
+    with down_then(say("Hello", reasoning="Because.")).running():
+        chunks = list(client().chat.completions.create(model="gpt-4o", messages=QUESTION, stream=True))
+    thoughts = [getattr(chunk.choices[0].delta, "reasoning_content", None) for chunk in chunks]
+    assert [thought for thought in thoughts if thought] == ["Because."]

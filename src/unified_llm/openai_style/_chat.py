@@ -96,7 +96,8 @@ class Completions(_Shared):
         """
         given = Hidden(fields)
         del fields
-        return self._create(given)
+        with CLEAR_VARIABLES:
+            return self._create(given)
 
     def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
         call = self._prepare(given, wanted)
@@ -122,10 +123,9 @@ class Completions(_Shared):
         """
         given = Hidden(fields)
         del fields
-        with family_errors():
+        with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
-        completion = self._create(Hidden({**given.value, "stream": False}), wanted)
-        with family_errors():
+            completion = self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
 
     def stream(self, **fields: Any) -> ChatCompletionStreamContext:
@@ -136,11 +136,12 @@ class Completions(_Shared):
         """
         given = Hidden(fields)
         del fields
-        with family_errors():
+        with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 
         def send() -> Any:
-            return self._create(Hidden({**given.value, "stream": True}), wanted)
+            with CLEAR_VARIABLES:
+                return self._create(Hidden({**given.value, "stream": True}), wanted)
 
         return ChatCompletionStreamContext(send, wanted)
 
@@ -164,7 +165,8 @@ class AsyncCompletions(_Shared, AsyncResource):
         """Do the same as ``Completions.create``."""
         given = Hidden(fields)
         del fields
-        return await self._create(given)
+        with CLEAR_VARIABLES:
+            return await self._create(given)
 
     async def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
         call = self._prepare(given, wanted)
@@ -180,21 +182,21 @@ class AsyncCompletions(_Shared, AsyncResource):
         """Do the same as ``Completions.parse``."""
         given = Hidden(fields)
         del fields
-        with family_errors():
+        with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
-        completion = await self._create(Hidden({**given.value, "stream": False}), wanted)
-        with family_errors():
+            completion = await self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
 
     def stream(self, **fields: Any) -> AsyncChatCompletionStreamContext:
         """Do the same as ``Completions.stream``; to be used in ``async with``."""
         given = Hidden(fields)
         del fields
-        with family_errors():
+        with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 
         async def send() -> Any:
-            return await self._create(Hidden({**given.value, "stream": True}), wanted)
+            with CLEAR_VARIABLES:
+                return await self._create(Hidden({**given.value, "stream": True}), wanted)
 
         return AsyncChatCompletionStreamContext(send, wanted)
 
@@ -219,3 +221,25 @@ class AsyncChat(AsyncResource):
     def completions(self) -> AsyncCompletions:
         """Chat completions."""
         return AsyncCompletions(self._settings)
+
+
+class Beta(Resource):
+    """``client.beta``, under which older programs find ``chat.completions.parse``."""
+
+    PATH = "beta"
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Chat completions, as in ``client.chat``."""
+        return Chat(self._settings)
+
+
+class AsyncBeta(AsyncResource):
+    """``client.beta`` of an async client."""
+
+    PATH = "beta"
+
+    @cached_property
+    def chat(self) -> AsyncChat:
+        """Chat completions, as in ``client.chat``."""
+        return AsyncChat(self._settings)

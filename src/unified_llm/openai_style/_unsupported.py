@@ -10,7 +10,11 @@ from unified_llm.exceptions import UnsupportedOperationError
 # Attributes of the client that only OpenAI's own platform has, and what they are for.
 OF_CLIENT: Final[Mapping[str, str]] = {
     "admin": "the administration of an account",
-    "beta": "assistants, threads and other beta features",
+    "beta.assistants": "assistants",
+    "beta.chatkit": "ChatKit",
+    "beta.realtime": "realtime sessions",
+    "beta.responses": "beta features of responses",
+    "beta.threads": "threads of assistants",
     "containers": "containers",
     "content_provenance_checks": "checks of where content is from",
     "conversations": "stored conversations",
@@ -49,9 +53,9 @@ def missing_attribute(owner: object, name: str, path: str) -> Exception:
             f"{full} is not offered, since a response may be that of any provider: errors have .response, and "
             f"responses _request_id. For raw responses use OpenAI's SDK: openai.OpenAI().{full}."
         )
-    if not path and name in OF_CLIENT:
+    if full in OF_CLIENT:
         return UnsupportedOperationError(
-            f"{full} ({OF_CLIENT[name]}) is not offered: use OpenAI's SDK for it, openai.OpenAI().{full}."
+            f"{full} ({OF_CLIENT[full]}) is not offered: use OpenAI's SDK for it, openai.OpenAI().{full}."
         )
     return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}", name=name, obj=owner)
 

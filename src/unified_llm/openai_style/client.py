@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from unified_llm.openai_style._batches import AsyncBatches, Batches
-    from unified_llm.openai_style._chat import AsyncChat, Chat
+    from unified_llm.openai_style._chat import AsyncBeta, AsyncChat, Beta, Chat
     from unified_llm.openai_style._embeddings import AsyncEmbeddings, Embeddings
     from unified_llm.openai_style._files import AsyncFiles, Files
     from unified_llm.openai_style._models import AsyncModels, Models
@@ -137,6 +137,13 @@ class OpenAI(BaseOpenAI):
         return Embeddings(self._settings)
 
     @cached_property
+    def beta(self) -> Beta:
+        """Chat completions where older programs find ``parse()``; no other beta features."""
+        from unified_llm.openai_style._chat import Beta
+
+        return Beta(self._settings)
+
+    @cached_property
     def chat(self) -> Chat:
         """Chat completions."""
         from unified_llm.openai_style._chat import Chat
@@ -194,6 +201,13 @@ class AsyncOpenAI(BaseOpenAI):
         from unified_llm.openai_style._embeddings import AsyncEmbeddings
 
         return AsyncEmbeddings(self._settings)
+
+    @cached_property
+    def beta(self) -> AsyncBeta:
+        """Chat completions where older programs find ``parse()``; no other beta features."""
+        from unified_llm.openai_style._chat import AsyncBeta
+
+        return AsyncBeta(self._settings)
 
     @cached_property
     def chat(self) -> AsyncChat:
