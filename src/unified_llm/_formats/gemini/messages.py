@@ -57,13 +57,13 @@ def write_media(part: Media, target: Target) -> dict[str, Any]:
     """
     match part:
         case ImagePart(data=bytes() as data):
-            return _inline_data(data, registered_type(part.media_type))
+            return inline_data(data, registered_type(part.media_type))
         case ImagePart():
             return _file_data(part.url, _guess_media_type(part.url))
         case AudioPart():
-            return _inline_data(part.data, f"audio/{part.format}")
+            return inline_data(part.data, f"audio/{part.format}")
         case FilePart(data=bytes() as data):
-            return _inline_data(data, registered_type(part.media_type))
+            return inline_data(data, registered_type(part.media_type))
         case FilePart():
             media_type: str | None = part.media_type
             if media_type == _DEFAULT_MEDIA_TYPE:
@@ -78,7 +78,8 @@ def fits_result(part: dict[str, Any]) -> bool:
     return part.get("inlineData", {}).get("mimeType") in _RESULT_MEDIA_TYPES
 
 
-def _inline_data(data: bytes, media_type: str) -> dict[str, Any]:
+def inline_data(data: bytes, media_type: str) -> dict[str, Any]:
+    """Write media as a part with their bytes."""
     return {"inlineData": {"mimeType": media_type, "data": b64encode(data).decode()}}
 
 

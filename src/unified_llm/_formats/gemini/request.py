@@ -91,8 +91,8 @@ def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     if generation:
         body["generationConfig"] = generation
     method = ":streamGenerateContent?alt=sse" if request.stream else ":generateContent"
-    full = _merge_extra(_merge_extra(body, target.extra_body), request.extra_body)
-    return post(f"/{_resource_path(target)}{method}", full, target, stream=request.stream)
+    full = merge_extra(merge_extra(body, target.extra_body), request.extra_body)
+    return post(f"/{resource_path(target)}{method}", full, target, stream=request.stream)
 
 
 def write_count(request: CountRequest, target: Target) -> WireRequest:
@@ -100,7 +100,7 @@ def write_count(request: CountRequest, target: Target) -> WireRequest:
     body = {**write_contents(request.chat.messages, target), **_write_tool_fields(request.chat)}
     if len(body) > 1:
         body = {"generateContentRequest": {"model": _resource_name(target), **body}}
-    return post(f"/{_resource_path(target)}:countTokens", body, target)
+    return post(f"/{resource_path(target)}:countTokens", body, target)
 
 
 def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
@@ -117,7 +117,7 @@ def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     options |= {**target.extra_body, **request.extra_body}
     model = _resource_name(target)
     requests = [{"model": model, "content": {"parts": [{"text": text}]}, **options} for text in request.texts]
-    return post(f"/{_resource_path(target)}:batchEmbedContents", {"requests": requests}, target)
+    return post(f"/{resource_path(target)}:batchEmbedContents", {"requests": requests}, target)
 
 
 def write_models(request: ModelsRequest, target: Target) -> WireRequest:
@@ -128,7 +128,7 @@ def write_models(request: ModelsRequest, target: Target) -> WireRequest:
 
 def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """Write a request for the description of the target's model."""
-    return get(f"/{_resource_path(target)}", target)
+    return get(f"/{resource_path(target)}", target)
 
 
 def _resource(target: Target) -> tuple[str, str]:
@@ -141,7 +141,8 @@ def _resource_name(target: Target) -> str:
     return "/".join(_resource(target))
 
 
-def _resource_path(target: Target) -> str:
+def resource_path(target: Target) -> str:
+    """Return the path of the target's model."""
     collection, name = _resource(target)
     return f"{collection}/{segments(name, has_parts=target.names_have_parts)}"
 
@@ -197,7 +198,7 @@ def _write_builtin(tool: Tool) -> dict[str, Any]:
     return written
 
 
-def _merge_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+def merge_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """Add the user's own fields; those inside objects such as ``generationConfig`` are merged with ours.
 
     Settings that the API has in ``generationConfig`` are moved there.

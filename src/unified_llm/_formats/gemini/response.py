@@ -188,7 +188,7 @@ def _quoted_citations(candidate: Mapping[str, Any], text: CitedText) -> Iterator
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``:generateContent``."""
-    answer = _read_body(body)
+    answer = read_body(body)
     if isinstance(answer, Failure):
         return answer
     items = answer.get("candidates")
@@ -269,7 +269,7 @@ def _audio_tokens(details: object) -> int:
 
 def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``:batchEmbedContents``: one vector for each text, in order, all of one length."""
-    answer = _read_body(body)
+    answer = read_body(body)
     if isinstance(answer, Failure):
         return answer
     items = answer.get("embeddings")
@@ -282,7 +282,7 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
 
 def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """Read a page of the model list: ``(models, cursor)``. An empty page comes without a list."""
-    answer = _read_body(body)
+    answer = read_body(body)
     if isinstance(answer, Failure):
         return answer
     cursor = text_or_none(answer.get("nextPageToken"))
@@ -291,7 +291,7 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """Read the description of one model."""
-    answer = _read_body(body)
+    answer = read_body(body)
     if isinstance(answer, Failure):
         return answer
     model = _read_model_info(answer, target)
@@ -300,7 +300,7 @@ def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
 
 def read_count(_: CountRequest, body: object, _target: Target) -> Done | Failure:
     """Read the number of tokens of a prompt."""
-    answer = _read_body(body)
+    answer = read_body(body)
     if isinstance(answer, Failure):
         return answer
     tokens = non_negative_int(answer.get("totalTokens"))
@@ -325,7 +325,7 @@ def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | Non
     )
 
 
-def _read_body(body: object) -> dict[str, Any] | Failure:
+def read_body(body: object) -> dict[str, Any] | Failure:
     """Return the body, or the failure if it is an error at status 200 or not a JSON object."""
     if is_error(body):
         return read_error(body)
