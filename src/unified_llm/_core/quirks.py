@@ -19,6 +19,7 @@ class Quirks:
         drop: Request fields that it refuses. ``messages.name`` leaves out speakers' names; ``tool_choice.function``
             turns the choice of one tool into ``required`` with that tool alone; ``tool_choice.none`` leaves out the
             tools where none may be called; ``top_p.with_temperature`` leaves out the one where there is the other;
+            ``image.format`` leaves out the format of an image alone;
             ``presence_penalty.with_frequency_penalty`` sets the one to 0 at a fallback, where there is the other.
         limits: The least and the greatest value that it takes, by our names of fields; a fallback gets no other.
         max_stops: The most stop sequences that it takes; None where no bound is known.
@@ -66,6 +67,14 @@ class Quirks:
         words_are_tokens: Its tokenizers make at least one token of each word (OpenAI).
         voice: The voice that reads texts aloud where a request names none, for APIs that require one.
         pcm_rate: Samples a second of recordings as bare samples (``pcm``), where it is documented.
+        speech_format: The format of a recording for which a request names none, at APIs that would make bare samples
+            (OpenRouter), or another than their models can (Groq).
+        image_ratios: The ratios of width to height that its ``aspect_ratio`` takes, which it has besides ``resolution``
+            in place of ``size`` (xAI).
+        image_sides: It has ``width`` and ``height`` of an image in place of ``size`` (Together).
+        edits_as_json: Images to edit are data URLs in JSON, and not files of a form; there is no mask (xAI).
+        bare_form_lists: Names of lists in a form have no brackets (Mistral).
+        speech_events: A recording comes as events where ``stream`` says so (Mistral).
         app_headers: What it is told about the application, unless the user's own headers say that (OpenRouter).
     """
 
@@ -105,4 +114,10 @@ class Quirks:
     words_are_tokens: bool = False
     voice: str = ""
     pcm_rate: int | None = None
+    speech_format: str = ""
+    image_ratios: tuple[str, ...] = ()
+    image_sides: bool = False
+    edits_as_json: bool = False
+    bare_form_lists: bool = False
+    speech_events: bool = False
     app_headers: Mapping[str, str] = field(default_factory=dict[str, str])

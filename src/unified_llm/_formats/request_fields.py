@@ -87,24 +87,24 @@ def post_form(
     return WireRequest("POST", target.base_url + path, (*others, ("content-type", content_type)), body, returns)
 
 
-def form_fields(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+def form_fields(body: Mapping[str, Any], suffix: str = "[]") -> list[tuple[str, str]]:
     """Return the fields of a JSON body as those of a form: lists as ``name[]``, objects as ``name[key]``.
 
-    That is how OpenAI's SDK writes them, and what its API reads.
+    That is how OpenAI's SDK writes them, and what its API reads. ``suffix`` is what follows the name of a list.
     """
-    return [pair for name, value in body.items() for pair in _form_pairs(name, value)]
+    return [pair for name, value in body.items() for pair in _form_pairs(name, value, suffix)]
 
 
-def _form_pairs(name: str, value: Any) -> list[tuple[str, str]]:
+def _form_pairs(name: str, value: Any, suffix: str) -> list[tuple[str, str]]:
     match value:
         case None:
             return []
         case bool():
             return [(name, "true" if value else "false")]
         case Mapping():
-            return [pair for key, inner in value.items() for pair in _form_pairs(f"{name}[{key}]", inner)]
+            return [pair for key, inner in value.items() for pair in _form_pairs(f"{name}[{key}]", inner, suffix)]
         case list() | tuple():
-            return [pair for inner in value for pair in _form_pairs(f"{name}[]", inner)]
+            return [pair for inner in value for pair in _form_pairs(name + suffix, inner, suffix)]
         case _:
             return [(name, str(value))]
 

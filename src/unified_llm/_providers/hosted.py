@@ -30,9 +30,13 @@ HOSTS: Final = (
         version="/api/v1",
         key_env=("OPENROUTER_API_KEY", "OR_API_KEY"),
         apis=RESPONSES,
-        features=EVERYTHING | features("as_text", "model_info"),
+        features=EVERYTHING | features("as_text", "model_info", "speech"),
         quirks=Quirks(
             has_free_models=True,
+            # openrouter.ai/docs/api/api-reference/tts/create-audio-speech; the default is pcm:
+            # github.com/open-webui/docs/pull/1343
+            drop=frozenset({"instructions"}),
+            speech_format="mp3",
             models_whole=True,
             reasoning_details=True,
             efforts={"max": "xhigh"},
@@ -44,7 +48,7 @@ HOSTS: Final = (
         owner_in_names=True,
         docs="https://openrouter.ai/docs/api-reference/overview",
         note="To name your application there, set HTTP-Referer and X-OpenRouter-Title (or X-Title) in default_headers, "
-        "in place of the name of this client.",
+        "in place of the name of this client. Its APIs for images, transcriptions and videos are its own.",
     ),
     ProviderSpec(
         "together",
@@ -52,10 +56,18 @@ HOSTS: Final = (
         base_url="https://api.together.ai/v1",
         key_env=("TOGETHER_API_KEY",),
         base_url_env=("TOGETHER_BASE_URL",),
-        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("n", "as_text", "model_info"),
+        features=CHAT
+        | TOOLS
+        | JSON
+        | VISION
+        | EMBEDDINGS
+        | features("n", "as_text", "model_info")
+        | features("generate_image", "speech", "transcription", "translation"),
         quirks=Quirks(
             context_status=403,
-            drop=FLOAT_VECTORS,
+            # Of media: its SDK, types/image_generate_params.py and types/audio/speech_create_params.py.
+            drop=FLOAT_VECTORS | {"quality", "background", "speed", "instructions"},
+            image_sides=True,
             models_whole=True,
             logprobs_count=True,
             # its SDK, types/chat/completion_create_params.py
@@ -64,6 +76,8 @@ HOSTS: Final = (
         hosts=("api.together.ai", "api.together.xyz"),
         literal_models=True,
         docs="https://docs.together.ai/docs/error-codes",
+        note="Images to edit go into extra_body (image_url, reference_images). Its APIs for videos, files and batches "
+        "are its own.",
     ),
     ProviderSpec(
         "groq",
@@ -73,9 +87,15 @@ HOSTS: Final = (
         key_env=("GROQ_API_KEY",),
         base_url_env=("GROQ_BASE_URL",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | VISION | features("model_info"),
+        features=CHAT
+        | TOOLS
+        | JSON
+        | VISION
+        | features("model_info", "speech", "transcription", "translation", "file_storage", "batches"),
         quirks=Quirks(
-            drop=frozenset({"logprobs", "top_logprobs", "messages.name"}),
+            # Of media: types/audio/speech_create_params.py of its SDK, console.groq.com/docs/text-to-speech (wav).
+            drop=frozenset({"logprobs", "top_logprobs", "messages.name", "instructions"}),
+            speech_format="wav",
             codes=error_codes.GROQ,
             limits=OPENAI_LIMITS,  # its SDK, types/chat/completion_create_params.py
             max_stops=4,
@@ -142,9 +162,18 @@ HOSTS: Final = (
         version="/v1/openai",
         key_env=("DEEPINFRA_API_KEY",),
         base_url_env=("DEEPINFRA_BASE_URL", "DEEPINFRA_API_BASE"),
-        features=CHAT | EMBEDDINGS | features("tools", "json_object", "n", "as_text"),
-        # LiteLLM's deepinfra/chat/transformation.py: tool_choice is auto or none; a missing key is a 403 there.
-        quirks=Quirks(drop=FLOAT_VECTORS, codes={"403": "auth"}, limits=OPENAI_LIMITS, max_stops=16),
+        features=CHAT
+        | EMBEDDINGS
+        | features("tools", "json_object", "n", "as_text")
+        | features("generate_image", "edit_image", "transcription", "translation"),
+        # LiteLLM's deepinfra/chat/transformation.py: tool_choice is auto or none; a missing key is a 403 there. The
+        # fields of images are those of the models' pages, such as deepinfra.com/black-forest-labs/FLUX-1-schnell/api.
+        quirks=Quirks(
+            drop=FLOAT_VECTORS | {"quality", "background", "image.format"},
+            codes={"403": "auth"},
+            limits=OPENAI_LIMITS,
+            max_stops=16,
+        ),
         literal_models=True,
         docs="https://deepinfra.com/docs/advanced/openai_api",
     ),

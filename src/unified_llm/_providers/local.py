@@ -38,8 +38,8 @@ SERVERS: Final = (
         format="ollama",
         apis={"chat": "openai_chat"},
         features=CHAT | JSON | EMBEDDINGS | features("tools", "images", "model_info", "as_text"),
-        api_features={"chat": CHAT | JSON | EMBEDDINGS | features("tools", "images")},
-        # docs.ollama.com/context-length; docs.ollama.com/api/ps
+        api_features={"chat": CHAT | JSON | EMBEDDINGS | features("tools", "images", "speech", "transcription")},
+        # docs.ollama.com/api/openai-compatibility; docs.ollama.com/context-length; docs.ollama.com/api/ps
         quirks=Quirks(
             drop=frozenset({"parallel_tool_calls"}),
             loaded_path="/api/ps",
@@ -101,7 +101,7 @@ SERVERS: Final = (
         base_url_env=("VLLM_BASE_URL",),
         key_required=False,
         apis=BOTH_APIS,
-        features=_SERVER - FILES,
+        features=(_SERVER - FILES) | features("transcription", "translation", "stream_transcription"),
         api_features={"messages": CHAT | TOOLS | VISION | features("json_schema", "count_tokens")},
         # docs.vllm.ai/en/latest/api/vllm/entrypoints/serve/middleware/x_request_id
         quirks=Quirks(models_whole=True, any_model=True, tool_names=True, request_id_header="x-request-id"),

@@ -18,6 +18,11 @@ _MINIMAX_IGNORES: Final = frozenset(
     {"reasoning_effort", "seed", "frequency_penalty", "presence_penalty", "parallel_tool_calls", "stop"}
 )
 
+# docs.x.ai/docs/guides/image-generation
+_XAI_RATIOS: Final = (
+    "1:1", "3:4", "4:3", "9:16", "16:9", "2:3", "3:2", "9:19.5", "19.5:9", "9:20", "20:9", "1:2", "2:1",
+)  # fmt: skip
+
 MAKERS: Final = (
     ProviderSpec(
         "openai",
@@ -111,7 +116,8 @@ MAKERS: Final = (
         | VISION
         | EMBEDDINGS
         | FILES
-        | features("audio", "n", "model_info", "count_tokens"),
+        | features("audio", "n", "model_info", "count_tokens")
+        | features("generate_image", "edit_image", "speech", "video"),
         # Penalties are below 2, and there are at most 5 stop sequences: ai.google.dev/api/generate-content
         quirks=Quirks(
             key_header="x-goog-api-key",
@@ -162,10 +168,18 @@ MAKERS: Final = (
         "Mistral",
         base_url="https://api.mistral.ai/v1",
         key_env=("MISTRAL_API_KEY",),
-        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("n", "model_info"),
+        features=CHAT
+        | TOOLS
+        | JSON
+        | VISION
+        | EMBEDDINGS
+        | features("n", "model_info", "speech", "transcription", "stream_transcription", "moderation", "file_storage"),
         quirks=Quirks(
-            rename={"seed": "random_seed"},
-            drop=FLOAT_VECTORS | {"messages.name"},
+            # Of media: its client, models/speechrequest.py and audiotranscriptionrequest.py.
+            rename={"seed": "random_seed", "voice": "voice_id"},
+            drop=FLOAT_VECTORS | {"messages.name", "speed", "instructions"},
+            bare_form_lists=True,
+            speech_events=True,
             tool_names=True,  # ToolMessage of its OpenAPI description
             tool_id_length=9,  # github.com/langchain-ai/langchain/pull/24668
             usage_always=True,
@@ -176,6 +190,8 @@ MAKERS: Final = (
         hosts=("api.mistral.ai", "*.mistral.ai"),
         otel_name="mistral_ai",
         docs="https://docs.mistral.ai/api/",
+        note="A voice is the identifier of one (voice_id); a transcription takes a language or timestamps. Its batches "
+        "are jobs of another shape.",
     ),
     ProviderSpec(
         "perplexity",
@@ -219,17 +235,28 @@ MAKERS: Final = (
         base_url="https://api.x.ai/v1",
         key_env=("XAI_API_KEY",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | VISION | features("n", "model_info"),
-        quirks=Quirks(reasoning_apart=True, limits=OPENAI_LIMITS, max_stops=4),
+        features=CHAT | TOOLS | JSON | VISION | features("n", "model_info", "generate_image", "edit_image"),
+        # Of images: docs.x.ai/docs/guides/image-generation
+        quirks=Quirks(
+            reasoning_apart=True,
+            drop=frozenset({"format", "background"}),
+            limits=OPENAI_LIMITS,
+            max_stops=4,
+            image_ratios=_XAI_RATIOS,
+            edits_as_json=True,
+        ),
         otel_name="x_ai",
         docs="https://docs.x.ai/docs/api-reference",
+        note="An image has a ratio and a resolution (16:9, 2k) in place of a size in pixels, which becomes the "
+        "nearest. Its APIs for speech, transcriptions and videos are its own.",
     ),
     ProviderSpec(
         "moonshot",
         "Moonshot AI (Kimi)",
         base_url="https://api.moonshot.ai/v1",
         key_env=("MOONSHOT_API_KEY", "KIMI_API_KEY"),
-        features=CHAT | features("tools", "json_object", "n", "model_info"),
+        # platform.kimi.ai/docs/api/files-upload and batch-create
+        features=CHAT | features("tools", "json_object", "n", "model_info", "file_storage", "batches"),
         quirks=Quirks(
             rename={**_REASONING_BACK, "max_tokens": "max_completion_tokens"},
             reasoning_filler=" ",
@@ -249,9 +276,11 @@ MAKERS: Final = (
         base_url="https://api.z.ai/api/paas/v4",
         version="/api/paas/v4",
         key_env=("ZAI_API_KEY",),
-        features=CHAT | features("tools", "json_object", "model_info"),
+        # docs.z.ai/api-reference/image/generate-image and audio/audio-transcriptions
+        features=CHAT | features("tools", "json_object", "model_info", "generate_image", "transcription"),
         quirks=Quirks(
             rename=_REASONING_BACK,
+            drop=frozenset({"n", "background", "format", "language", "timestamps"}),
             thinking="switch",
             models_whole=True,
             codes=error_codes.ZAI,

@@ -65,6 +65,7 @@ class Model:
         thinks: How their effort is set: see ``Quirks``.
         efforts: The values of ``reasoning_effort`` that they take; empty where that is not known.
         vector_length: The length of their vectors, where they have only one: not where ``dimensions`` chooses it.
+        voice: The voice that reads aloud where a request names none, at a provider that requires one.
         api: The format that they need, by its name in their provider's ``apis``, where it is not the usual one.
     """
 
@@ -80,6 +81,7 @@ class Model:
     output: int | None = None
     thinks: Literal["budget", "asked", "disabled", "between_tools", "always"] | None = None
     vector_length: int | None = None
+    voice: str = ""
     api: str | None = None
     efforts: frozenset[str] = frozenset()
 
@@ -103,6 +105,17 @@ MODELS: Final = (
         drop=frozenset({"prompt", "timestamps"}),
     ),
     Model(_OPENAI, "gpt-*transcribe*", lacks=features("translation")),
+    # openrouter.ai/docs/guides/overview/multimodal/tts, console.groq.com/docs/text-to-speech (a voice of each model),
+    # docs.together.ai/docs/text-to-speech
+    Model(("openrouter",), "gpt-*-tts*", voice="alloy"),
+    Model(("groq",), "orpheus-v1-english", voice="autumn"),
+    Model(("groq",), "orpheus-arabic-saudi", voice="fahad"),
+    Model(("together",), "orpheus-3b-*", voice="tara"),
+    # models/audiotranscriptionrequest.py of Mistral's client: neither a prompt nor a format.
+    Model(("mistral",), "voxtral-*-tts*"),
+    Model(("mistral",), "voxtral-*", drop=frozenset({"prompt", "format"})),
+    # docs.z.ai/api-reference/audio/audio-transcriptions
+    Model(("zai",), "glm-asr*", drop=frozenset({"temperature"})),
     # platform.openai.com/docs/models: the window of gpt-5 is 400,000, of which a prompt can have 272,000. The length of
     # an answer is from the same pages.
     Model(_OPENAI, "gpt-4.1*", 1_047_576, drop=_EFFORT, output=32_768),

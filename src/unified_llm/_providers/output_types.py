@@ -65,6 +65,10 @@ _LINES: Final = (
     _line(_GEMINI, "imagen-*", "image"),
     _line(_GEMINI, "veo-*", "video"),
     _line(_GEMINI, "gemini-*-image*", "text", "image"),
+    _line(("gemini",), "gemini-*-tts*", "speech"),
+    _line(("gemini",), "gemini-omni-*", "video"),
+    _line(("gemini",), "gemini-*-transcribe*", "transcription"),
+    _line(("gemini",), "lyria-*", "audio"),
     _line(_GEMINI, "gemini-*-tts* gemini-*-live* gemini-*audio*"),  # what they make is chosen in extra_body
     _line(_GEMINI, "gemini-*", "text"),
     # docs.mistral.ai/getting-started/models
@@ -80,6 +84,7 @@ _LINES: Final = (
     # docs.cohere.com/docs/models
     _line(("cohere",), "embed-*", "embeddings"),
     _line(("cohere",), "rerank-*", "rerank"),
+    _line(("cohere",), "cohere-transcribe*", "transcription"),
     _line(("cohere",), "command*", "text"),
     # console.groq.com/docs/models
     _line(("groq",), "whisper-* distil-whisper-*", "transcription"),
@@ -107,6 +112,7 @@ _LINES: Final = (
     _line(("bedrock",), "amazon.rerank-* cohere.rerank-*", "rerank"),
     # openrouter.ai/models?output_modalities=embeddings; it makes images in a chat as well, so those are asked.
     _line(("openrouter",), "*-embedding-* text-embedding-* mistral-embed* *-embed-*", "embeddings"),
+    _line(("openrouter",), "*-tts *-tts-*", "speech"),
     # docs.together.ai/docs/serverless-models, fireworks.ai/models, deepinfra.com/models, huggingface.co/models,
     # build.nvidia.com/models
     _line(_HOSTS, "black-forest-labs/* flux*schnell* flux*dev* flux*kontext* *stable-diffusion-*", "image"),

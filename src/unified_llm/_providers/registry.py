@@ -234,6 +234,8 @@ def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> Mo
         quirks = replace(quirks, drop_reasoning=known.drop_reasoning, reasons_unasked=known.unasked)
     if known.efforts:
         quirks = replace(quirks, effort_levels=known.efforts)
+    if known.voice:
+        quirks = replace(quirks, voice=known.voice)
     if known.thinks:
         quirks = replace(quirks, thinks=known.thinks)
     features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire_format, frozenset()))

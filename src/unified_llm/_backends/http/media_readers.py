@@ -20,7 +20,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import response_limits
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import SSESplitter
-from unified_llm.types.media import ImageChunk, ImageResponse, Transcription, TranscriptionChunk
+from unified_llm.types.media import ImageChunk, ImageResponse, SpeechResponse, Transcription, TranscriptionChunk
 from unified_llm.types.media_requests import ImageRequest, SpeechRequest, TranscriptionRequest
 from unified_llm.types.raw import RawChunk, RawRequest
 
@@ -121,6 +121,8 @@ def as_requested(end: Done | Failure, call_request: AnyRequest) -> list[AnyEvent
             return [*chunks, end]
         case Transcription(text=text) if text:
             return [TranscriptionChunk(text), end]
+        case SpeechResponse(audio=audio) as speech if audio:
+            return [audio, Done(replace(speech, audio=b""))]
         case _:
             return [end]
 

@@ -6,7 +6,6 @@ was shut down on 17 August 2026.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from unified_llm._formats.gemini.request import merge_extra, resource_path
 from unified_llm._formats.gemini.response import read_body, read_usage
 from unified_llm._formats.json_values import text_or_none
 from unified_llm._formats.media_fields import image_format
-from unified_llm._formats.media_settings import nearest_ratio, pixels_of
+from unified_llm._formats.media_sizes import shape_of
 from unified_llm._formats.request_fields import post, registered_type
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.media import Image, ImageResponse
@@ -28,8 +27,6 @@ from unified_llm.types.media_requests import ImageRequest
 
 # The ratios that all image models know; the Flash models know longer ones besides.
 _RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
-_RATIO: Final = re.compile(r"\d{1,2}:\d{1,2}")
-_RESOLUTION: Final = re.compile(r"512|\d{1,2}[Kk]")
 # Pixels of the longer side, from which the next resolution is named; 1K is the default.
 _RESOLUTIONS: Final = ((3072, "4K"), (1920, "2K"))
 _NOT_SENT: Final = ("quality", "format", "background")
@@ -62,19 +59,9 @@ def write_image(request: ImageRequest, target: Target) -> WireRequest:
 
 
 def _image_config(size: str | None) -> dict[str, str]:
-    """Return the fields for a size: ratio (``16:9``), resolution (``2K``), both, or pixels (``1536x1024``)."""
-    config: dict[str, str] = {}
-    if pixels := pixels_of(size):
-        config["aspectRatio"] = nearest_ratio(pixels, _RATIOS)
-        if resolution := next((name for least, name in _RESOLUTIONS if max(pixels) >= least), None):
-            config["imageSize"] = resolution
-        return config
-    for word in re.split(r"[\s,_]+", size or ""):
-        if _RATIO.fullmatch(word):
-            config["aspectRatio"] = word
-        elif _RESOLUTION.fullmatch(word):
-            config["imageSize"] = word.upper()
-    return config
+    ratio, resolution = shape_of(size, _RATIOS, _RESOLUTIONS)
+    config = {} if ratio is None else {"aspectRatio": ratio}
+    return config if resolution is None else {**config, "imageSize": resolution.upper()}
 
 
 def read_image(_: ImageRequest, body: object, target: Target) -> Done | Failure:

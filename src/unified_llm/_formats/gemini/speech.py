@@ -21,7 +21,6 @@ from unified_llm._formats.gemini.request import merge_extra, resource_path
 from unified_llm._formats.gemini.response import read_body, read_usage
 from unified_llm._formats.gemini.thinking import Generation, generation
 from unified_llm._formats.json_values import is_object, text_or_none
-from unified_llm._formats.media_settings import OPENAI_VOICES
 from unified_llm._formats.request_fields import post
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm._lib.sse import ServerSentEvent
@@ -51,9 +50,7 @@ def write_speech(request: SpeechRequest, target: Target) -> WireRequest:
     if request.speed is not None:
         report_dropped("speed", target.name, "whose format has no such field")
     config: dict[str, Any] = {"responseModalities": ["AUDIO"]}
-    if request.voice in OPENAI_VOICES:
-        report_dropped("voice", target.name, "which has no voice of that name and chooses one")
-    elif request.voice is not None:
+    if request.voice is not None:
         config["speechConfig"] = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": request.voice}}}
     content = {"role": "user", "parts": [_text_part(request, target)]}
     body = merge_extra({"contents": [content], "generationConfig": config}, target.extra_body)

@@ -19,7 +19,7 @@ from unified_llm._formats.gemini.errors import read_error
 from unified_llm._formats.gemini.response import read_body
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
 from unified_llm._formats.media_fields import decode_bytes
-from unified_llm._formats.media_settings import nearest_ratio, pixels_of
+from unified_llm._formats.media_sizes import nearest_ratio, pixels_of
 from unified_llm._formats.request_fields import get, post, registered_type
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.media import VideoJob, VideoResponse
@@ -95,6 +95,7 @@ def read_video_job(_: VideoRequest | VideoJobRequest, body: object, _target: Tar
             identifier,
             status if error is None else "failed",
             error=error,
+            detail=text_or_none((problem or {}).get("message")),
             blocked=problem is not None and _is_blocked(problem),
             model=text_or_none(interaction.get("model")) or "",
             raw=interaction,

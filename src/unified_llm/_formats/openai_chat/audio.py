@@ -1,17 +1,20 @@
 """Speech, transcriptions and translations by OpenAI's API.
 
 Written from the types of OpenAI's SDK (types/audio/speech_create_params.py, transcription*.py, translation*.py).
+Mistral's events are those of its client (models/transcriptionstream*.py, speechstream*.py); vLLM's are of its
+documentation (docs.vllm.ai, OpenAI-compatible server).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from unified_llm._core.codec import Returns, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.json_values import is_list, is_object, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
 from unified_llm._formats.media_fields import (
     decode_bytes,
     read_event,
@@ -55,19 +58,29 @@ def write_speech(request: SpeechRequest, target: Target) -> WireRequest:
     fields = set_fields(request, _SPEECH, target)
     if "voice" not in fields and target.quirks.voice:
         fields["voice"] = target.quirks.voice
+    if request.format is None and target.quirks.speech_format:
+        fields["response_format"] = target.quirks.speech_format
+    streams = request.stream and target.quirks.speech_events
+    if streams:
+        fields["stream"] = True
     body = {"model": target.model, "input": request.text, **fields, **target.extra_body, **request.extra_body}
-    return post("/audio/speech", body, target, returns="bytes")
+    return post("/audio/speech", body, target, stream=streams, returns="bytes")
 
 
 def read_speech(request: SpeechRequest, body: object, target: Target) -> Done | Failure:
     """Read a recording; at the end of a streamed one, which was handed on, it is empty."""
-    if not isinstance(body, bytes):
-        return read_error(body, target) if is_object(body) else Failure("malformed")
-    return Done(_speech(request, body, target))
+    if isinstance(body, bytes):
+        return Done(_speech(request, body, target))
+    if not is_object(body):
+        return Failure("malformed")
+    audio = decode_bytes(body.get("audio_data"))  # Mistral
+    if audio is None:
+        return read_error(body, target)
+    return Done(replace(_speech(request, audio, target), usage=read_media_usage(body)))
 
 
 def _speech(request: SpeechRequest, audio: bytes, target: Target) -> SpeechResponse:
-    made_as = sound_format(audio, request.format, _USUAL)
+    made_as = sound_format(audio, request.format, target.quirks.speech_format or _USUAL)
     return SpeechResponse(audio, made_as, target.quirks.pcm_rate if made_as == "pcm" else None)
 
 
@@ -90,7 +103,7 @@ class SpeechEvents:
         if body.get("type") == "speech.audio.done":
             self._done, self._usage = True, body
             return [self.finish()]
-        data = decode_bytes(body.get("audio") or body.get("delta"))
+        data = decode_bytes(body.get("audio") or body.get("delta") or body.get("audio_data"))
         if data is None:
             return []
         self._any = True
@@ -117,7 +130,8 @@ def write_transcription(request: TranscriptionRequest, target: Target) -> WireRe
         body.pop("timestamp_granularities", None)
     if request.stream:
         body["stream"] = True
-    fields = form_fields({**body, **target.extra_body, **request.extra_body})
+    lists = "" if target.quirks.bare_form_lists else "[]"
+    fields = form_fields({**body, **target.extra_body, **request.extra_body}, lists)
     path = "/audio/translations" if request.translate else "/audio/transcriptions"
     returns: Returns = "text" if body.get("response_format") in _TEXTS else "json"
     form: list[tuple[str, str | MediaFile]] = [*fields, ("file", request.audio)]
@@ -165,7 +179,7 @@ def _segment(item: object) -> TranscriptionSegment | None:
     if not is_object(item) or not isinstance(item.get("text"), str):
         return None
     start, end = finite(item.get("start")) or 0.0, finite(item.get("end")) or 0.0
-    return TranscriptionSegment(item["text"], start, end, text_or_none(item.get("speaker")))
+    return TranscriptionSegment(item["text"], start, end, text_or_none(item.get("speaker") or item.get("speaker_id")))
 
 
 def _words(items: object) -> list[TranscriptionWord]:
@@ -177,40 +191,61 @@ def _words(items: object) -> list[TranscriptionWord]:
 
 
 class TranscriptionEvents:
-    """Decoder of a streamed transcription."""
+    """Decoder of a streamed transcription: by OpenAI's events, Mistral's of other names, or vLLM's chunks."""
 
     def __init__(self, request: TranscriptionRequest, target: Target) -> None:
         del request
         self._target = target
         self._segments: list[TranscriptionSegment] = []
+        self._texts: list[str] | None = None  # of chunks that end without the whole text
+        self._language: str | None = None
         self._any = False
 
     def feed(self, event: ServerSentEvent) -> Sequence[TranscriptionChunk | Done | Failure]:
         """Decode one event."""
         body = read_event(event, self._target)
         if isinstance(body, Done):
-            return [self.finish()]
+            whole = self._texts is not None
+            return [Done(Transcription("".join(self._texts or ()))) if whole else self.finish()]
         if body is None or isinstance(body, Failure):
             return [] if body is None else [body]
         self._any = True
         match body.get("type"):
             case "transcript.text.delta":
-                return [TranscriptionChunk(text, raw=body)] if (text := text_or_none(body.get("delta"))) else []
-            case "transcript.text.segment":
+                return self._chunk(body.get("delta"), body)
+            case "transcription.text.delta":
+                return self._chunk(body.get("text"), body)
+            case "transcript.text.segment" | "transcription.segment":
                 self._segments += _segments([body])
-                return []
-            case "transcript.text.done" if isinstance(body.get("text"), str):
+            case "transcription.language":
+                self._language = text_or_none(body.get("audio_language"))
+            case "transcript.text.done" | "transcription.done" if isinstance(body.get("text"), str):
                 return [Done(self._whole(body))]
+            case None:
+                return self._vllm_chunk(body)
             case _:
-                return []
+                pass
+        return []
+
+    def _chunk(self, text: object, body: Mapping[str, Any]) -> list[TranscriptionChunk | Done | Failure]:
+        return [TranscriptionChunk(words, raw=body)] if (words := text_or_none(text)) else []
+
+    def _vllm_chunk(self, body: Mapping[str, Any]) -> list[TranscriptionChunk | Done | Failure]:
+        choices = body.get("choices")
+        if not is_list(choices):
+            return []
+        delta = object_or_empty(choices[0] if choices else None).get("delta")
+        text = text_or_none(object_or_empty(delta).get("content"))
+        self._texts = self._texts or []
+        self._texts.append(text or "")
+        return self._chunk(text, body)
 
     def _whole(self, body: Mapping[str, Any]) -> Transcription:
         whole = _transcription(body)
         segments = tuple(self._segments) or whole.segments
-        return Transcription(
-            whole.text, whole.language, whole.duration, segments, whole.words, usage=whole.usage, raw=whole.raw
-        )
+        language = whole.language or self._language
+        return Transcription(whole.text, language, whole.duration, segments, whole.words, usage=whole.usage, raw=body)
 
     def finish(self) -> Failure:
-        """End a stream without the event that has the whole text."""
+        """End a stream without the event that has the whole text, or is the last one."""
         return Failure("truncated" if self._any else "empty")

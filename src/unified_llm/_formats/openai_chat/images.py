@@ -23,6 +23,7 @@ from unified_llm._formats.media_fields import (
     read_media_usage,
     set_fields,
 )
+from unified_llm._formats.openai_chat.image_fields import fit_fields, images_in_json
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.request_fields import form_fields, post, post_form
 from unified_llm._lib.sse import ServerSentEvent
@@ -42,12 +43,15 @@ _SETTINGS: Final = ("size", "quality", "background")
 
 def write_image(request: ImageRequest, target: Target) -> WireRequest:
     """Write a request for images: JSON for new ones, a form for edits."""
-    body = {"model": target.model, "prompt": request.prompt, **set_fields(request, _NAMES, target)}
+    settings = fit_fields(set_fields(request, _NAMES, target), target)
+    body = {"model": target.model, "prompt": request.prompt, **settings}
     if request.stream:
         body["stream"] = True
     body = {**body, **target.extra_body, **request.extra_body}
     if not request.images:
         return post("/images/generations", body, target, stream=request.stream)
+    if target.quirks.edits_as_json:
+        return post("/images/edits", {**images_in_json(request, target), **body}, target, stream=request.stream)
     return post_form("/images/edits", [*form_fields(body), *_files(request)], target, stream=request.stream)
 
 
@@ -71,7 +75,7 @@ def read_image(request: ImageRequest, body: object, target: Target) -> Done | Fa
     made_as = text_or_none(body.get("output_format"))
     images = [image for item in items if is_object(item) and (image := _read_item(item, made_as))]
     if not images:
-        return Failure("empty")
+        return Failure("filter" if any(map(_is_blocked, items)) else "empty")
     return Done(
         ImageResponse(
             tuple(images),
@@ -86,9 +90,14 @@ def read_image(request: ImageRequest, body: object, target: Target) -> Done | Fa
 
 def _read_item(item: Mapping[str, Any], made_as: str | None) -> Image | None:
     url, data = text_or_none(item.get("url")), decode_bytes(item.get("b64_json"))
-    if url is None and data is None:
+    if (url is None and data is None) or _is_blocked(item):
         return None
     return Image(url, data, text_or_none(item.get("revised_prompt")), first_of((image_format(data), made_as)))
+
+
+def _is_blocked(item: object) -> bool:
+    """Return whether a filter blocked an image (xAI)."""
+    return is_object(item) and item.get("respect_moderation") is False
 
 
 def _settings(body: Mapping[str, Any]) -> dict[str, Any]:
