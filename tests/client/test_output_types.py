@@ -33,11 +33,15 @@ NO_CHAT = {
     "together/BAAI/bge-large-en-v1.5": "embeddings", "hf/sentence-transformers/all-MiniLM-L6-v2": "embeddings",
     "nvidia/nvidia/nv-embedqa-e5-v5": "embeddings", "openrouter/openai/text-embedding-3-small": "embeddings",
     "litellm/text-embedding-3-large": "embeddings", "openai-compatible/dall-e-3": "images",
+    "gemini/gemini-3.8-flash-tts": "makes speech", "gemini/gemini-2.5-flash-preview-tts": "makes speech",
+    "gemini/gemini-omni-1.1-flash": "makes videos", "groq/canopylabs/orpheus-v1-english": "makes speech",
+    "cohere/cohere-transcribe-03-2026": "transcribes", "openrouter/openai/gpt-4o-mini-tts": "makes speech",
     "bedrock/amazon.nova-canvas-v1:0": "images", "vertex/google/imagen-4.0-generate-001": "images",
 }  # fmt: skip
 ASKED = (
     "openai/gpt-4o-audio-preview", "openai/gpt-realtime", "openai/a-model-of-tomorrow", "gemini/gemini-2.5-flash-image",
-    "gemini/gemini-2.5-flash-preview-tts", "openrouter/black-forest-labs/flux.2-pro", "openrouter/openai/gpt-image-1",
+    "gemini/gemini-2.5-flash-native-audio-latest", "openrouter/black-forest-labs/flux.2-pro",
+    "openrouter/openai/gpt-image-1",
     "ollama/llama3.2", "ollama/nomic-embed-text", "lmstudio/text-embedding-nomic-embed-text-v1.5",
     "vllm/BAAI/bge-m3", "azure/my-whisper-deployment", "azure/whisper-helper", "azure/support-tts",
     "together/Qwen/Qwen3-32B",

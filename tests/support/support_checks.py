@@ -193,7 +193,7 @@ def speech(cell: Cell, _: str) -> None:
 
 
 def transcription(cell: Cell, _: str) -> None:
-    response = cell.client.transcribe(WAV)
+    response = cell.client.transcribe(WAV, language="en")
     assert (response.text, response.provider) == (WORDS, cell.row.name)
     assert "WAVEdata" in cell.body or encoded(WAV) in cell.body
 

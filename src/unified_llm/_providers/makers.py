@@ -145,7 +145,7 @@ MAKERS: Final = (
         key_env=("CO_API_KEY", "COHERE_API_KEY"),
         base_url_env=("CO_API_URL",),
         format="cohere",
-        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("model_info", "rerank"),
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("model_info", "rerank", "transcription"),
         quirks=Quirks(
             drop=frozenset({"parallel_tool_calls", "top_logprobs", "presence_penalty.with_frequency_penalty"}),
             # docs.cohere.com/reference/errors and docs.cohere.com/reference/chat
@@ -161,7 +161,8 @@ MAKERS: Final = (
         embeds_at_once=96,  # docs.cohere.com/reference/embed
         docs="https://docs.cohere.com/reference/chat",
         note="Reasoning is on or off (reasoning_effort none); its budget, and documents to cite, go into extra_body. A "
-        "JSON schema cannot be combined with tools or documents; one request embeds at most 96 texts.",
+        "JSON schema cannot be combined with tools or documents; one request embeds at most 96 texts. A transcription "
+        "requires a language.",
     ),
     ProviderSpec(
         "mistral",
