@@ -3,8 +3,7 @@
 ``request`` and ``messages`` write requests, ``response`` reads whole answers, vectors, rankings and models,
 ``stream`` reads streamed answers, ``transcription`` is for recordings, ``errors`` classifies errors. Written from the
 official SDK's types and the API's description (github.com/cohere-ai/cohere-developer-experience: cohere-openapi.yaml).
-There is no ``CountRequest``: the
-API's tokenizer counts the tokens of a text, not those of a conversation.
+There is no ``CountRequest``: the API's tokenizer counts the tokens of a text, not those of a conversation.
 """
 
 from __future__ import annotations
