@@ -11,12 +11,14 @@ import pytest
 
 from integration_tests.fakes.openai_api.server import OpenAIAPI
 from integration_tests.openai_style.conftest import break_hosts
-from integration_tests.openai_style.pairs import PROGRAMS, run
+from integration_tests.openai_style.pairs import PROGRAMS, Run, run
+from unified_llm._providers import registry
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+NAMES = sorted(path.stem for path in (PROGRAMS / "unified").glob("*.py"))
 # One model is found in the list, which every provider has.
 OTHER_REQUESTS = {"models"}
-NAMES = sorted(path.stem for path in (PROGRAMS / "unified").glob("*.py"))
 _OPENAI = re.compile(r"\bfrom openai\b")
 
 
@@ -33,11 +35,32 @@ def test_the_programs_differ_in_their_imports_alone(name: str) -> None:
     assert unified[0] == sorted(_OPENAI.sub("from unified_llm.openai_style", line) for line in official[0])
 
 
+@pytest.fixture(scope="module")
+def official_runs() -> dict[str, Run]:
+    return {}
+
+
+@pytest.fixture
+def official(api: OpenAIAPI, official_runs: dict[str, Run], name: str) -> Run:
+    """What the program does with OpenAI's client, which each program runs once."""
+    if name not in official_runs:
+        official_runs[name] = run("official", name, api)
+        api.reset()
+        break_hosts(api)
+    return official_runs[name]
+
+
+@pytest.fixture(params=["openai", "openai-compatible"])
+def _provider(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the fake for OpenAI, whose models have facts of their own, or for a server with models of any name."""
+    if request.param == "openai":
+        row = registry.row("openai")
+        monkeypatch.setattr("unified_llm.openai_style._targets._provider_at", lambda url: row)
+
+
+@pytest.mark.usefixtures("_provider")
 @pytest.mark.parametrize("name", NAMES)
-def test_both_send_and_find_the_same(api: OpenAIAPI, name: str) -> None:
-    official = run("official", name, api)
-    api.reset()
-    break_hosts(api)
+def test_both_send_and_find_the_same(api: OpenAIAPI, official: Run, name: str) -> None:
     unified = run("unified", name, api)
     if name not in OTHER_REQUESTS:
         assert unified.sent == official.sent
