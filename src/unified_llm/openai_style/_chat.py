@@ -19,6 +19,7 @@ from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamConte
 from unified_llm.openai_style._parse import Wanted, parse_completion, read_wanted
 from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
 from unified_llm.openai_style._settings import CALL_OPTIONS
+from unified_llm.openai_style._stored_completions import AsyncStoredCompletions, StoredCompletions
 from unified_llm.openai_style._streams import AsyncStream, Stream
 from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
@@ -49,7 +50,7 @@ class _Shared(Resource):
 
     PATH = "chat.completions"
 
-    def _prepare(self, given: Hidden[dict[str, Any]], wanted: Wanted | None) -> _Prepared:
+    def _read_chat(self, given: Hidden[dict[str, Any]], wanted: Wanted | None) -> _Prepared:
         """Read the arguments of a call.
 
         Raises:
@@ -64,8 +65,8 @@ class _Shared(Resource):
             return _Prepared(call.client, call.options, request, body)
 
 
-class Completions(_Shared):
-    """Chat completions."""
+class Completions(_Shared, StoredCompletions):
+    """Chat completions, and those that a provider stored."""
 
     @overload
     def create(
@@ -100,7 +101,7 @@ class Completions(_Shared):
             return self._create(given)
 
     def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
-        call = self._prepare(given, wanted)
+        call = self._read_chat(given, wanted)
         if call.request.stream:
             with family_errors():
                 stream = call.client.open_stream(call.request, call.options)
@@ -146,7 +147,7 @@ class Completions(_Shared):
         return ChatCompletionStreamContext(send, wanted)
 
 
-class AsyncCompletions(_Shared, AsyncResource):
+class AsyncCompletions(_Shared, AsyncStoredCompletions):
     """The same as ``Completions``, with async methods."""
 
     @overload
@@ -169,7 +170,7 @@ class AsyncCompletions(_Shared, AsyncResource):
             return await self._create(given)
 
     async def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
-        call = self._prepare(given, wanted)
+        call = self._read_chat(given, wanted)
         if call.request.stream:
             with family_errors():
                 stream = call.client.aopen_stream(call.request, call.options)
