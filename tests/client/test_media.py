@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.each import each
-from tests.support.scripted_targets import Pause, ScriptedTargets, say
+from tests.support.scripted_targets import Pause, ScriptedTargets, Step, say
 from unified_llm import LLMClient, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
@@ -51,7 +51,7 @@ async def adrain(stream: Any) -> Any:
         return stream.response
 
 
-Call = Callable[[LLMClient], Any]
+Call = Callable[[Any], Any]
 IMAGE_CALLS: list[Call] = [
     lambda made: made.generate_image("A cat"),
     lambda made: asyncio.run(made.agenerate_image("A cat")),
@@ -199,7 +199,7 @@ def test_files_are_sent_with_a_name_that_says_their_format(tmp_path: Path) -> No
 
 def test_a_fallback_of_another_api_chooses_its_own_size_and_voice() -> None:
     other, same = "openai-compatible/flux", "openai-compatible/gpt-image-2"
-    asked = {"size": "1024x1536", "quality": "high", "n": 2, "extra_body": {"moderation": "low"}}
+    asked: dict[str, Any] = {"size": "1024x1536", "quality": "high", "n": 2, "extra_body": {"moderation": "low"}}
     for fallback, left_out in ((other, {"size", "quality", "moderation"}), (same, {"moderation"}), (SMALL, set())):
         reset_health()
         targets = ScriptedTargets({IMAGE: [DEAD], fallback: [ANSWER]})
@@ -238,7 +238,7 @@ def test_a_stream_of_media_that_breaks_is_not_begun_again() -> None:
 
 
 def test_an_image_may_take_two_minutes() -> None:
-    slow = [Pause(110.0), Done(ImageResponse())]
+    slow: list[Step] = [Pause(110.0), Done(ImageResponse())]
     targets = ScriptedTargets({IMAGE: [slow], SMALL: [ANSWER]})
     with targets.running():
         assert client(IMAGE, SMALL).generate_image("A cat").model == "gpt-image-2"

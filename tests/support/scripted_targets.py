@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from unified_llm._core.codec import MediaChunk
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime, use
 from unified_llm._core.target import Target
@@ -41,7 +42,7 @@ class Pause:
     seconds: float = float("inf")
 
 
-Step: TypeAlias = str | LLMChunk | LLMResponse | Done | Failure | Pause | BaseException
+Step: TypeAlias = str | MediaChunk | LLMChunk | LLMResponse | Done | Failure | Pause | BaseException
 Attempt: TypeAlias = Failure | Sequence[Step]
 
 USAGE = Usage(prompt_tokens=7, completion_tokens=3, total_tokens=10)
@@ -152,7 +153,7 @@ class ScriptedExchange:
 
     def __init__(self, targets: ScriptedTargets, request: Any, name: str) -> None:
         self.targets = targets
-        self.request = request
+        self.request: Any = request
         self.name = name
         self.steps: list[Any] = []
         self.opened = False
@@ -183,7 +184,8 @@ class ScriptedExchange:
                 case LLMResponse() if isinstance(self.request, EmbeddingRequest):
                     return Done(EmbeddingResponse([[1.0, 0.0] for _ in self.request.texts]), "req-1")
                 case LLMResponse() if isinstance(self.request, FurtherRequest):
-                    self.steps = [*made_up_events(self.request, self.targets.targets[-1]), *self.steps]
+                    media: Any = self.request
+                    self.steps = [*made_up_events(media, self.targets.targets[-1]), *self.steps]
                 case LLMResponse():
                     return Done(self._named(step), "req-1")
                 case str():

@@ -43,12 +43,12 @@ def made_up_events(request: AnyRequest, target: Target) -> Sequence[AnyEvent]:
             return _images(request, target)
         case SpeechRequest():
             wav, half = _silence(), 64
-            chunks = [wav[:half], wav[half:]] if request.stream else []
+            pieces = [wav[:half], wav[half:]] if request.stream else []
             audio = b"" if request.stream else wav
-            return [*chunks, Done(SpeechResponse(audio, "wav", model=target.model))]
+            return [*pieces, Done(SpeechResponse(audio, "wav", model=target.model))]
         case TranscriptionRequest():
-            chunks = [TranscriptionChunk(word) for word in _WORDS] if request.stream else []
-            return [*chunks, Done(Transcription("".join(_WORDS), language=request.language, model=target.model))]
+            words = [TranscriptionChunk(word) for word in _WORDS] if request.stream else []
+            return [*words, Done(Transcription("".join(_WORDS), language=request.language, model=target.model))]
         case VideoRequest():
             return [Done(VideoJob(_JOB, model=target.model, size=request.size))]
         case VideoJobRequest():
