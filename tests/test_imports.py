@@ -76,6 +76,25 @@ with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
     assert "opentelemetry" in loaded("import opentelemetry.trace\n" + code)
 
 
+def test_a_chat_loads_nothing_of_media_until_it_is_asked_for_some() -> None:
+    code = """
+import sys
+import unified_llm._backends.http.body_readers
+from unified_llm import LLMClient
+from unified_llm._formats.codecs import codec_for
+client, codec = LLMClient("openai/gpt-5-mini", api_key="sk-canary-x"), codec_for("openai_chat")
+def names(): return {name.rpartition(".")[2] for name in sys.modules if name.startswith("unified_llm.")}
+before = names()
+from unified_llm.types import ImageRequest
+codec.encode(ImageRequest("A cat"), client.targets[0])
+print(*before, "/", *names())
+"""
+    before, _, after = run(code).partition("/")
+    of_media = {"media_requests", "read_media", "media_stream", "media_readers", "images", "audio", "videos", "further"}
+    assert not set(before.split()) & of_media
+    assert {"images", "media_requests"} <= set(after.split())
+
+
 def test_importing_the_adapter_for_langchain_loads_langchain_when_it_is_used() -> None:
     assert not loaded("import unified_llm.langchain") & {"langchain_core", "httpx", "pydantic"}
     code = "import sys\nfrom unified_llm.langchain import ChatUnified\nprint(*sys.modules)"

@@ -35,10 +35,9 @@ from unified_llm._state import learned_windows, process_health
 from unified_llm._structured.attempts import Emulation
 from unified_llm._structured.plan import plan_emulation
 from unified_llm.exceptions import GenerationError, LLMError
-from unified_llm.types.raw import RawRequest, RawResponse, names_model
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, FurtherRequest, LLMRequest, ModelRequest, ModelsRequest
-from unified_llm.types.responses import EmbeddingResponse, LLMResponse, MediaResponse, RerankResponse
+from unified_llm.types.responses import EmbeddingResponse, FurtherResponse, LLMResponse, RerankResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ def prepare_call(
         on_window=learned_windows.learn,
         may_split=isinstance(request, EmbeddingRequest) and len(request.texts) > 1,
         incapable=incapable,
-        runs_model=not isinstance(request, (ModelsRequest, ModelRequest, RawRequest)),
+        runs_model=_runs_model(request),
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
     as_it_is = split.written_for is None and needs_no_fit(request, chain[0])
@@ -236,7 +235,13 @@ def _split_by_ability(
 
 
 def _needs_model(request: AnyRequest) -> bool:
-    return names_model(request) if isinstance(request, RawRequest) else not isinstance(request, ModelsRequest)
+    return request.names_model if isinstance(request, FurtherRequest) else not isinstance(request, ModelsRequest)
+
+
+def _runs_model(request: AnyRequest) -> bool:
+    if isinstance(request, FurtherRequest):
+        return request.runs_model
+    return not isinstance(request, (ModelsRequest, ModelRequest))
 
 
 def _nothing_able(trace: Trace, incapable: Mapping[int, Sequence[tuple[Target, str]]], now: float) -> LLMError:
@@ -304,23 +309,15 @@ def finish_call(call: PreparedCall, outcome: Any) -> Any:
         return _finish_chat(call, response, attempts)
     if isinstance(response, EmbeddingResponse):
         return _finish_embedding(call, response, attempts)
-    if isinstance(response, RawResponse):
-        return replace(
-            response,
-            **_served_by(call, response.model),
-            request_id=trace.request_id,
-            used_fallback=call.used_fallback,
-            attempts=attempts,
-        )
     if isinstance(response, RerankResponse):
         return replace(response, **_served_by(call, response.model), attempts=attempts)
-    if isinstance(response, MediaResponse):
-        return finish_media(call, response)
+    if isinstance(response, FurtherResponse):
+        return finish_further(call, response)
     return response
 
 
-def finish_media(call: PreparedCall, response: Any) -> Any:
-    """Return a response of media with what served it, and the attempts."""
+def finish_further(call: PreparedCall, response: Any) -> Any:
+    """Return a response of media, or of a further endpoint, with what served it, and the attempts."""
     trace = call.state.trace
     return replace(
         response,

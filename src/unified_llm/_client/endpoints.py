@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.models_client import ModelsClient
 from unified_llm._config.call_targets import CallChain
-from unified_llm.types.raw import RawRequest, RawResponse
 from unified_llm.types.requests import CountRequest, LLMRequest
+
+if TYPE_CHECKING:
+    from unified_llm.types.raw import RawRequest, RawResponse
 
 
 class EndpointsClient(ModelsClient):

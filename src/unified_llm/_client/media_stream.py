@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
-from unified_llm._client.call import PreparedCall, finish_media
+from unified_llm._client.call import PreparedCall, finish_further
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
 from unified_llm._client.steps import AsyncSteps, ChunkT, StepReader, SyncSteps
 from unified_llm._core.hidden import CLEAR_VARIABLES
@@ -81,7 +81,7 @@ class _MediaReader(StepReader[ChunkT], Generic[ChunkT, ResponseT]):
                 raise self._call.error(step, self.partial)
         response: Any = step.value
         self._call.log_end(response.usage)
-        self._response = finish_media(self._call, response)
+        self._response = finish_further(self._call, response)
 
 
 class MediaStream(_MediaReader[ChunkT, ResponseT], SyncSteps[ChunkT]):

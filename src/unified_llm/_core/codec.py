@@ -8,22 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
-from unified_llm.types.media import ImageChunk, TranscriptionChunk
-from unified_llm.types.media_requests import (
-    ImageRequest,
-    SpeechRequest,
-    TranscriptionRequest,
-    VideoContentRequest,
-    VideoJobRequest,
-    VideoRequest,
-)
-from unified_llm.types.raw import RawChunk, RawRequest
 from unified_llm.types.requests import (
     CountRequest,
     EmbeddingRequest,
@@ -34,31 +24,45 @@ from unified_llm.types.requests import (
 )
 from unified_llm.types.responses import LLMChunk
 
-MediaRequest: TypeAlias = (
-    ImageRequest | SpeechRequest | TranscriptionRequest | VideoRequest | VideoJobRequest | VideoContentRequest
-)
-"""A request for media, or for one step of a video's job."""
+if TYPE_CHECKING:
+    from unified_llm.types.media import ImageChunk, TranscriptionChunk
+    from unified_llm.types.media_requests import (
+        ImageRequest,
+        SpeechRequest,
+        TranscriptionRequest,
+        VideoContentRequest,
+        VideoJobRequest,
+        VideoRequest,
+    )
+    from unified_llm.types.raw import RawChunk, RawRequest
 
-AnyRequest: TypeAlias = (
-    LLMRequest
-    | EmbeddingRequest
-    | ModelsRequest
-    | ModelRequest
-    | CountRequest
-    | RerankRequest
-    | MediaRequest
-    | RawRequest
-)
-"""Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
+    MediaRequest: TypeAlias = (
+        ImageRequest | SpeechRequest | TranscriptionRequest | VideoRequest | VideoJobRequest | VideoContentRequest
+    )
+    """A request for media, or for one step of a video's job."""
 
-StreamedMedia: TypeAlias = ImageRequest | SpeechRequest | TranscriptionRequest | RawRequest
-"""A request other than one for a chat whose response may come as a stream, which its field ``stream`` asks for."""
+    AnyRequest: TypeAlias = (
+        LLMRequest
+        | EmbeddingRequest
+        | ModelsRequest
+        | ModelRequest
+        | CountRequest
+        | RerankRequest
+        | MediaRequest
+        | RawRequest
+    )
+    """Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
 
-MediaChunk: TypeAlias = bytes | ImageChunk | TranscriptionChunk | RawChunk
-"""A chunk of a stream of media."""
+    StreamedMedia: TypeAlias = ImageRequest | SpeechRequest | TranscriptionRequest | RawRequest
+    """A request other than one for a chat whose response may come as a stream, which its field ``stream`` asks for."""
 
-Chunk: TypeAlias = LLMChunk | MediaChunk
-"""A chunk of any stream."""
+    MediaChunk: TypeAlias = bytes | ImageChunk | TranscriptionChunk | RawChunk
+    """A chunk of a stream of media."""
+
+    Chunk: TypeAlias = LLMChunk | MediaChunk
+    """A chunk of any stream."""
+else:  # media are imported with the first request for one
+    MediaRequest = AnyRequest = StreamedMedia = MediaChunk = Chunk = Any
 
 Returns: TypeAlias = Literal["json", "text", "bytes"]
 """Form of a response's body, where its status is 2xx and it is no stream of events."""

@@ -11,12 +11,11 @@ from typing import Any, Final, TypeVar
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.redaction import SentKeys
-from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse, ModelInfo, RerankResponse
+from unified_llm.types.responses import ModelInfo
 
 EndT = TypeVar("EndT", Done, Failure)
 
-_WITH_METADATA: Final = (LLMResponse, LLMChunk, EmbeddingResponse, RerankResponse)
-_METADATA: Final = ("model", "response_id")
+_METADATA: Final = ("model", "response_id", "id", "job")  # of any response
 _WORDS: Final = ("code", "subcode", "param", "detail", "body")
 _TEXTS_OF_A_MODEL: Final = ("id", "owned_by", "description", "family")
 
@@ -48,21 +47,22 @@ def _texts(end: Done | Failure) -> list[str]:
 
 
 def _value_texts(value: Any) -> list[str | None]:
-    if isinstance(value, _WITH_METADATA):
-        return [getattr(value, name, None) for name in _METADATA]
-    return [text for model in _models(value) for text in (model.id, model.owned_by)]
+    if models := _models(value):
+        return [text for model in models for text in (model.id, model.owned_by)]
+    return [*_metadata(value).values()]
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    return {name: text for name in _METADATA if isinstance(text := getattr(value, name, None), str)}
 
 
 def _mask_value(value: Any, mask: Callable[[str], str]) -> Any:
-    if isinstance(value, _WITH_METADATA):
-        metadata = {name: text for name in _METADATA if (text := getattr(value, name, None))}
-        masked: dict[str, Any] = {name: mask(text) for name, text in metadata.items()}
-        return replace(value, **masked)
     if isinstance(value, ModelInfo):
         return _mask_model(value, mask)
     if models := _models(value):
         return ([_mask_model(model, mask) for model in models], value[1])
-    return value
+    masked: dict[str, Any] = {name: mask(text) for name, text in _metadata(value).items()}
+    return replace(value, **masked) if masked else value
 
 
 def _mask_model(model: ModelInfo, mask: Callable[[str], str]) -> ModelInfo:

@@ -13,9 +13,7 @@ from typing import Final
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import MAX_STRUCTURE
-from unified_llm.types.media_requests import ImageRequest, SpeechRequest, VideoContentRequest, VideoJobRequest
-from unified_llm.types.raw import RawRequest
-from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankRequest
+from unified_llm.types.requests import EmbeddingRequest, FurtherRequest, LLMRequest, RerankRequest
 from unified_llm.types.responses import LLMChunk
 
 CHAT_BYTES: Final = 16 * 1024 * 1024
@@ -79,14 +77,7 @@ def _default_limits(request: AnyRequest) -> ResponseLimits:
             texts = len(request.texts)
             numbers = min(_MAX_NUMBERS, _NUMBERS_PER_TEXT * texts + MAX_STRUCTURE)
             return ResponseLimits(BULK_BYTES, numbers, _NAMES_PER_TEXT * texts + _FURTHER_NAMES)
-        case (
-            RerankRequest()
-            | ImageRequest()
-            | SpeechRequest()
-            | VideoJobRequest()
-            | VideoContentRequest()
-            | RawRequest()
-        ):
+        case RerankRequest() | FurtherRequest():
             return ResponseLimits(BULK_BYTES)
         case LLMRequest() if request.logprobs or request.top_logprobs:
             return ResponseLimits(_LOGPROBS_FACTOR * CHAT_BYTES, _LOGPROBS_FACTOR * MAX_STRUCTURE)

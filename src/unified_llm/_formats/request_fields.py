@@ -7,7 +7,7 @@ import mimetypes
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from unified_llm._core.codec import Returns, WireRequest
 from unified_llm._core.dropped_settings import report_dropped
@@ -21,9 +21,11 @@ from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm._lib.multipart import FormFile, encode_form
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import FilePart, ImagePart, data_url
-from unified_llm.types.media_requests import MediaFile
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
+
+if TYPE_CHECKING:
+    from unified_llm.types.media_requests import MediaFile
 
 log = logging.getLogger("unified_llm")
 
@@ -75,7 +77,7 @@ def post_form(
         ValidationError: A text has half of a surrogate pair.
     """
     form = [
-        (name, FormFile(value.data, value.filename, value.media_type) if isinstance(value, MediaFile) else value)
+        (name, value if isinstance(value, str) else FormFile(value.data, value.filename, value.media_type))
         for name, value in fields
     ]
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Final, assert_never, cast
+from typing import Final
 
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.features import ENDPOINTS, MEDIA, Feature, FeaturePair, Output
@@ -14,19 +14,11 @@ from unified_llm._providers.output_types import describe
 from unified_llm._providers.provider_fields import TEXT_FIELDS
 from unified_llm._providers.registry import ROWS
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
-from unified_llm.types.media_requests import (
-    ImageRequest,
-    SpeechRequest,
-    TranscriptionRequest,
-    VideoContentRequest,
-    VideoJobRequest,
-    VideoRequest,
-)
 from unified_llm.types.messages import Message
-from unified_llm.types.raw import RawRequest
 from unified_llm.types.requests import (
     CountRequest,
     EmbeddingRequest,
+    FurtherRequest,
     LLMRequest,
     ModelRequest,
     ModelsRequest,
@@ -81,10 +73,6 @@ _WANTED: Final[Mapping[type, tuple[Output, str]]] = {
     LLMRequest: ("text", "chat"),
     EmbeddingRequest: ("embeddings", _WORDS["embeddings"]),
     RerankRequest: ("rerank", _WORDS["rerank"]),
-    ImageRequest: ("image", _WORDS["generate_image"]),
-    SpeechRequest: ("speech", _WORDS["speech"]),
-    TranscriptionRequest: ("transcription", _WORDS["transcription"]),
-    VideoRequest: ("video", _WORDS["video"]),
 }
 
 _TAKE_TOKENS: Final = frozenset({"openai_chat", "openai_responses", "azure", "azure_responses"})
@@ -120,8 +108,11 @@ def missing(ask: AnyRequest, target: Target) -> str | None:
 
 def _wanted(ask: AnyRequest) -> tuple[Output, str] | None:
     """Return the output that a request is for, and what a model does that makes it."""
-    if isinstance(ask, RawRequest):
-        return ("moderation", _WORDS["moderation"]) if ask.feature == "moderation" else None
+    if isinstance(ask, FurtherRequest):
+        from unified_llm._providers.further_needs import wanted_output  # few programs need it
+
+        wanted = wanted_output(ask)
+        return (wanted[0], _WORDS[wanted[1]]) if wanted else None
     return _WANTED.get(type(ask))
 
 
@@ -158,30 +149,10 @@ def _needs(ask: AnyRequest) -> Iterator[Feature]:
             yield "count_tokens"
         case RerankRequest():
             yield "rerank"
-        case RawRequest():
-            yield cast("Feature", ask.feature)
-        case ImageRequest() | SpeechRequest() | TranscriptionRequest():
-            yield from _media_needs(ask)
-        case VideoRequest() | VideoJobRequest() | VideoContentRequest():
-            yield "video"
         case _:
-            assert_never(ask)
+            from unified_llm._providers.further_needs import needs_of  # few programs need it
 
-
-def _media_needs(request: ImageRequest | SpeechRequest | TranscriptionRequest) -> Iterator[Feature]:
-    match request:
-        case ImageRequest():
-            yield "edit_image" if request.images else "generate_image"
-            if request.stream:
-                yield "stream_image"
-        case SpeechRequest():
-            yield "speech"
-        case TranscriptionRequest():
-            yield "translation" if request.translate else "transcription"
-            if request.stream:
-                yield "stream_transcription"
-        case _:
-            assert_never(request)
+            yield from needs_of(ask)
 
 
 def _chat_needs(request: LLMRequest) -> Iterator[Feature]:

@@ -6,7 +6,7 @@ The annotations in the modules of this folder are evaluated when a class is made
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unified_llm.types.content import (
     AudioPart,
@@ -16,27 +16,6 @@ from unified_llm.types.content import (
     Media,
     Part,
     TextPart,
-)
-from unified_llm.types.media import (
-    Image,
-    ImageChunk,
-    ImageResponse,
-    SpeechResponse,
-    Transcription,
-    TranscriptionChunk,
-    TranscriptionSegment,
-    TranscriptionWord,
-    VideoJob,
-    VideoResponse,
-)
-from unified_llm.types.media_requests import (
-    ImageRequest,
-    MediaFile,
-    SpeechRequest,
-    TranscriptionRequest,
-    VideoContentRequest,
-    VideoJobRequest,
-    VideoRequest,
 )
 from unified_llm.types.messages import (
     Message,
@@ -48,7 +27,6 @@ from unified_llm.types.messages import (
     ToolCall,
     ToolCallChunk,
 )
-from unified_llm.types.raw import RawChunk, RawRequest, RawResponse
 from unified_llm.types.records import (
     Attempt,
     Usage,
@@ -72,6 +50,30 @@ from unified_llm.types.responses import (
     RerankResponse,
     TokenLogprob,
 )
+
+if TYPE_CHECKING:
+    from unified_llm.types.media import (
+        Image,
+        ImageChunk,
+        ImageResponse,
+        SpeechResponse,
+        Transcription,
+        TranscriptionChunk,
+        TranscriptionSegment,
+        TranscriptionWord,
+        VideoJob,
+        VideoResponse,
+    )
+    from unified_llm.types.media_requests import (
+        ImageRequest,
+        MediaFile,
+        SpeechRequest,
+        TranscriptionRequest,
+        VideoContentRequest,
+        VideoJobRequest,
+        VideoRequest,
+    )
+    from unified_llm.types.raw import RawChunk, RawRequest, RawResponse
 
 __all__ = [
     "Attempt",
@@ -145,7 +147,7 @@ _ROOT_NAMES = {
 def _set_public_modules() -> None:
     """Set ``__module__`` of every public class to the module that users import it from; pickles name that one too."""
     for name in __all__:
-        if isinstance(value := globals()[name], type):  # not an alias, such as Role
+        if isinstance(value := globals().get(name), type):  # not an alias, such as Role
             value.__module__ = "unified_llm" if name in _ROOT_NAMES else __name__
 
 
@@ -153,9 +155,19 @@ _set_public_modules()
 
 
 def __getattr__(name: str) -> Any:
-    """Say where a name is that this module does not have."""
+    """Import media with the first of their classes that is used; say where a name is that this module does not have."""
     if name.startswith("__"):  # Python looks for some of these with every import
         raise AttributeError(name)
-    from unified_llm._lib.missing_names import missing_name
+    if name not in __all__:
+        from unified_llm._lib.missing_names import missing_name
 
-    raise missing_name(__name__, name, __all__)
+        raise missing_name(__name__, name, __all__)
+    from unified_llm.types import media, media_requests, raw
+
+    home = next(module for module in (media, media_requests, raw) if hasattr(module, name))
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from unified_llm._lib.short_repr import count, served_by, short_repr
 from unified_llm.types.records import Attempt, Usage
-from unified_llm.types.responses import MediaResponse
+from unified_llm.types.responses import FurtherResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageResponse(MediaResponse):
+class ImageResponse(FurtherResponse):
     """Images. ``url``, ``data`` and ``revised_prompt`` are those of the first one.
 
     Attributes:
@@ -114,7 +114,7 @@ class ImageChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechResponse(MediaResponse):
+class SpeechResponse(FurtherResponse):
     """A text, read aloud.
 
     Attributes:
@@ -171,7 +171,7 @@ class TranscriptionWord:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcription(MediaResponse):
+class Transcription(FurtherResponse):
     """What is said in a recording. ``str(transcription)`` is its text.
 
     Attributes:
@@ -262,7 +262,7 @@ class VideoJob:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoResponse(MediaResponse):
+class VideoResponse(FurtherResponse):
     """A video.
 
     Attributes:
@@ -300,3 +300,18 @@ class VideoResponse(MediaResponse):
         yield f"{self.seconds:g} s" if self.seconds else ""
         yield "used a fallback" if self.used_fallback else ""
         yield count(len(self.attempts), "attempt")
+
+
+for _class in (
+    Image,
+    ImageResponse,
+    ImageChunk,
+    SpeechResponse,
+    TranscriptionSegment,
+    TranscriptionWord,
+    Transcription,
+    TranscriptionChunk,
+    VideoJob,
+    VideoResponse,
+):
+    _class.__module__ = "unified_llm.types"  # where users import it from

@@ -157,3 +157,15 @@ class VideoContentRequest(FurtherRequest):
     model: str | None = None
     variant: str | None = None
     url: str | None = field(default=None, repr=False)
+
+
+for _class in (
+    MediaFile,
+    ImageRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+    VideoRequest,
+    VideoJobRequest,
+    VideoContentRequest,
+):
+    _class.__module__ = "unified_llm.types"  # where users import it from

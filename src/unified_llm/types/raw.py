@@ -10,6 +10,7 @@ from typing import Any, Literal
 from unified_llm.types.media_requests import MediaFile
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import FurtherRequest
+from unified_llm.types.responses import FurtherResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,16 @@ class RawRequest(FurtherRequest):
     model: str | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
+    @property
+    def names_model(self) -> bool:
+        """Whether it has a field for the model, which the target then needs."""
+        return "model" in (self.body or {}) or any(name == "model" for name, _ in self.form or ())
+
+    @property
+    def runs_model(self) -> bool:
+        """Whether a model answers it: no time to load one is expected."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class RawChunk:
@@ -51,7 +62,7 @@ class RawChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class RawResponse:
+class RawResponse(FurtherResponse):
     """What such an endpoint returned.
 
     Attributes:
@@ -71,6 +82,9 @@ class RawResponse:
     attempts: tuple[Attempt, ...] = ()
 
 
-def names_model(request: RawRequest) -> bool:
-    """Return whether a request has a field for the model, which the target then needs."""
-    return "model" in (request.body or {}) or any(name == "model" for name, _ in request.form or ())
+for _class in (
+    RawRequest,
+    RawChunk,
+    RawResponse,
+):
+    _class.__module__ = "unified_llm.types"  # where users import it from

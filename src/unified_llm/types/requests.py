@@ -38,6 +38,16 @@ class FurtherRequest:
 
     __slots__ = ()
 
+    @property
+    def names_model(self) -> bool:
+        """Whether it has a field for the model, which the target then needs."""
+        return True
+
+    @property
+    def runs_model(self) -> bool:
+        """Whether a model answers it."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class LLMRequest:

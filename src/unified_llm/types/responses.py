@@ -12,8 +12,8 @@ from unified_llm.types.records import Attempt, Usage
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-class MediaResponse:
-    """Base of responses of media, which have the fields that are set at the end of each call of theirs.
+class FurtherResponse:
+    """Base of responses of media and further endpoints, which have the fields that are set at the end of their call.
 
     They are ``model``, ``provider``, ``request_id``, ``used_fallback`` and ``attempts``.
     """

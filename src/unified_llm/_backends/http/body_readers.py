@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final, cast
 from typing_extensions import override
 
 from unified_llm._backends.http.body_reader import BodyReader, malformed
-from unified_llm._backends.http.media_readers import as_requested, content_reader, media_stream_reader
 from unified_llm._core.chunks import JoinedChunks, as_chunks
 from unified_llm._core.codec import wants_stream
 from unified_llm._core.outcome import Done, Failure
@@ -34,7 +33,7 @@ from unified_llm._core.text_halves import HalfJoiner, may_cut
 from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse_lenient
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import ServerSentEvent, SSESplitter
-from unified_llm.types.requests import LLMRequest
+from unified_llm.types.requests import FurtherRequest, LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
 
 if TYPE_CHECKING:
@@ -62,10 +61,11 @@ def make_reader(
     if status >= 300:
         return _ErrorReader(codec, target, status, headers)
     content_type = headers.get("content-type", "").lower()
-    if returns != "json" and (
-        reader := content_reader(codec, call_request, target, content_type=content_type, returns=returns)
-    ):
-        return reader
+    if returns != "json":
+        from unified_llm._backends.http.media_readers import content_reader  # few programs need it
+
+        if reader := content_reader(codec, call_request, target, content_type=content_type, returns=returns):
+            return reader
     return FormatDetector(codec, call_request, target, content_type)
 
 
@@ -94,8 +94,11 @@ class FormatDetector(BodyReader):
         if begins_stream and isinstance(self._call_request, LLMRequest):
             kind = _StreamReader if self._call_request.original is None else _OriginalStreamReader
             return kind(self._codec, self._call_request, self._target)
-        if begins_stream and (reader := media_stream_reader(self._codec, self._call_request, self._target)):
-            return reader
+        if begins_stream and isinstance(self._call_request, FurtherRequest):
+            from unified_llm._backends.http.media_readers import media_stream_reader
+
+            if reader := media_stream_reader(self._codec, self._call_request, self._target):
+                return reader
         return _JSONReader(self._codec, self._call_request, self._target)
 
     @override
@@ -137,7 +140,9 @@ class _JSONReader(BodyReader):
             end = self._codec.decode(self._call_request, self._target, parsed)
         except OversizedResponseError:
             return [self._oversized()]
-        if not isinstance(self._call_request, LLMRequest):
+        if isinstance(self._call_request, FurtherRequest):
+            from unified_llm._backends.http.media_readers import as_requested
+
             return as_requested(end, self._call_request)
         if isinstance(end, Done) and isinstance(end.value, LLMResponse) and wants_stream(self._call_request):
             chunk, last = as_chunks(end.value)
