@@ -11,8 +11,9 @@ import pytest
 
 from tests.support.each import each
 from tests.support.scripted_targets import Pause, ScriptedTargets, Step, say
-from unified_llm import LLMClient, reset_health
+from unified_llm import LLMClient, register_provider, reset_health
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._providers import registry
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ContentFilterError,
@@ -315,3 +316,28 @@ def test_looks_that_keep_failing_end_the_job() -> None:
     with pytest.raises(LLMError, match="refused"):
         film(refused, SORA)
     assert len(refused.asked) == 2
+
+
+def test_a_stream_of_media_in_code_of_the_other_kind_says_what_to_write() -> None:
+    made = client(IMAGE)
+    with pytest.raises(TypeError, match=r"stream_image\(\) is for sync code.*`async for chunk in client.astream_image"):
+        made.stream_image("x").__aiter__()  # type: ignore[attr-defined] # pyright: ignore
+    with pytest.raises(TypeError, match=r"astream_speech\(\) is for async code.*`for chunk in client.stream_speech"):
+        iter(made.astream_speech("x", model="openai/tts-1"))  # type: ignore[call-overload] # pyright: ignore
+
+
+class Painter:
+    """A provider of the user's own, which chats."""
+
+    def generate(self, _request: Any) -> str:
+        return "Hello"
+
+
+def test_objects_that_chat_make_no_media() -> None:
+    register_provider("painter", Painter())
+    try:
+        for model in ("painter/x", "mlx/demo"):
+            with pytest.raises(UnsupportedOperationError, match="cannot make images"):
+                LLMClient(model).generate_image("x")
+    finally:
+        registry.unregister("painter")

@@ -17,6 +17,7 @@ from unified_llm import LLMClient, Usage
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._observe import otel_attributes
 from unified_llm.langchain import ChatUnified
+from unified_llm.testing import outage
 from unified_llm.types import Attempt as AttemptRecord
 from unified_llm.types import EmbeddingResponse
 
@@ -350,3 +351,26 @@ def test_tokens_that_nobody_counted_are_not_measured(telemetry: RecordedTelemetr
         LLMClient(GPT).generate(PROMPT)
     assert set(telemetry.points) == {"gen_ai.client.operation.duration"}
     assert not any("usage" in name for name in telemetry.attributes)
+
+
+# Media
+
+
+def test_media_are_calls_that_generate_content(telemetry: RecordedTelemetry) -> None:
+    calls: dict[str, tuple[str, Any]] = {
+        "image": ("gpt-image-2", lambda client: client.generate_image("CANARY-PROMPT", n=2)),
+        "speech": ("tts-1", lambda client: client.generate_speech("CANARY-PROMPT")),
+        "text": ("whisper-1", lambda client: client.transcribe(b"RIFF\0\0\0\0WAVE", prompt="CANARY-PROMPT")),
+        "video": ("sora-2", lambda client: client.generate_video("CANARY-PROMPT")),
+    }
+    for made, (model, call) in calls.items():
+        with outage("groq", reply="-", allow_unused=True):
+            call(LLMClient(f"openai/{model}", api_key="sk-CANARY-key"))
+        span = telemetry.spans[-1]
+        attributes = dict(span.attributes or {})
+        assert span.name == f"generate_content {model}"
+        assert attributes["gen_ai.operation.name"] == "generate_content"
+        assert attributes["gen_ai.output.type"] == made
+        assert "CANARY" not in str(attributes)
+    assert len(telemetry.spans) == 4, "looks at a job, and the fetch of its video, have no span"
+    assert dict(telemetry.spans[0].attributes or {})["gen_ai.request.choice.count"] == 2

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar, cast
 
 from unified_llm._client.call import PreparedCall, finish_further
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
@@ -15,9 +15,15 @@ from unified_llm._lib.short_repr import count, short_repr
 from unified_llm._policy.call_state import CallFailed
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.media import TranscriptionChunk
+from unified_llm.types.media_requests import ImageRequest, SpeechRequest, TranscriptionRequest
 from unified_llm.types.records import Attempt
 
 ResponseT = TypeVar("ResponseT")
+_METHODS: Final[Mapping[type, str]] = {
+    ImageRequest: "stream_image",
+    SpeechRequest: "stream_speech",
+    TranscriptionRequest: "stream_transcription",
+}
 
 
 class _MediaReader(StepReader[ChunkT], Generic[ChunkT, ResponseT]):
@@ -29,6 +35,7 @@ class _MediaReader(StepReader[ChunkT], Generic[ChunkT, ResponseT]):
         self._chunks = 0
         self._texts: list[str] = []
         self._response: ResponseT | None = None
+        self._method = _METHODS[type(call.request)]
 
     @property
     def response(self) -> ResponseT | None:
@@ -56,7 +63,7 @@ class _MediaReader(StepReader[ChunkT], Generic[ChunkT, ResponseT]):
     def _check_unread(self) -> None:
         if self._over:
             raise ValidationError(
-                "This stream was already read, or closed: call the method again, or keep its chunks in a list."
+                f"This stream was already read, or closed: call {self._method}() again, or keep its chunks in a list."
             )
 
     def _read(self, step: Step) -> ChunkT | None:

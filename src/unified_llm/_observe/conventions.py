@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from unified_llm._core import defaults
 
-Operation: TypeAlias = Literal["chat", "embeddings"]
+Operation: TypeAlias = Literal["chat", "embeddings", "generate_content"]
 TokenKind: TypeAlias = Literal["input", "output", "cache_read", "cache_write", "reasoning"]
 
 # Histogram boundaries that the conventions advise: seconds, and tokens.
@@ -68,24 +68,34 @@ def _typed(operation: Operation, kind: TokenKind) -> TokenMetric:
     return TokenMetric("gen_ai.client.token.usage", operation, kind, attributes={"gen_ai.token.type": kind})
 
 
-def _counter(name: str, kind: TokenKind) -> TokenMetric:
+def _counter(name: str, kind: TokenKind, operation: Operation = "chat") -> TokenMetric:
     # Providers report no modality for most tokens, and the convention calls that unknown.
     modality = {"gen_ai.token.modality": "unknown"}
-    return TokenMetric(f"gen_ai.client.inference.usage.{name}", "chat", kind, histogram=False, attributes=modality)
+    return TokenMetric(f"gen_ai.client.inference.usage.{name}", operation, kind, histogram=False, attributes=modality)
 
 
 FIRST: Final = Conventions(
     schema_url="https://opentelemetry.io/schemas/1.41.0",
-    durations={"chat": "gen_ai.client.operation.duration", "embeddings": "gen_ai.client.operation.duration"},
+    durations=dict.fromkeys(("chat", "embeddings", "generate_content"), "gen_ai.client.operation.duration"),
     first_chunk="gen_ai.client.operation.time_to_first_chunk",
-    tokens=(_typed("chat", "input"), _typed("chat", "output"), _typed("embeddings", "input")),
+    tokens=(
+        _typed("chat", "input"),
+        _typed("chat", "output"),
+        _typed("embeddings", "input"),
+        _typed("generate_content", "input"),
+        _typed("generate_content", "output"),
+    ),
     cache_write="gen_ai.usage.cache_creation.input_tokens",
     reasoning_level=None,
     exceptions={},
 )
 SECOND: Final = Conventions(
     schema_url="https://opentelemetry.io/schemas/gen-ai/0.1.0",
-    durations={"chat": "gen_ai.client.inference.duration", "embeddings": "gen_ai.client.embeddings.duration"},
+    durations={
+        "chat": "gen_ai.client.inference.duration",
+        "generate_content": "gen_ai.client.inference.duration",
+        "embeddings": "gen_ai.client.embeddings.duration",
+    },
     first_chunk="gen_ai.client.inference.time_to_first_chunk",
     tokens=(
         _counter("input_tokens", "input"),
@@ -93,13 +103,21 @@ SECOND: Final = Conventions(
         _counter("cache_read.input_tokens", "cache_read"),
         _counter("cache_write.input_tokens", "cache_write"),
         _counter("reasoning.output_tokens", "reasoning"),
+        _counter("input_tokens", "input", "generate_content"),
+        _counter("output_tokens", "output", "generate_content"),
         TokenMetric("gen_ai.client.inference.operation.input_tokens", "chat", "input"),
         TokenMetric("gen_ai.client.inference.operation.output_tokens", "chat", "output"),
+        TokenMetric("gen_ai.client.inference.operation.input_tokens", "generate_content", "input"),
+        TokenMetric("gen_ai.client.inference.operation.output_tokens", "generate_content", "output"),
         TokenMetric("gen_ai.client.embeddings.operation.input_tokens", "embeddings", "input"),
     ),
     cache_write="gen_ai.usage.cache_write.input_tokens",
     reasoning_level="gen_ai.request.reasoning.level",
-    exceptions={"chat": "gen_ai.client.inference.exception", "embeddings": "gen_ai.client.embeddings.exception"},
+    exceptions={
+        "chat": "gen_ai.client.inference.exception",
+        "generate_content": "gen_ai.client.inference.exception",
+        "embeddings": "gen_ai.client.embeddings.exception",
+    },
 )
 
 

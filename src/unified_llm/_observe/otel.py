@@ -23,7 +23,6 @@ from unified_llm._observe.tracing_tools import ModelSpan
 from unified_llm._policy.call_state import CallState
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt, Usage
-from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -43,9 +42,10 @@ def call_observer(
         model_spans: What tracing tools record of the same call.
     """
     recorders = instruments()
-    if recorders is None or not isinstance(request, (LLMRequest, EmbeddingRequest)):
+    operation = otel_attributes.operation(request) if recorders is not None else None
+    if recorders is None or operation is None:
         return None
-    return CallSpan(request, primary, state, recorders, model_spans=model_spans)
+    return CallSpan(request, primary, state, recorders, operation=operation, model_spans=model_spans)
 
 
 class CallSpan:
@@ -53,15 +53,16 @@ class CallSpan:
 
     def __init__(
         self,
-        request: LLMRequest | EmbeddingRequest,
+        request: AnyRequest,
         primary: Target,
         state: CallState,
         recorders: Instruments,
         *,
+        operation: Operation,
         model_spans: Sequence[ModelSpan],
     ) -> None:
         self._request, self._primary, self._state, self._recorders = request, primary, state, recorders
-        self._operation: Operation = otel_attributes.operation(request)
+        self._operation: Operation = operation
         self._model_spans = model_spans
         self._on_attempt = state.trace.on_attempt
         self._first_chunk: float | None = None
@@ -75,7 +76,7 @@ class CallSpan:
         self._counting = counting.decide(self._recorders, self._model_spans)
         # Of all measurements, and of the span; those of a sampler are there from its start.
         self._attributes = {
-            **otel_attributes.request_attributes(self._request, target),
+            **otel_attributes.request_attributes(self._operation, target),
             **otel_attributes.server(target),
         }
         self._span: Span = self._start_span()
@@ -138,8 +139,8 @@ class CallSpan:
         self._attributes[otel_attributes.RESPONSE_MODEL] = response.model or served.model
         self._span.set_attributes(otel_attributes.response(response))
         self._span.set_attributes(otel_attributes.served(served, used_fallback=served is not self._primary))
-        if response.usage is not None:
-            self._record_usage(response.usage)
+        if (usage := getattr(response, "usage", None)) is not None:
+            self._record_usage(usage)
 
     def _record_usage(self, usage: Usage) -> None:
         counts = otel_attributes.token_counts(self._request, usage)

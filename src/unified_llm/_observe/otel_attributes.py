@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from unified_llm._core.codec import AnyRequest, wants_stream
+from unified_llm._core.features import Output
 from unified_llm._core.target import Target
 from unified_llm._observe.conventions import Conventions, Operation, TokenKind
 from unified_llm._providers import registry
 from unified_llm.types.records import Attempt, Usage
-from unified_llm.types.requests import EmbeddingRequest, LLMRequest
+from unified_llm.types.requests import EmbeddingRequest, FurtherRequest, LLMRequest
 
 Attributes: TypeAlias = dict[str, str | bool | int | float | Sequence[str]]
 
@@ -31,6 +33,10 @@ _SERVER: Final = ("server.address", "server.port")
 # By these, tools and dashboards recognise and count the calls of a model.
 _NAMES_OF_MODEL: Final = frozenset({_OPERATION, _REQUEST_MODEL, RESPONSE_MODEL})
 
+# What a request for media makes, by the convention's names; it has none for video.
+_OUTPUT_TYPES: Final[Mapping[Output, str]] = {
+    "image": "image", "speech": "speech", "transcription": "text", "video": "video",
+}  # fmt: skip
 _PARAMETERS: Final = ("temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty")
 # The fields of ``Usage`` that are a part of another. Many providers do not report them: a zero is left out.
 _PARTS: Final[Mapping[TokenKind, str]] = {
@@ -46,14 +52,28 @@ _USAGE: Final[Mapping[TokenKind, str]] = {
 }
 
 
-def operation(request: LLMRequest | EmbeddingRequest) -> Operation:
-    """Name the operation."""
-    return "chat" if isinstance(request, LLMRequest) else "embeddings"
+def operation(request: AnyRequest) -> Operation | None:
+    """Name the operation of a request to a model; None for any other, such as one for a list, or a look at a job."""
+    if isinstance(request, LLMRequest):
+        return "chat"
+    if isinstance(request, EmbeddingRequest):
+        return "embeddings"
+    return "generate_content" if _output_type(request) else None
 
 
-def request_attributes(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+def _output_type(request: AnyRequest) -> str | None:
+    """Return what a request for media makes."""
+    if not isinstance(request, FurtherRequest):
+        return None
+    from unified_llm._providers.further_needs import wanted_output  # few programs need it
+
+    wanted = wanted_output(request)
+    return _OUTPUT_TYPES.get(wanted[0]) if wanted else None
+
+
+def request_attributes(operation_name: Operation, target: Target) -> Attributes:
     """Describe the request: operation, provider, model."""
-    return {_OPERATION: operation(request), _PROVIDER: _provider(target), _REQUEST_MODEL: target.model}
+    return {_OPERATION: operation_name, _PROVIDER: _provider(target), _REQUEST_MODEL: target.model}
 
 
 def _provider(target: Target) -> str:
@@ -83,11 +103,21 @@ def without_model(attributes: Attributes) -> Attributes:
     return {name: value for name, value in attributes.items() if name not in _NAMES_OF_MODEL}
 
 
-def parameters(request: LLMRequest | EmbeddingRequest, target: Target, conventions: Conventions) -> Attributes:
+def parameters(request: AnyRequest, target: Target, conventions: Conventions) -> Attributes:
     """Describe the parameters of the request, the target's defaults included."""
-    if isinstance(request, EmbeddingRequest):
-        dimensions = target.defaults.get("dimensions") if request.dimensions is None else request.dimensions
-        return {} if dimensions is None else {"gen_ai.embeddings.dimension.count": dimensions}
+    if isinstance(request, LLMRequest):
+        return _chat_parameters(request, target, conventions)
+    return (
+        _embedding_parameters(request, target) if isinstance(request, EmbeddingRequest) else _media_parameters(request)
+    )
+
+
+def _embedding_parameters(request: EmbeddingRequest, target: Target) -> Attributes:
+    dimensions = target.defaults.get("dimensions") if request.dimensions is None else request.dimensions
+    return {} if dimensions is None else {"gen_ai.embeddings.dimension.count": dimensions}
+
+
+def _chat_parameters(request: LLMRequest, target: Target, conventions: Conventions) -> Attributes:
     attributes: Attributes = {}
     for name in _PARAMETERS:
         value = getattr(request, name)
@@ -111,6 +141,15 @@ def parameters(request: LLMRequest | EmbeddingRequest, target: Target, conventio
     return attributes
 
 
+def _media_parameters(request: AnyRequest) -> Attributes:
+    attributes: Attributes = {"gen_ai.output.type": _output_type(request) or ""}
+    if (choices := getattr(request, "n", None) or 1) != 1:
+        attributes["gen_ai.request.choice.count"] = choices
+    if wants_stream(request):
+        attributes["gen_ai.request.stream"] = True
+    return attributes
+
+
 def response(value: Any) -> Attributes:
     """Describe an ``LLMResponse``, the last ``LLMChunk`` of a stream, or an ``EmbeddingResponse``."""
     attributes: Attributes = {}
@@ -127,10 +166,10 @@ def served(target: Target, *, used_fallback: bool) -> Attributes:
     return {**attributes, "unified_llm.demo": True} if target.demo else attributes
 
 
-def token_counts(request: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[TokenKind, int]:
-    """Count tokens by kind: input, for chat output, and the parts of both that the provider reported."""
+def token_counts(request: AnyRequest, usage: Usage) -> dict[TokenKind, int]:
+    """Count tokens by kind: input, output but for embeddings, and the parts of both that the provider reported."""
     counts: dict[TokenKind, int] = {"input": usage.prompt_tokens}
-    if isinstance(request, LLMRequest):
+    if not isinstance(request, EmbeddingRequest):
         counts["output"] = usage.completion_tokens
     for kind, field in _PARTS.items():
         if count := getattr(usage, field):
