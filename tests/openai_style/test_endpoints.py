@@ -142,7 +142,7 @@ def test_a_provider_without_an_endpoint_is_refused_before_any_request() -> None:
     with answering(RATED).running() as targets:
         with pytest.raises(exceptions.UnsupportedOperationError, match="cannot rate texts for moderation"):
             OpenAI().moderations.create(input="x", model="anthropic/claude-haiku-4-5")
-        with pytest.raises(exceptions.ValidationError, match="file_id must be the identifier"):
+        with pytest.raises(style.BadRequestError, match="file_id must be the identifier"):
             OpenAI().files.retrieve("")
     assert targets.sent == []
 

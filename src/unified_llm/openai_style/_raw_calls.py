@@ -50,11 +50,12 @@ def path_of(*segments: str, **identifiers: str) -> str:
     """Return a path of fixed segments, and of identifiers where a segment is the name of one.
 
     Raises:
-        ValidationError: An identifier is empty or no string.
+        BadRequestError: An identifier is empty or no string.
     """
-    for name, value in identifiers.items():
-        if not isinstance(value, str) or not value:
-            raise ValidationError(f"{name} must be the identifier, as a string that is not empty.")
+    with family_errors():
+        for name, value in identifiers.items():
+            if not isinstance(value, str) or not value:
+                raise ValidationError(f"{name} must be the identifier, as a string that is not empty.")
     return "".join(f"/{quote(identifiers.get(segment, segment), safe='')}" for segment in segments)
 
 
