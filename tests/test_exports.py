@@ -15,10 +15,13 @@ import pytest
 import unified_llm
 import unified_llm.exceptions
 import unified_llm.langchain
+import unified_llm.openai_style
 import unified_llm.testing
 from tests.support.each import each
 
-EXPORTING = (unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.testing)
+EXPORTING = (
+    unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.openai_style, unified_llm.testing,
+)  # fmt: skip
 MODULES = {module.__name__: module for module in EXPORTING}
 PUBLIC = {f"{home}.{name}": getattr(module, name) for home, module in MODULES.items() for name in module.__all__}
 OBJECTS = {
@@ -59,7 +62,8 @@ def test_the_names_are_those_of_the_design() -> None:
     assert set(unified_llm.__all__) == {
         "LLMClient", "LLMConfig", "BreakerConfig",
         "Message", "LLMRequest", "LLMResponse", "LLMChunk", "EmbeddingResponse", "ModelInfo", "Usage", "ToolCall",
-        "Attempt", "Provider", "ChatProvider", "ProviderBase", "FailureKind", "KnownModelName", "register_provider",
+        "Attempt", "ChatCompletion", "Completion", "Embedding",
+        "Provider", "ChatProvider", "ProviderBase", "FailureKind", "KnownModelName", "register_provider",
         "configure", "health_snapshot", "reset_health", "__version__",
     }  # fmt: skip
     assert set(unified_llm.testing.__all__) == {"outage", "Outage"}

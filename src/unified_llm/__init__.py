@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from unified_llm._providers.known_models import KnownModelName
     from unified_llm._providers.registry import Provider
     from unified_llm._state.process_health import health_snapshot, reset_health
+    from unified_llm.openai_style._facade import ChatCompletion, Completion, Embedding
     from unified_llm.types.messages import Message, ToolCall
     from unified_llm.types.records import Attempt, Usage
     from unified_llm.types.requests import LLMRequest
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "BreakerConfig",
+    "ChatCompletion",
     "ChatProvider",
+    "Completion",
+    "Embedding",
     "EmbeddingResponse",
     "FailureKind",
     "KnownModelName",
@@ -58,7 +62,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: C901 - one case for each module
+def __getattr__(name: str) -> Any:  # noqa: C901, PLR0912 - one case for each module
     """Import a public name when it is first used, so that importing the package costs next to nothing.
 
     Each import is a statement of its own: programs that collect modules (PyInstaller, Nuitka, cx_Freeze) read import
@@ -88,6 +92,8 @@ def __getattr__(name: str) -> Any:  # noqa: C901 - one case for each module
             import unified_llm._providers.known_models as home
         case "Provider":
             import unified_llm._providers.registry as home
+        case "ChatCompletion" | "Completion" | "Embedding":
+            import unified_llm.openai_style._facade as home
         case "health_snapshot" | "reset_health":
             import unified_llm._state.process_health as home
         case _:

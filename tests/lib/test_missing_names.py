@@ -55,7 +55,7 @@ def test_a_missing_name_is_found_where_it_is_and_a_misspelt_one_is_corrected(
     assert expected in str(read)
 
 
-@each("name", ["OpenAI", "anything", "_private"])
+@each("name", ["VectorStore", "anything", "_private"])
 def test_a_name_that_is_like_no_other_gets_the_usual_error(name: str) -> None:
     for module in ("unified_llm", "unified_llm.exceptions"):
         assert f"cannot import name '{name}' from '{module}' (" in str(error_of(f"from {module} import {name}"))

@@ -24,7 +24,7 @@ KEY = "sk-test-0123456789"
 
 
 def call_of(client: Any, **given: Any) -> Call:
-    resource: Any = Resource(client._settings)
+    resource: Any = Resource(client.settings)
     call: Call = resource._read(given)[1]
     return call
 
@@ -140,8 +140,8 @@ def test_a_key_and_an_address_of_a_call_are_for_this_call() -> None:
     assert (own.key.reveal(), dict(own.headers)) == (KEY, {"X-Tenant": "a"})
     there = targets_of(client, model="m", base_url="http://localhost:7/v1")[0]
     assert (there.name, there.key, dict(there.headers)) == ("openai-compatible/m", None, {})
-    with pytest.raises(exceptions.ValidationError, match="address of another provider"):
-        call_of(client, model="groq:llama-3", base_url="http://localhost:7/v1")
+    at_address = targets_of(client, model="groq:llama-3", base_url="http://localhost:7/v1")[0]
+    assert (at_address.name, at_address.base_url, at_address.key) == ("groq/llama-3", "http://localhost:7/v1", None)
 
 
 class StepLimits:

@@ -21,6 +21,16 @@ APIS: Final[Mapping[OriginalFormat, frozenset[str]]] = {
 }
 """The formats that have each API of OpenAI."""
 
+# Fields that a configuration may set for all calls, and those of each API.
+_SAMPLING: Final = (
+    "temperature", "top_p", "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty",
+)  # fmt: skip
+_DEFAULTS: Final[Mapping[OriginalFormat, Mapping[str, str]]] = {
+    "openai_chat": {name: name for name in (*_SAMPLING, "reasoning_effort")},
+    "openai_completion": {name: name for name in _SAMPLING},
+    "openai_embeddings": {"dimensions": "dimensions"},
+    "openai_responses": {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_output_tokens"},
+}
 # A field of messages that is ours: state of another provider, which only that one takes back.
 _OURS: Final = "provider_state"
 
@@ -68,11 +78,19 @@ def write_original(path: str, request: LLMRequest | EmbeddingRequest, target: Ta
     fields that it refuses are left out or renamed, and the target's ``extra_body`` adds those that are not there.
     """
     original = cast("OriginalRequest", request.original)
-    body = {**target.quirks.send, **target.extra_body, **original.body}
+    body = {**target.quirks.send, **target.extra_body, **_defaults_of(original, target), **original.body}
     if "messages" in body:
         body["messages"] = _without_ours(body["messages"])
     stream = isinstance(request, LLMRequest) and request.stream
     return post(path, {**_fitting(body, target), "model": target.model}, target, stream=stream)
+
+
+def _defaults_of(original: OriginalRequest, target: Target) -> dict[str, Any]:
+    """Return what the target's configuration sets for calls that do not, by the names of the API."""
+    names, body = _DEFAULTS[original.format], original.body
+    if "max_completion_tokens" in body:
+        names = {name: field for name, field in names.items() if name != "max_tokens"}
+    return {names[name]: value for name, value in target.defaults.items() if name in names}
 
 
 def _fitting(body: Mapping[str, Any], target: Target) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from unified_llm._lib.close_names import closest
 # a test compares it with each ``__all__``.
 _NAMES: Final = {
     "unified_llm": """
-        Attempt BreakerConfig ChatProvider EmbeddingResponse FailureKind KnownModelName LLMChunk LLMClient
-        LLMConfig LLMRequest LLMResponse Message ModelInfo Provider ProviderBase ToolCall Usage configure
-        health_snapshot register_provider reset_health
+        Attempt BreakerConfig ChatCompletion ChatProvider Completion Embedding EmbeddingResponse FailureKind
+        KnownModelName LLMChunk LLMClient LLMConfig LLMRequest LLMResponse Message ModelInfo Provider
+        ProviderBase ToolCall Usage configure health_snapshot register_provider reset_health
     """,
     "unified_llm.langchain": """
         ChatUnified UnifiedEmbeddings register
@@ -45,6 +45,13 @@ _NAMES: Final = {
         TextPart TokenLogprob Tool ToolCall ToolCallChunk Transcription TranscriptionChunk TranscriptionRequest
         TranscriptionSegment TranscriptionWord Usage VideoContentRequest VideoJob VideoJobRequest VideoRequest
         VideoResponse
+    """,
+    "unified_llm.openai_style": """
+        NOT_GIVEN APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError
+        AsyncAzureOpenAI AsyncOpenAI AsyncStream AuthenticationError AzureOpenAI BadRequestError
+        ConflictError ContentFilterFinishReasonError InternalServerError LengthFinishReasonError
+        NotFoundError NotGiven Omit OpenAI OpenAIError PermissionDeniedError RateLimitError Stream Timeout
+        UnprocessableEntityError omit pydantic_function_tool
     """,
 }
 _LIKENESS: Final = 0.75  # LLMclient and ChatUnifed are like our names, ChatOpenAI is not

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from unified_llm._adapters.serving_record import serving_record
 from unified_llm._core import runtime
-from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm.openai_style._chat_objects import (
     AnswerForm,
     new_id,
@@ -15,6 +14,7 @@ from unified_llm.openai_style._chat_objects import (
     write_logprobs,
     write_usage,
 )
+from unified_llm.openai_style._streams import event_bodies
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
@@ -35,7 +35,7 @@ class ChunkWriter:
 
     def write(self, chunk: LLMChunk) -> Iterator[ChatCompletionChunk]:
         """Return the chunks of the response for one of ours."""
-        bodies = _events(chunk.raw) if isinstance(chunk.raw, tuple) else self._make(chunk)
+        bodies = event_bodies(chunk.raw) if isinstance(chunk.raw, tuple) else self._make(chunk)
         last: ChatCompletionChunk | None = None
         for body in bodies:
             last = ChatCompletionChunk.from_json(body)
@@ -92,14 +92,3 @@ def _write_fragment(call: ToolCallChunk) -> dict[str, Any]:
         return {"index": call.index, "function": {"arguments": call.arguments}}
     function = {"name": call.name, "arguments": call.arguments}
     return {"index": call.index, "id": call.id or f"call_{call.index}", "type": "function", "function": function}
-
-
-def _events(texts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-    """Yield the data of a provider's events that are chunks; the end of the stream is none."""
-    for text in texts:
-        try:
-            parsed = parse_lenient(text, keep_halves=True)
-        except JSONError:  # ``[DONE]``, and what came after a finish reason and could not be read
-            continue
-        if isinstance(parsed, dict):
-            yield parsed

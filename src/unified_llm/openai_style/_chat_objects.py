@@ -115,9 +115,9 @@ def _make(response: LLMResponse, answers: Sequence[LLMResponse], form: AnswerFor
     }
 
 
-def new_id() -> str:
+def new_id(prefix: str = "chatcmpl") -> str:
     """Return an identifier for a completion whose provider sends none."""
-    return f"chatcmpl-{secrets.token_hex(12)}"
+    return f"{prefix}-{secrets.token_hex(12)}"
 
 
 def write_message(answer: LLMResponse, form: AnswerForm) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from unified_llm._core.hidden import CLEAR_VARIABLES
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm.exceptions import LLMError
 from unified_llm.openai_style._resource import family_error
 
@@ -164,3 +165,14 @@ class AsyncStream(_Converted[ItemT]):
     ) -> None:
         """Close."""
         await self.close()
+
+
+def event_bodies(texts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    """Yield the data of a provider's events that are chunks; the end of the stream is none."""
+    for text in texts:
+        try:
+            parsed = parse_lenient(text, keep_halves=True)
+        except JSONError:  # ``[DONE]``, and what came after a finish reason and could not be read
+            continue
+        if isinstance(parsed, dict):
+            yield parsed

@@ -88,7 +88,12 @@ class Targets:
         fallbacks: Further targets of every call.
         options: Further arguments of ``LLMClient``.
         deployment: The model that stands for all models without a provider in their name.
+
+    Attributes:
+        prefixed: ``provider/model`` names the provider also where the own provider's models have such names.
     """
+
+    prefixed = False
 
     def __init__(
         self,
@@ -134,11 +139,9 @@ class Targets:
         model = self.model if model is None else model
         if profile_named(model) is not None:
             return self._client(replace(named, provider=model)), None
-        provider, name = _provider_and_name(model, own)
+        provider, name = _provider_and_name(model, own, prefixed=self.prefixed)
         if provider == own.provider:
             return self._client(named), f"{provider}:{self._deployment or name}"
-        if named.base_url is not None:
-            raise ValidationError(f"model= names {provider}, and base_url= is the address of another provider.")
         return self._client(replace(named, provider=provider)), f"{provider}:{name}"
 
     def default_client(self) -> LLMClient:
@@ -162,7 +165,7 @@ class Targets:
         changes: dict[str, Any] = {}
         if endpoint.provider is not None:  # a change of provider carries neither key, URL nor headers along
             named = "provider" if profile_named(endpoint.provider) is None else "model"
-            changes = {**self.own.given(CALL_FIELDS), named: endpoint.provider}
+            changes = {**self.own.given(CALL_FIELDS), named: endpoint.provider, "base_url": endpoint.base_url}
             if self.own.provider == _COMPATIBLE:
                 changes = {name: value for name, value in changes.items() if name not in _UNCHANGED}
         elif endpoint.base_url is not None:
@@ -201,7 +204,7 @@ def _is_own_elsewhere(fallback: Any) -> bool:
     return isinstance(fallback, LLMConfig) and fallback.model is None and fallback.provider is None
 
 
-def _provider_and_name(model: Any, own: LLMConfig) -> tuple[str, str]:
+def _provider_and_name(model: Any, own: LLMConfig, *, prefixed: bool) -> tuple[str, str]:
     """Split the model of a call into the provider and its name there.
 
     Raises:
@@ -212,8 +215,8 @@ def _provider_and_name(model: Any, own: LLMConfig) -> tuple[str, str]:
         raise ValidationError('model is missing: pass model="gpt-5-mini", or "provider/model".')
     provider = f"{own.provider}"
     literal = registry.row(provider).literal_models
-    named = registry.parse_model_string(model, ":" if literal else "/:")
-    if named is not None and not (provider == _COMPATIBLE and _TAG.match(named[1])):
+    named = registry.parse_model_string(model, ":" if literal and not prefixed else "/:")
+    if named is not None and not (provider == _COMPATIBLE and ":" in model.partition("/")[0] and _TAG.match(named[1])):
         return named
     if named is None and "/" in model and not literal:
         raise ConfigurationError(registry.unknown_model(model))

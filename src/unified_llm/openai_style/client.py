@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from unified_llm.openai_style._batches import AsyncBatches, Batches
     from unified_llm.openai_style._chat import AsyncBeta, AsyncChat, Beta, Chat
+    from unified_llm.openai_style._completions import AsyncCompletions, Completions
     from unified_llm.openai_style._embeddings import AsyncEmbeddings, Embeddings
     from unified_llm.openai_style._files import AsyncFiles, Files
     from unified_llm.openai_style._models import AsyncModels, Models
@@ -70,6 +71,11 @@ class BaseOpenAI:
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the settings; keys are left out."""
         return {"_settings": self._settings}
+
+    @property
+    def settings(self) -> Settings:
+        """The targets, and what holds for each call; for adapters."""
+        return self._settings
 
     @property
     def base_url(self) -> str:
@@ -128,6 +134,13 @@ class OpenAI(BaseOpenAI):
     Raises:
         ConfigurationError: A setting is wrong, or one of OpenAI's SDK that is not offered.
     """
+
+    @cached_property
+    def completions(self) -> Completions:
+        """Text completions."""
+        from unified_llm.openai_style._completions import Completions
+
+        return Completions(self._settings)
 
     @cached_property
     def embeddings(self) -> Embeddings:
@@ -194,6 +207,13 @@ class OpenAI(BaseOpenAI):
 
 class AsyncOpenAI(BaseOpenAI):
     """The same as ``OpenAI``, with async methods."""
+
+    @cached_property
+    def completions(self) -> AsyncCompletions:
+        """Text completions."""
+        from unified_llm.openai_style._completions import AsyncCompletions
+
+        return AsyncCompletions(self._settings)
 
     @cached_property
     def embeddings(self) -> AsyncEmbeddings:

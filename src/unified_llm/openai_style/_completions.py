@@ -1,0 +1,258 @@
+"""``client.completions``: text completions, by a chat where the target has no text completion."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, overload
+
+from unified_llm._client import read_request
+from unified_llm._client.call_options import CallOptions
+from unified_llm._core import runtime
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._formats.original_body import takes_original
+from unified_llm.exceptions import ValidationError
+from unified_llm.openai_style._completion_objects import CompletionChunks, completion_of
+from unified_llm.openai_style._plain import plain
+from unified_llm.openai_style._prompts import Prompt, read_prompts
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._streams import AsyncStream, Stream
+from unified_llm.openai_style.types.completion import Completion
+from unified_llm.types.messages import Message
+from unified_llm.types.requests import LLMRequest, OriginalRequest
+from unified_llm.types.responses import LLMChunk
+
+_SAME: Final = (
+    "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty", "n",
+)  # fmt: skip
+_READ: Final = frozenset({*_SAME, "model", "prompt", "stop", "logprobs", "stream", "stream_options"})
+_ONE_PROMPT: Final = "it cannot complete several prompts at once"
+
+
+@dataclass(frozen=True, slots=True)
+class _CompletionCall:
+    """A call that was read.
+
+    Attributes:
+        call: The client, and the options.
+        requests: One request for each prompt, or one for all.
+        body: The body as the program wrote it.
+        started: The instant at which the call began.
+    """
+
+    call: Call
+    requests: Sequence[LLMRequest]
+    body: Mapping[str, Any] = field(repr=False)
+    started: float
+
+    def options(self) -> CallOptions:
+        """Return the options of the next request, which has what is left of the deadline."""
+        options = self.call.options
+        if options.deadline is None or len(self.requests) == 1:
+            return options
+        passed = runtime.current().now() - self.started
+        return replace(options, deadline=max(options.deadline - passed, 0.001))
+
+    def chunks(self, model: Callable[[], str | None]) -> CompletionChunks:
+        """Return what makes the chunks of its stream."""
+        wants_usage = bool((self.body.get("stream_options") or {}).get("include_usage"))
+        prompts = len(self.requests)
+        return CompletionChunks(model, wants_usage=wants_usage, prompts=prompts, choices=self.body.get("n") or 1)
+
+
+class _Shared(Resource):
+    """What the sync and the async resource share."""
+
+    PATH = "completions"
+
+    def _prepare(self, given: Hidden[dict[str, Any]]) -> _CompletionCall:
+        """Read the arguments of a call.
+
+        Raises:
+            ValidationError: An argument makes no sense.
+        """
+        with CLEAR_VARIABLES:
+            started = runtime.current().now()
+            prompts = read_prompts(given.value.get("prompt"))
+            arguments = {**given.value, "prompt": _prompt_of(prompts)} if "prompt" in given.value else given.value
+            body, call = self._read(arguments, chat=True)
+            body = plain(body)
+            requests = [_read_request(body, call, prompts)]
+            if len(prompts) > 1 and not _is_one_request(call, requests[0]):
+                requests = [_read_request({**body, "prompt": prompt.value}, call, [prompt]) for prompt in prompts]
+            return _CompletionCall(call, requests, body, started)
+
+
+class Completions(_Shared):
+    """Text completions."""
+
+    @overload
+    def create(self, *, stream: Literal[False] | None = None, **given: Any) -> Completion: ...
+
+    @overload
+    def create(self, *, stream: Literal[True], **given: Any) -> Stream[Completion]: ...
+
+    @overload
+    def create(self, **given: Any) -> Any: ...
+
+    def create(self, **given: Any) -> Any:
+        """Continue a text.
+
+        A target without text completion gets the prompt as a message of a chat; one with ``suffix``, ``echo``,
+        ``best_of`` or ``logprobs`` skips such targets. Several prompts are one request where the client has one target
+        with text completion, else one request each, so that each can fail over.
+
+        Args:
+            **given: ``model``, ``prompt`` (a string, a list of strings, or tokens in a list or in several), ``stream``,
+                the other fields of OpenAI's API, and the options of a call.
+
+        Returns:
+            A ``Completion``, or with ``stream=True`` an iterator of chunks.
+
+        Raises:
+            OpenAIError: No target completed the text.
+        """
+        hidden = Hidden(given)
+        del given
+        with family_errors():
+            prepared = self._prepare(hidden)
+            client = prepared.call.client
+            if not prepared.body.get("stream"):
+                return completion_of([client.run(request, prepared.options()) for request in prepared.requests])
+            inner = _StreamsInOrder(prepared)
+            return Stream(inner, prepared.chunks(lambda: inner.model).write)
+
+
+class AsyncCompletions(_Shared, AsyncResource):
+    """The same as ``Completions``, with async methods."""
+
+    @overload
+    async def create(self, *, stream: Literal[False] | None = None, **given: Any) -> Completion: ...
+
+    @overload
+    async def create(self, *, stream: Literal[True], **given: Any) -> AsyncStream[Completion]: ...
+
+    @overload
+    async def create(self, **given: Any) -> Any: ...
+
+    async def create(self, **given: Any) -> Any:
+        """Do the same as ``Completions.create``."""
+        hidden = Hidden(given)
+        del given
+        with family_errors():
+            prepared = self._prepare(hidden)
+            client = prepared.call.client
+            if not prepared.body.get("stream"):
+                responses = [await client.arun(request, prepared.options()) for request in prepared.requests]
+                return completion_of(responses)
+            inner = _AsyncStreamsInOrder(prepared)
+            return await AsyncStream.open(inner, prepared.chunks(lambda: inner.model).write)
+
+
+def _prompt_of(prompts: Sequence[Prompt]) -> Any:
+    """Return the prompts as the body has them: iterables as lists."""
+    return prompts[0].value if len(prompts) == 1 else [prompt.value for prompt in prompts]
+
+
+def _read_request(body: Mapping[str, Any], call: Call, prompts: Sequence[Prompt]) -> LLMRequest:
+    """Return the request for a prompt, or for several that one request completes.
+
+    Raises:
+        ValidationError: A value cannot be right.
+    """
+    logprobs = body.get("logprobs")
+    if isinstance(logprobs, bool):
+        raise ValidationError("logprobs of a text completion is a number of alternatives, 0 to 5.")
+    no_other_form = prompts[0].no_other_form if len(prompts) == 1 else _ONE_PROMPT
+    sampling: dict[str, Any] = {name: body.get(name) for name in _SAME}
+    request = LLMRequest(
+        (Message("user", prompts[0].text),),
+        call.model,
+        stop=read_request.read_stop(body.get("stop")),
+        logprobs=None if logprobs is None else True,
+        top_logprobs=logprobs,
+        as_text="preferred",
+        extra_body={name: value for name, value in body.items() if name not in _READ and value is not None},
+        original=OriginalRequest("openai_completion", body, no_other_form),
+        **sampling,
+    )
+    read_request.check(request)
+    return replace(request, stream=True) if body.get("stream") else request
+
+
+def _is_one_request(call: Call, request: LLMRequest) -> bool:
+    """Return whether the only target of a call completes several prompts at once."""
+    targets = call.client.targets_of_call(call.model, call.options)
+    return len(targets) == 1 and takes_original(request, targets[0])
+
+
+class _StreamsInOrder:
+    """The streams of several prompts, one after the other."""
+
+    def __init__(self, prepared: _CompletionCall) -> None:
+        self._prepared = prepared
+        self._left = [*prepared.requests]
+        self._stream: Any = None
+
+    @property
+    def model(self) -> str | None:
+        """The model that answers."""
+        model: str | None = self._stream.model if self._stream is not None else None
+        return model
+
+    def __iter__(self) -> Iterator[LLMChunk]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> LLMChunk:
+        """Return the next chunk of the stream that is read, or the first one of the next stream."""
+        while True:
+            chunk: LLMChunk | None = None if self._stream is None else next(self._stream, None)
+            if chunk is not None:
+                return chunk
+            if not self._left:
+                raise StopIteration
+            request = self._left.pop(0)
+            self._stream = self._prepared.call.client.open_stream(request, self._prepared.options())
+
+    def close(self) -> None:
+        """Close the stream that is read; no other is begun."""
+        self._left.clear()
+        if self._stream is not None:
+            self._stream.close()
+
+
+class _AsyncStreamsInOrder:
+    """The same, for async callers."""
+
+    def __init__(self, prepared: _CompletionCall) -> None:
+        self._prepared = prepared
+        self._left = [*prepared.requests]
+        self._stream: Any = None
+
+    @property
+    def model(self) -> str | None:
+        """The model that answers."""
+        model: str | None = self._stream.model if self._stream is not None else None
+        return model
+
+    def __aiter__(self) -> AsyncIterator[LLMChunk]:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> LLMChunk:
+        """Return the next chunk of the stream that is read, or the first one of the next stream."""
+        while True:
+            chunk: LLMChunk | None = None if self._stream is None else await anext(self._stream, None)
+            if chunk is not None:
+                return chunk
+            if not self._left:
+                raise StopAsyncIteration
+            request = self._left.pop(0)
+            self._stream = self._prepared.call.client.aopen_stream(request, self._prepared.options())
+
+    async def aclose(self) -> None:
+        """Close the stream that is read; no other is begun."""
+        self._left.clear()
+        if self._stream is not None:
+            await self._stream.aclose()
