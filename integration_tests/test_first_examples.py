@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from integration_tests.fakes.openai_api import server as openai_api
+from integration_tests.fakes.openai_api.server import OpenAIAPI
+from integration_tests.support import media
 from integration_tests.support.upstream import KEY, Upstream
 from integration_tests.support.upstream_answers import answer
 from integration_tests.support.upstream_schema import ChatBody
@@ -22,6 +25,7 @@ from tests.support.doc_pages import ROOT, Example, first_examples
 from unified_llm._providers.registry import ROWS
 
 EXAMPLES = first_examples()
+PAGE_OF_MEDIA = "media.md"  # its first example makes no chat
 MODELS = ("gpt-5-mini", "gpt-4o-mini", "text-embedding-3-small")
 
 Install = Callable[[str], Path]
@@ -82,18 +86,30 @@ def test_each_page_has_an_install_line_above_its_first_example() -> None:
 def test_the_first_example_prints_the_answer_after_its_own_install_line(
     example: Example, install: Install, provider: Upstream, tmp_path: Path
 ) -> None:
-    python = install(example.install)
-    program = tmp_path / "first.py"
-    program.write_text(example.source, encoding="utf-8")
-    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    variables |= {row.key_env[0]: KEY for row in ROWS if row.key_env}
-    variables |= {"OPENAI_BASE_URL": provider.base_url}
-    done = subprocess.run(
-        [str(python), str(program)],
-        env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert provider.violations == []
+    if example.page == PAGE_OF_MEDIA:
+        with OpenAIAPI() as api:
+            done = run(example, install(example.install), tmp_path, api.base_url, openai_api.KEY)
+        assert (done.returncode, api.violations) == (0, []), done.stderr
+        assert done.stdout.startswith("openai ")
+        return
+    done = run(example, install(example.install), tmp_path, provider.base_url, KEY)
+    assert (done.returncode, provider.violations) == (0, []), done.stderr
     chats = [request.body for request in provider.requests if request.path.endswith("/chat/completions")]
     sent = [answer(ChatBody.model_validate(body)) for body in chats]
     assert any(reply.text and reply.text in done.stdout for reply in sent), done.stdout
+
+
+def run(example: Example, python: Path, folder: Path, *server: str) -> subprocess.CompletedProcess[str]:
+    """Run an example in a folder with the files that examples read; ``server`` is an address and its key."""
+    base_url, key = server
+    program = folder / "first.py"
+    program.write_text(example.source, encoding="utf-8")
+    for name, data in {"cat.png": media.PNG, "photo.png": media.PNG, "report.pdf": media.PDF}.items():
+        (folder / name).write_bytes(data)
+    variables = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    variables |= {row.key_env[0]: key for row in ROWS if row.key_env}
+    variables |= {"OPENAI_BASE_URL": base_url}
+    return subprocess.run(
+        [str(python), str(program)],
+        env=variables, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
