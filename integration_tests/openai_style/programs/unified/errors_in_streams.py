@@ -1,0 +1,25 @@
+"""Errors that come after the first chunks of a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unified_llm.openai_style import APIError, OpenAI
+
+
+def main(base_url: str, api_key: str) -> list[object]:
+    question: Any = [{"role": "user", "content": "a few words"}]
+    found: list[object] = []
+    url = base_url.removesuffix("/v1") + "/fails-midway/v1"
+    with OpenAI(base_url=url, api_key=api_key, max_retries=0) as client:
+        try:
+            for chunk in client.chat.completions.create(model="gpt-4o", messages=question, stream=True):
+                found.append(chunk)  # noqa: PERF402 - those that came before the error count
+        except APIError as error:
+            found += [bool(str(error)), error.code, error.param, error.type, error.body]
+        try:
+            for part in client.completions.create(model="gpt-3.5-turbo-instruct", prompt="a", stream=True):
+                found.append(part)
+        except APIError as error:
+            found += [bool(str(error)), error.code, error.param, error.type, error.body]
+    return found
