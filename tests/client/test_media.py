@@ -198,9 +198,9 @@ def test_files_are_sent_with_a_name_that_says_their_format(tmp_path: Path) -> No
     assert [each.filename for each in (*edit.images, edit.mask)] == ["image.png", "image1.png", "image.png"]
 
 
-def test_a_fallback_of_another_api_chooses_its_own_size_and_voice() -> None:
+def test_a_fallback_of_another_api_chooses_its_own_quality_and_size_in_words() -> None:
     other, same = "openai-compatible/flux", "openai-compatible/gpt-image-2"
-    asked: dict[str, Any] = {"size": "1024x1536", "quality": "high", "n": 2, "extra_body": {"moderation": "low"}}
+    asked: dict[str, Any] = {"size": "auto", "quality": "high", "n": 2, "extra_body": {"moderation": "low"}}
     for fallback, left_out in ((other, {"size", "quality", "moderation"}), (same, {"moderation"}), (SMALL, set())):
         reset_health()
         targets = ScriptedTargets({IMAGE: [DEAD], fallback: [ANSWER]})
@@ -213,6 +213,19 @@ def test_a_fallback_of_another_api_chooses_its_own_size_and_voice() -> None:
         assert {*response.attempts[-1].adjusted} == left_out
         assert sent.n == 2
         assert (sent.size is None, sent.extra_body) == ("size" in left_out, {} if left_out else asked["extra_body"])
+
+
+def test_a_size_in_pixels_and_a_voice_at_another_api() -> None:
+    targets = ScriptedTargets({IMAGE: [DEAD], "gemini/gemini-3.1-flash-image": [ANSWER]})
+    with targets.running():
+        made = LLMClient(IMAGE, api_key=KEY, fallbacks=[{"model": "gemini/gemini-3.1-flash-image", "api_key": KEY}])
+        response = made.generate_image("A cat", size="1536x1024")
+    assert (targets.asked[-1][1].size, response.attempts[-1].adjusted) == ("1536x1024", {})
+    targets = ScriptedTargets({"openai/tts-1": [DEAD], "groq/playai-tts": [ANSWER]})
+    with targets.running():
+        fallback = {"model": "groq/playai-tts", "api_key": KEY}
+        speech = LLMClient("openai/tts-1", api_key=KEY, fallbacks=[fallback]).generate_speech("Hello", voice="coral")
+    assert (targets.asked[-1][1].voice, speech.attempts[-1].adjusted) == (None, {"voice": ["...", None]})
 
 
 def test_a_fallback_is_not_sent_what_its_model_does_not_take() -> None:

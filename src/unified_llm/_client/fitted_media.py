@@ -1,7 +1,8 @@
 """Requests for media in the limits of a fallback.
 
-A voice, a quality and a size have the names that one API gives them. They go to the targets of that API, and to those
-that have the same model; others choose them themselves. What is left out is recorded.
+A voice, a quality and a background have the names that one API gives them, and so has a size that is not in pixels.
+They go to the targets of that API, and to those that have the same model; others choose them themselves. What is left
+out is recorded.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any, Final
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.dropped_settings import MEDIA_SETTINGS
 from unified_llm._core.target import Target
+from unified_llm._formats.media_sizes import pixels_of
 from unified_llm._providers.provider_fields import has_media_api_of
+from unified_llm.types.media_requests import ImageRequest
 from unified_llm.types.raw import RawRequest
 
 # Settings whose values one API names.
-_NAMED_BY_API: Final = ("size", "quality", "background", "voice")
+_NAMED_BY_API: Final = ("quality", "background", "voice")
 
 
 def fit(request: Any, target: Target, primary: Target | None) -> tuple[AnyRequest, dict[str, Sequence[Any]]]:
@@ -34,8 +37,12 @@ def fit(request: Any, target: Target, primary: Target | None) -> tuple[AnyReques
     given: dict[str, Any] = {name: getattr(request, name) for name in MEDIA_SETTINGS if name in names}
     given = {name: value for name, value in given.items() if value is not None and value != ()}
     same_api = primary is not None and has_media_api_of(target, primary)
-    foreign = () if same_api or _same_model(target, primary) else _NAMED_BY_API
-    left_out = {name: value for name, value in given.items() if name in foreign or name in target.quirks.drop}
+    is_foreign = not (same_api or _same_model(target, primary))
+    left_out = {
+        name: value
+        for name, value in given.items()
+        if not _takes(name, request, target) or (is_foreign and _is_named_by_api(name, value))
+    }
     changes: dict[str, Any] = {name: () if isinstance(value, tuple) else None for name, value in left_out.items()}
     body: Mapping[str, Any] = getattr(request, "extra_body", {})
     if body and not same_api:
@@ -44,6 +51,15 @@ def fit(request: Any, target: Target, primary: Target | None) -> tuple[AnyReques
     if not changes:
         return request, {}
     return replace(request, **changes), {name: [_shown(value), None] for name, value in left_out.items()}
+
+
+def _is_named_by_api(name: str, value: Any) -> bool:
+    return name in _NAMED_BY_API or (name == "size" and pixels_of(value) is None)
+
+
+def _takes(name: str, request: Any, target: Target) -> bool:
+    drop = target.quirks.drop
+    return name not in drop and not (isinstance(request, ImageRequest) and f"image.{name}" in drop)
 
 
 def _same_model(target: Target, primary: Target | None) -> bool:
