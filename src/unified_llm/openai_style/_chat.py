@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
@@ -25,6 +25,9 @@ from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
 from unified_llm.openai_style.types.chat.parsed_chat_completion import ParsedChatCompletion
 from unified_llm.types.requests import LLMRequest
+
+if TYPE_CHECKING:
+    from unified_llm.openai_style._chat_fields import ChatArguments
 
 _ARGUMENTS = CHAT_FIELDS | CALL_OPTIONS | {"extra_body"}
 
@@ -70,15 +73,20 @@ class Completions(_Shared, StoredCompletions):
 
     @overload
     def create(
-        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[False] | None = None, **fields: Any
+        self,
+        *,
+        messages: Iterable[Any],
+        model: str = ...,
+        stream: Literal[False] | None = None,
+        **fields: Unpack[ChatArguments],
     ) -> ChatCompletion: ...
     @overload
     def create(
-        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[True], **fields: Any
+        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[True], **fields: Unpack[ChatArguments]
     ) -> Stream[ChatCompletionChunk]: ...
     @overload
     def create(
-        self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Any
+        self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Unpack[ChatArguments]
     ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
     def create(self, **fields: Any) -> Any:
         """Answer a conversation.
@@ -110,7 +118,9 @@ class Completions(_Shared, StoredCompletions):
             response = call.client.run(call.request, call.options)
         return completion_of(response, call.form)
 
-    def parse(self, **fields: Any) -> ParsedChatCompletion[Any]:
+    def parse(
+        self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
+    ) -> ParsedChatCompletion[Any]:
         """Answer a conversation, and parse the answer to a class.
 
         Args:
@@ -122,21 +132,23 @@ class Completions(_Shared, StoredCompletions):
             OpenAIError: As for ``create``; ``LengthFinishReasonError`` where the answer was cut.
             pydantic.ValidationError: The answer does not fit the class.
         """
-        given = Hidden(fields)
-        del fields
+        given = Hidden({"messages": messages, "model": model, **fields})
+        del messages, fields
         with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
             completion = self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
 
-    def stream(self, **fields: Any) -> ChatCompletionStreamContext:
+    def stream(
+        self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
+    ) -> ChatCompletionStreamContext:
         """Answer a conversation in events; to be used in a ``with`` statement, which sends the request.
 
         Args:
             **fields: As for ``parse``.
         """
-        given = Hidden(fields)
-        del fields
+        given = Hidden({"messages": messages, "model": model, **fields})
+        del messages, fields
         with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 
@@ -152,15 +164,20 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
 
     @overload
     async def create(
-        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[False] | None = None, **fields: Any
+        self,
+        *,
+        messages: Iterable[Any],
+        model: str = ...,
+        stream: Literal[False] | None = None,
+        **fields: Unpack[ChatArguments],
     ) -> ChatCompletion: ...
     @overload
     async def create(
-        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[True], **fields: Any
+        self, *, messages: Iterable[Any], model: str = ..., stream: Literal[True], **fields: Unpack[ChatArguments]
     ) -> AsyncStream[ChatCompletionChunk]: ...
     @overload
     async def create(
-        self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Any
+        self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Unpack[ChatArguments]
     ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
     async def create(self, **fields: Any) -> Any:
         """Do the same as ``Completions.create``."""
@@ -179,19 +196,23 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
             response = await call.client.arun(call.request, call.options)
         return completion_of(response, call.form)
 
-    async def parse(self, **fields: Any) -> ParsedChatCompletion[Any]:
+    async def parse(
+        self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
+    ) -> ParsedChatCompletion[Any]:
         """Do the same as ``Completions.parse``."""
-        given = Hidden(fields)
-        del fields
+        given = Hidden({"messages": messages, "model": model, **fields})
+        del messages, fields
         with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
             completion = await self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
 
-    def stream(self, **fields: Any) -> AsyncChatCompletionStreamContext:
+    def stream(
+        self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
+    ) -> AsyncChatCompletionStreamContext:
         """Do the same as ``Completions.stream``; to be used in ``async with``."""
-        given = Hidden(fields)
-        del fields
+        given = Hidden({"messages": messages, "model": model, **fields})
+        del messages, fields
         with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 

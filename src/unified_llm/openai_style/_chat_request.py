@@ -9,18 +9,12 @@ from typing import Any, Final
 from unified_llm._client import read_request
 from unified_llm._client.read_tools import check_tool_choice, read_tool_choice
 from unified_llm.exceptions import ValidationError
+from unified_llm.openai_style._chat_fields import ChatFields
 from unified_llm.openai_style._plain import plain
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest, OriginalRequest
 
-CHAT_FIELDS: Final = frozenset({
-    "messages", "model", "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
-    "max_completion_tokens", "max_tokens", "metadata", "modalities", "moderation", "n", "parallel_tool_calls",
-    "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
-    "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream",
-    "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
-    "web_search_options",
-})  # fmt: skip
+CHAT_FIELDS: Final = frozenset({"messages", "model", "stream", *ChatFields.__annotations__})
 """The arguments of ``chat.completions.create`` in OpenAI's SDK, besides ``extra_headers`` and the like."""
 
 # Fields with the same name and meaning in our requests.
