@@ -68,7 +68,7 @@ INTERNAL: Final = {
     "CountRequest", "EmbeddingRequest", "FinishReason", "Media", "ModelRequest", "ModelsRequest", "OutputMethod",
     "Part", "ProviderState", "RawChunk", "RawRequest", "RawResponse", "RerankRequest", "Role", "native",
     "targets_of_call", "run_embedding", "arun_embedding", "run_model_info", "arun_model_info",
-    "run_raw", "arun_raw", "run_count", "arun_count",
+    "run_request", "arun_request", "stream_request", "astream_request", "run_count", "arun_count",
     "ImageRequest", "MediaFile", "SpeechRequest", "TranscriptionRequest", "VideoContentRequest", "VideoJob",
     "VideoJobRequest", "VideoRequest",
 }  # fmt: skip

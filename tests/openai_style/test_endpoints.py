@@ -17,7 +17,6 @@ from unified_llm import openai_style as style
 from unified_llm._core.target import Target
 from unified_llm._formats.codecs import codec_for
 from unified_llm.openai_style import AsyncOpenAI, OpenAI
-from unified_llm.openai_style._stored_completions import AsyncStoredCompletions, StoredCompletions
 from unified_llm.openai_style._uploads import form_of, read_upload
 
 KEY = "sk-test-0123456789"
@@ -84,13 +83,12 @@ def test_a_call_is_sent_as_by_the_sdk_sync_and_async(
 
 
 def test_stored_chat_completions_are_read_changed_and_deleted() -> None:
-    settings = OpenAI()._settings
-    stored = StoredCompletions(settings)
+    stored = OpenAI().chat.completions
     with answering(CHAT).running() as targets:
         assert stored.retrieve("chatcmpl-1").id == "chatcmpl-1"
         assert stored.update("chatcmpl-1", metadata={"of": "x"}).choices == []
         assert stored.delete("chatcmpl-1").id == "chatcmpl-1"
-        assert asyncio.run(AsyncStoredCompletions(settings).retrieve("chatcmpl-1")).id == "chatcmpl-1"
+        assert asyncio.run(AsyncOpenAI().chat.completions.retrieve("chatcmpl-1")).id == "chatcmpl-1"
     assert {sent.path for sent in targets.sent} == {"/v1/chat/completions/chatcmpl-1"}
     assert [sent.body for sent in targets.sent] == [None, {"metadata": {"of": "x"}}, None, None]
     page = {"object": "list", "data": [{"id": "m-0", "role": "user", "content": "Hi"}], "has_more": False}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from unified_llm.types.raw import RawResponse
 from unified_llm.types.records import Attempt
 from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse
 
-Answer: TypeAlias = LLMResponse | LLMChunk | EmbeddingResponse | RawResponse
+if TYPE_CHECKING:
+    from unified_llm.types.media import ImageResponse, SpeechResponse, Transcription
+    from unified_llm.types.raw import RawResponse
+
+Answer: TypeAlias = (
+    "LLMResponse | LLMChunk | EmbeddingResponse | ImageResponse | SpeechResponse | Transcription | RawResponse"
+)
 """What says how it came: a response, or the last chunk of a stream."""
 
 

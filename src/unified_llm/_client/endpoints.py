@@ -1,36 +1,42 @@
-"""Further endpoints of OpenAI's API, for ``unified_llm.openai_style``."""
+"""Requests that ``unified_llm.openai_style`` has made: further endpoints of OpenAI's API, media, counts of tokens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.models_client import ModelsClient
 from unified_llm._config.call_targets import CallChain
-from unified_llm.types.requests import CountRequest, LLMRequest
+from unified_llm.types.requests import CountRequest, FurtherRequest, LLMRequest
 
 if TYPE_CHECKING:
-    from unified_llm.types.raw import RawRequest, RawResponse
+    from unified_llm._client.media_stream import AsyncMediaStream, MediaStream
 
 
 class EndpointsClient(ModelsClient):
-    """A client that calls such endpoints."""
+    """A client that sends such requests as they are."""
 
-    def run_raw(self, request: RawRequest, options: CallOptions) -> RawResponse:
-        """Send a request to an endpoint, and return what came back.
+    def run_request(self, request: FurtherRequest, options: CallOptions) -> Any:
+        """Send a request, and return the response.
 
         Raises:
-            UnsupportedOperationError: No target has the endpoint.
-            LLMError: No target served the request.
+            UnsupportedOperationError: No target can serve it.
+            LLMError: No target served it.
         """
-        response: RawResponse = self._run(self._prepare_raw(request, options))
-        return response
+        return self._run(self._prepare_further(request, options))
 
-    async def arun_raw(self, request: RawRequest, options: CallOptions) -> RawResponse:
-        """Do the same as ``run_raw``, for async callers."""
-        response: RawResponse = await self._arun(self._prepare_raw(request, options))
-        return response
+    async def arun_request(self, request: FurtherRequest, options: CallOptions) -> Any:
+        """Do the same as ``run_request``, for async callers."""
+        return await self._arun(self._prepare_further(request, options))
+
+    def stream_request(self, request: FurtherRequest, options: CallOptions) -> MediaStream[Any, Any]:
+        """Stream the response to a request, in which ``stream`` is set."""
+        return self._stream(self._prepare_further(request, options))
+
+    def astream_request(self, request: FurtherRequest, options: CallOptions) -> AsyncMediaStream[Any, Any]:
+        """Do the same as ``stream_request``, for async callers."""
+        return self._astream(self._prepare_further(request, options))
 
     def run_count(self, request: LLMRequest, options: CallOptions) -> int:
         """Count the tokens of a request, at the first target that can count."""
@@ -44,8 +50,20 @@ class EndpointsClient(ModelsClient):
         tokens: int = await self._arun(call)
         return tokens
 
-    def _prepare_raw(self, request: RawRequest, options: CallOptions) -> PreparedCall:
-        chain = self._chain_of(request.model, options)
-        if request.one_account:
+    def _prepare_further(self, request: FurtherRequest, options: CallOptions) -> PreparedCall:
+        chain = self._chain_of(getattr(request, "model", None), options)
+        if getattr(request, "one_account", False):
             chain = CallChain(chain.targets[:1])
         return self._prepare(request, chain, options)
+
+    # Streams of media are imported with the first of them: few programs have one.
+
+    def _stream(self, call: PreparedCall) -> MediaStream[Any, Any]:
+        from unified_llm._client.media_stream import MediaStream
+
+        return MediaStream(self._driver(call), call)
+
+    def _astream(self, call: PreparedCall) -> AsyncMediaStream[Any, Any]:
+        from unified_llm._client.media_stream import AsyncMediaStream
+
+        return AsyncMediaStream(self._adriver(call), call)

@@ -319,16 +319,6 @@ class MediaClient(EndpointsClient):
             options = self._options.of_call(keywords, chat=False)
             return read(*given.value), options
 
-    def _stream(self, call: PreparedCall) -> MediaStream[Any, Any]:
-        from unified_llm._client.media_stream import MediaStream
-
-        return MediaStream(self._driver(call), call)
-
-    def _astream(self, call: PreparedCall) -> AsyncMediaStream[Any, Any]:
-        from unified_llm._client.media_stream import AsyncMediaStream
-
-        return AsyncMediaStream(self._adriver(call), call)
-
 
 def _as_it_is(_: PreparedCall, outcome: Any) -> Any:
     """Return the outcome of one request of a video's job, which is not the end of the call."""

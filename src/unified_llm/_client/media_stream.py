@@ -87,7 +87,7 @@ class _MediaReader(StepReader[ChunkT], Generic[ChunkT, ResponseT]):
             with CLEAR_VARIABLES:
                 raise self._call.error(step, self.partial)
         response: Any = step.value
-        self._call.log_end(response.usage)
+        self._call.log_end(getattr(response, "usage", None))
         self._response = finish_further(self._call, response)
 
 

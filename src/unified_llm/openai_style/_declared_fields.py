@@ -34,6 +34,11 @@ def read_annotations(kind: type[Any], base: type[Any]) -> dict[str, DeclaredFiel
     }
 
 
+def read_union(hint: Any, base: type[Any]) -> Convert:
+    """Return the function that makes objects of the classes of a union; its first class is for unknown types."""
+    return _Converters(base).of(hint) or (lambda value: value)
+
+
 class _Converters:
     """Makes the functions that convert parsed JSON to what an annotation declares; None where it stays as it is.
 
@@ -49,7 +54,8 @@ class _Converters:
         if origin is Annotated:
             return self.of(arguments[0])
         if origin in {Union, UnionType}:
-            return self._of_union([argument for argument in arguments if argument is not NoneType])
+            variants = [argument for argument in arguments if argument is not NoneType]
+            return self.of(variants[0]) if len(variants) == 1 else self._of_union(variants)
         if hint is float:
             return _as_float
         if origin is list:

@@ -65,6 +65,8 @@ class OpenAIObject:
 
     ALIASES: ClassVar[Mapping[str, str]] = {}
     """The names that fields have in the JSON, where Python has another name for them."""
+    BOTH_NAMES: ClassVar[bool] = False
+    """Whether dumps have such fields under both names, as those of OpenAI's SDK do for some classes."""
 
     model_fields: ClassVar = _ModelFields()
 
@@ -163,8 +165,10 @@ class OpenAIObject:
 
     def _names(self) -> list[str]:
         """Return the names of all fields: the declared ones, then others that came, then others that were assigned."""
-        # A field with another name in the JSON has both, as in the objects of OpenAI's SDK.
-        return list(dict.fromkeys((*_declared(type(self)), *self._json, *self.__dict__)))
+        declared = _declared(type(self))
+        hidden = () if self.BOTH_NAMES else self.ALIASES.values()
+        others = (name for name in self._json if name not in declared and name not in hidden)
+        return list(dict.fromkeys((*declared, *others, *self.__dict__)))
 
     @property
     def model_fields_set(self) -> set[str]:

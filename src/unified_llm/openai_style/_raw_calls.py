@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
@@ -10,11 +10,13 @@ from urllib.parse import quote
 from unified_llm._adapters.serving_record import serving_record
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._binary_content import BinaryContent
+from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._pages import AsyncPage, AsyncPaginator, SyncPage
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._streams import AsyncStream, Stream, event_bodies
 from unified_llm.openai_style._uploads import form_of
-from unified_llm.types.raw import RawRequest, RawResponse
+from unified_llm.types.raw import RawChunk, RawRequest, RawResponse
 
 T = TypeVar("T")
 SyncPageT = TypeVar("SyncPageT", bound=SyncPage)
@@ -34,6 +36,7 @@ class RawCall(Generic[T]):
         returns: What comes back.
         files: The fields that are files; then the body is a form.
         one_account: Whether the call names what is stored in one account, so that no other target is asked.
+        stream: Whether the response is a stream of events.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -44,6 +47,7 @@ class RawCall(Generic[T]):
     returns: Literal["json", "text", "bytes"] = "json"
     files: tuple[str, ...] | None = None
     one_account: bool = True
+    stream: bool = False
 
 
 def path_of(*segments: str, **identifiers: str) -> str:
@@ -60,7 +64,7 @@ def path_of(*segments: str, **identifiers: str) -> str:
 
 
 class _RawCalls(Resource):
-    def _prepare(self, raw: RawCall[Any]) -> tuple[RawRequest, Call]:
+    def _prepare_raw(self, raw: RawCall[Any]) -> tuple[RawRequest, Call]:
         """Return the request of a call, and what says how to send it.
 
         Raises:
@@ -82,6 +86,7 @@ class _RawCalls(Resource):
             **sent,
             returns=raw.returns,
             one_account=raw.one_account,
+            stream=raw.stream,
             model=call.model,
         )
         return request, call
@@ -92,9 +97,14 @@ class RawCalls(_RawCalls):
 
     def _send(self, raw: RawCall[T]) -> T:
         with family_errors():
-            request, call = self._prepare(raw)
-            response = call.client.run_raw(request, call.options)
+            request, call = self._prepare_raw(raw)
+            response = call.client.run_request(request, call.options)
         return _finish(raw, response)
+
+    def _stream(self, raw: RawCall[T]) -> Stream[T]:
+        with family_errors():
+            request, call = self._prepare_raw(raw)
+        return open_stream(call.client, request, call.options, events_with(raw.read))
 
     def _list(self, path: str, feature: str, given: Mapping[str, Any], page: type[SyncPageT]) -> SyncPageT:
         def fetch(after: str | None = None) -> SyncPageT:
@@ -109,9 +119,14 @@ class AsyncRawCalls(_RawCalls, AsyncResource):
 
     async def _send(self, raw: RawCall[T]) -> T:
         with family_errors():
-            request, call = self._prepare(raw)
-            response = await call.client.arun_raw(request, call.options)
+            request, call = self._prepare_raw(raw)
+            response = await call.client.arun_request(request, call.options)
         return _finish(raw, response)
+
+    async def _stream(self, raw: RawCall[T]) -> AsyncStream[T]:
+        with family_errors():
+            request, call = self._prepare_raw(raw)
+        return await aopen_stream(call.client, request, call.options, events_with(raw.read))
 
     def _list(
         self, path: str, feature: str, given: Mapping[str, Any], page: type[AsyncPageT]
@@ -122,6 +137,16 @@ class AsyncRawCalls(_RawCalls, AsyncResource):
             return fetched.from_cursor(fetch)
 
         return AsyncPaginator(fetch)
+
+
+def events_with(read: Callable[[Any], T]) -> Callable[[Any], Iterator[T]]:
+    """Return what makes events of the chunks of a stream."""
+
+    def convert(chunk: Any) -> Iterator[T]:
+        if isinstance(chunk, RawChunk):
+            yield from map(read, event_bodies((chunk.data,)))
+
+    return convert
 
 
 def _finish(raw: RawCall[T], response: RawResponse) -> T:

@@ -82,7 +82,9 @@ def read_request(body: Mapping[str, Any], model: str | None) -> LLMRequest:
         logprobs=True if "message.output_text.logprobs" in include or body.get("top_logprobs") else None,
         extra_body=further,
         original=OriginalRequest(
-            "openai_responses", _without_ours(body), f"it cannot {' or '.join(dict.fromkeys(needs))}" if needs else None
+            "openai_responses",
+            _without_ours(body),
+            f"it cannot {', or '.join(dict.fromkeys(needs))}" if needs else None,
         ),
     )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unified_llm.openai_style._files import AsyncFiles, Files
     from unified_llm.openai_style._models import AsyncModels, Models
     from unified_llm.openai_style._moderations import AsyncModerations, Moderations
+    from unified_llm.openai_style._responses import AsyncResponses, Responses
 
 
 class BaseOpenAI:
@@ -191,6 +192,13 @@ class OpenAI(BaseOpenAI):
 
         return Batches(self._settings)
 
+    @cached_property
+    def responses(self) -> Responses:
+        """The Responses API, at targets that have it and at any other."""
+        from unified_llm.openai_style._responses import Responses
+
+        return Responses(self._settings)
+
     def close(self) -> None:
         """Close every connection. The client may be used again."""
         for client in self._settings.targets.clients:
@@ -263,6 +271,13 @@ class AsyncOpenAI(BaseOpenAI):
         from unified_llm.openai_style._batches import AsyncBatches
 
         return AsyncBatches(self._settings)
+
+    @cached_property
+    def responses(self) -> AsyncResponses:
+        """The Responses API, at targets that have it and at any other."""
+        from unified_llm.openai_style._responses import AsyncResponses
+
+        return AsyncResponses(self._settings)
 
     async def close(self) -> None:
         """Close every connection, those of the running event loop included. The client may be used again."""

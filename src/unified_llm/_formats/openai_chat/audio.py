@@ -217,6 +217,7 @@ class TranscriptionEvents:
                 return self._chunk(body.get("text"), body)
             case "transcript.text.segment" | "transcription.segment":
                 self._segments += _segments([body])
+                return [TranscriptionChunk(raw=body)]
             case "transcription.language":
                 self._language = text_or_none(body.get("audio_language"))
             case "transcript.text.done" | "transcription.done" if isinstance(body.get("text"), str):

@@ -37,6 +37,7 @@ REASONING_SEPARATOR: Final = "\n\n"
 
 _ITEM_FIELDS: Final = frozenset({"type", "id", "call_id", "status"})
 _INTERRUPTED: Final = ("failed", "cancelled")
+_PENDING: Final = ("queued", "in_progress")
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class Output:
         return not (self.length or self.refusal or self.calls or self.has_other_items)
 
 
-def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure:
+def read_response(request: LLMRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/responses``."""
     if not is_object(body):
         return Failure("malformed")
@@ -93,7 +94,8 @@ def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure
         return Failure("malformed")
     answer = read_output(output)
     reason = finish_reason(body, has_calls=bool(answer.calls))
-    if reason in {"stop", "tool_calls"} and answer.is_empty:
+    is_pending = request.original is not None and body.get("status") in _PENDING  # a program asked for the background
+    if reason in {"stop", "tool_calls"} and answer.is_empty and not is_pending:
         return Failure("empty")
     return Done(
         LLMResponse(

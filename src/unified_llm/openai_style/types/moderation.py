@@ -11,6 +11,7 @@ from unified_llm.openai_style._objects import OpenAIObject
 class Categories(OpenAIObject):
     """Whether each category was found."""
 
+    BOTH_NAMES = True
     ALIASES: ClassVar[Mapping[str, str]] = {
         "harassment_threatening": "harassment/threatening",
         "hate_threatening": "hate/threatening",
@@ -40,6 +41,7 @@ class Categories(OpenAIObject):
 class CategoryAppliedInputTypes(OpenAIObject):
     """Which inputs each category was looked for in."""
 
+    BOTH_NAMES = True
     ALIASES: ClassVar[Mapping[str, str]] = {
         "harassment_threatening": "harassment/threatening",
         "hate_threatening": "hate/threatening",
@@ -69,6 +71,7 @@ class CategoryAppliedInputTypes(OpenAIObject):
 class CategoryScores(OpenAIObject):
     """The score of each category."""
 
+    BOTH_NAMES = True
     ALIASES: ClassVar[Mapping[str, str]] = {
         "harassment_threatening": "harassment/threatening",
         "hate_threatening": "hate/threatening",

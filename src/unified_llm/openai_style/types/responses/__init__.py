@@ -30,6 +30,12 @@ from unified_llm.openai_style.types.responses.response import (
     ToolChoiceMcp,
     ToolChoiceTypes,
 )
+from unified_llm.openai_style.types.responses.response_input_message_item import (
+    ResponseInputFile,
+    ResponseInputImage,
+    ResponseInputMessageItem,
+    ResponseInputText,
+)
 from unified_llm.openai_style.types.responses.response_item_list import (
     ResponseCustomToolCallItem,
     ResponseFunctionToolCallItem,
@@ -128,6 +134,10 @@ __all__ = [
     "ResponseFunctionWebSearch",
     "ResponseInProgressEvent",
     "ResponseIncompleteEvent",
+    "ResponseInputFile",
+    "ResponseInputImage",
+    "ResponseInputMessageItem",
+    "ResponseInputText",
     "ResponseItemList",
     "ResponseOutputItem",
     "ResponseOutputItemAddedEvent",

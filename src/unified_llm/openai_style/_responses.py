@@ -1,0 +1,282 @@
+"""``client.responses``: the Responses API, at targets that have it and at any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final, Literal, overload
+
+from unified_llm._client import field_names
+from unified_llm._client.call_options import CallOptions
+from unified_llm._client.client import LLMClient
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._formats.original_body import APIS
+from unified_llm._providers.api_fields import is_known
+from unified_llm.openai_style._omitted import NOT_GIVEN, is_omitted
+from unified_llm.openai_style._plain import plain
+from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
+from unified_llm.openai_style._responses_events import EventWriter
+from unified_llm.openai_style._responses_input import read_request
+from unified_llm.openai_style._responses_output import response_of
+from unified_llm.openai_style._responses_parse import parse_response, read_wanted
+from unified_llm.openai_style._responses_stream import AsyncResponseStreamOpener, ResponseStreamOpener
+from unified_llm.openai_style._settings import CALL_OPTIONS
+from unified_llm.openai_style._stored_responses import (
+    AsyncInputItems,
+    AsyncStoredResponses,
+    InputItems,
+    StoredResponses,
+    count_call,
+)
+from unified_llm.openai_style._streams import AsyncStream, Stream
+from unified_llm.openai_style.types.responses.input_token_count_response import InputTokenCountResponse
+from unified_llm.openai_style.types.responses.parsed_response import ParsedResponse
+from unified_llm.openai_style.types.responses.response import Response
+from unified_llm.openai_style.types.responses.response_stream_event import ResponseStreamEvent
+from unified_llm.types.requests import LLMRequest
+
+_API: Final = "responses"
+# The arguments of ``responses.create`` in OpenAI's SDK, besides ``extra_headers`` and the like.
+_FIELDS: Final = frozenset({
+    "background", "context_management", "conversation", "include", "input", "instructions", "max_output_tokens",
+    "max_tool_calls", "metadata", "model", "moderation", "parallel_tool_calls", "previous_response_id", "prompt",
+    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier",
+    "service_tier", "store", "stream", "stream_options", "temperature", "text", "tool_choice", "tools",
+    "top_logprobs", "top_p", "truncation", "user",
+})  # fmt: skip
+_ARGUMENTS: Final = _FIELDS | CALL_OPTIONS | {"extra_body"}
+
+
+class _Prepared:
+    """A call that was read: its client, its request, and its body, which the answer repeats in part."""
+
+    __slots__ = ("body", "client", "options", "request")
+
+    def __init__(self, client: LLMClient, options: CallOptions, request: LLMRequest, body: Mapping[str, Any]) -> None:
+        self.client, self.options, self.request, self.body = client, options, request, body
+
+    def writer(self, stream: Any) -> EventWriter:
+        """Return what makes the events of a stream of the client."""
+        return EventWriter(self.body, lambda: stream.model)
+
+    @property
+    def has_api(self) -> bool:
+        """Whether the first target has the Responses API."""
+        return self.client.targets_of_call(self.request.model, self.options)[0].format in APIS["openai_responses"]
+
+
+class _Shared(Resource):
+    """What the sync and the async resource share."""
+
+    PATH = "responses"
+
+    def _prepare(self, given: Hidden[dict[str, Any]]) -> _Prepared:
+        """Read the arguments of a call.
+
+        Raises:
+            OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
+        """
+        with CLEAR_VARIABLES, family_errors():
+            if not given.value.keys() <= _ARGUMENTS:
+                others = (name for name in given.value if name not in _ARGUMENTS and not is_known(name))
+                field_names.refuse(others, _ARGUMENTS)
+            body, call = self._read(given.value, chat=True, api=_API)
+            body = plain(body)
+            return _Prepared(call.client, call.options, read_request(body, call.model), body)
+
+
+class InputTokens(_Shared):
+    """The tokens of an input."""
+
+    PATH = "responses.input_tokens"
+
+    def count(self, **fields: Any) -> InputTokenCountResponse:
+        """Count the tokens that a request would send, by the provider's own count.
+
+        Args:
+            **fields: As for ``responses.create``.
+
+        Raises:
+            UnsupportedOperationError: No target can count.
+        """
+        given = Hidden(fields)
+        del fields
+        call = self._prepare(given)
+        with family_errors():
+            if call.has_api:
+                raw = call.client.run_request(count_call(call.body, call.request), call.options)
+                return InputTokenCountResponse.from_json(raw.value)
+            tokens = call.client.run_count(call.request, call.options)
+        return InputTokenCountResponse(object="response.input_tokens", input_tokens=tokens)
+
+
+class AsyncInputTokens(_Shared, AsyncResource):
+    """The same as ``InputTokens``, with async methods."""
+
+    PATH = "responses.input_tokens"
+
+    async def count(self, **fields: Any) -> InputTokenCountResponse:
+        """Do the same as ``InputTokens.count``."""
+        given = Hidden(fields)
+        del fields
+        call = self._prepare(given)
+        with family_errors():
+            if call.has_api:
+                raw = await call.client.arun_request(count_call(call.body, call.request), call.options)
+                return InputTokenCountResponse.from_json(raw.value)
+            tokens = await call.client.arun_count(call.request, call.options)
+        return InputTokenCountResponse(object="response.input_tokens", input_tokens=tokens)
+
+
+class Responses(_Shared, StoredResponses):
+    """Responses of any target, and those that the client's provider stored."""
+
+    @cached_property
+    def input_items(self) -> InputItems:
+        """The input of stored responses."""
+        return InputItems(self._settings)
+
+    @cached_property
+    def input_tokens(self) -> InputTokens:
+        """The tokens of an input."""
+        return InputTokens(self._settings)
+
+    @overload
+    def create(self, *, stream: Literal[False] | None = None, **fields: Any) -> Response: ...
+    @overload
+    def create(self, *, stream: Literal[True], **fields: Any) -> Stream[ResponseStreamEvent]: ...
+    @overload
+    def create(self, *, stream: bool, **fields: Any) -> Response | Stream[ResponseStreamEvent]: ...
+    def create(self, **fields: Any) -> Response | Stream[ResponseStreamEvent]:
+        """Answer an input.
+
+        A target that has the Responses API gets the request as it is written. Any other gets the input as a
+        conversation; what only OpenAI's API can do (``previous_response_id``, ``conversation``, ``background``, stored
+        prompts, tools that OpenAI runs) is refused there, and in failover such a target is skipped.
+
+        Args:
+            **fields: The arguments of OpenAI's SDK: ``input``, ``model``, ``instructions``, ``tools``, ``text``,
+                ``reasoning``, ``stream`` ...; ``extra_body``, ``extra_headers``, ``extra_query`` and ``timeout``; and
+                of this package ``fallbacks``, ``deadline``, ``hedge_after``, ``failover_on``, ``max_retries``,
+                ``api_key`` and ``base_url``.
+
+        Returns:
+            The response; with ``stream=True`` its events, the first of which has come.
+
+        Raises:
+            OpenAIError: The request is wrong, or no target answered.
+        """
+        given = Hidden(fields)
+        del fields
+        call = self._prepare(given)
+        if call.request.stream:
+            with family_errors():
+                stream = call.client.open_stream(call.request, call.options)
+            return Stream(stream, call.writer(stream).write)
+        with family_errors():
+            response = call.client.run(call.request, call.options)
+        return response_of(response, call.body)
+
+    def parse(self, **fields: Any) -> ParsedResponse[Any]:
+        """Answer an input, and read the answer as an object of a class.
+
+        Args:
+            **fields: As for ``create``. ``text_format`` is a Pydantic model or a dataclass: the answer is asked for by
+                its schema, and is ``output_parsed``. Calls of functions with ``strict`` have ``parsed_arguments``.
+
+        Raises:
+            OpenAIError: As for ``create``.
+            pydantic.ValidationError: The answer does not fit the class.
+        """
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value)
+        response: Any = self.create(**{**given.value, "stream": NOT_GIVEN})
+        with family_errors():
+            return parse_response(response, wanted)
+
+    def stream(self, **fields: Any) -> ResponseStreamOpener:
+        """Answer an input in events; to be used in a ``with`` statement, which sends the request.
+
+        Args:
+            **fields: As for ``parse``. With ``response_id``, the events of a stored response are read instead;
+                ``starting_after`` is the number of the last event that is left out.
+        """
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value)
+        identifier, after = _resumed(given.value)
+
+        def send() -> Any:
+            if identifier is not None:
+                return self.retrieve(identifier, stream=True, **given.value)
+            return self.create(**{**given.value, "stream": True})
+
+        return ResponseStreamOpener(send, wanted, after)
+
+
+class AsyncResponses(_Shared, AsyncStoredResponses):
+    """The same as ``Responses``, with async methods."""
+
+    @cached_property
+    def input_items(self) -> AsyncInputItems:
+        """The input of stored responses."""
+        return AsyncInputItems(self._settings)
+
+    @cached_property
+    def input_tokens(self) -> AsyncInputTokens:
+        """The tokens of an input."""
+        return AsyncInputTokens(self._settings)
+
+    @overload
+    async def create(self, *, stream: Literal[False] | None = None, **fields: Any) -> Response: ...
+    @overload
+    async def create(self, *, stream: Literal[True], **fields: Any) -> AsyncStream[ResponseStreamEvent]: ...
+    @overload
+    async def create(self, *, stream: bool, **fields: Any) -> Response | AsyncStream[ResponseStreamEvent]: ...
+    async def create(self, **fields: Any) -> Response | AsyncStream[ResponseStreamEvent]:
+        """Do the same as ``Responses.create``."""
+        given = Hidden(fields)
+        del fields
+        call = self._prepare(given)
+        if call.request.stream:
+            with family_errors():
+                stream = call.client.aopen_stream(call.request, call.options)
+            return await AsyncStream.open(stream, call.writer(stream).write)
+        with family_errors():
+            response = await call.client.arun(call.request, call.options)
+        return response_of(response, call.body)
+
+    async def parse(self, **fields: Any) -> ParsedResponse[Any]:
+        """Do the same as ``Responses.parse``."""
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value)
+        response: Any = await self.create(**{**given.value, "stream": NOT_GIVEN})
+        with family_errors():
+            return parse_response(response, wanted)
+
+    def stream(self, **fields: Any) -> AsyncResponseStreamOpener:
+        """Do the same as ``Responses.stream``; to be used in ``async with``."""
+        given = Hidden(fields)
+        del fields
+        with family_errors():
+            wanted = read_wanted(given.value)
+        identifier, after = _resumed(given.value)
+
+        async def send() -> Any:
+            if identifier is not None:
+                return await self.retrieve(identifier, stream=True, **given.value)
+            return await self.create(**{**given.value, "stream": True})
+
+        return AsyncResponseStreamOpener(send, wanted, after)
+
+
+def _resumed(given: dict[str, Any]) -> tuple[str | None, int | None]:
+    """Take the stored response whose events are read, and the number after which they begin, out of the arguments."""
+    values = [given.pop(name, None) for name in ("response_id", "starting_after")]
+    identifier, after = (None if is_omitted(value) else value for value in values)
+    return identifier, after
