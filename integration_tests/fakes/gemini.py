@@ -18,11 +18,14 @@ from urllib.parse import parse_qs, urlsplit
 from typing_extensions import override
 
 from integration_tests.fakes import gemini_answers as answers
+from integration_tests.fakes.gemini_media import Interactions
 from integration_tests.fakes.gemini_schema import BODIES, RefusedError, read
 from integration_tests.support.loopback import Loopback
 
 KEY = "sk-CANARY-fake-gemini"
 _PATH = re.compile(r"/(v1|v1beta)/(models(?:/(?P<model>[\w.\-]+)(?::(?P<method>\w+))?)?)")
+
+_INTERACTIONS = re.compile(r"/v1beta/interactions(?:/(?P<id>[\w.\-]+)(?:\?stream=false)?)?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class FakeGemini(Loopback):
 
     requests: list[Received] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    interactions: Interactions = field(default_factory=Interactions)
 
     def __post_init__(self) -> None:
         self.serve(_Handler, fake=self)
@@ -89,7 +93,25 @@ class _Handler(BaseHTTPRequestHandler):
             raise RefusedError(404, f"models/{model} is not found for API version {match[1]}.")
         return model, match["method"], {name: values[0] for name, values in parse_qs(url.query).items()}
 
+    def _interaction(self, raw: bytes) -> bool:
+        """Answer a request of the Interactions API; tell whether it is one."""
+        match = _INTERACTIONS.fullmatch(self.path)
+        if match is None:
+            return False
+        interactions, identifier = self.fake.interactions, match["id"]
+        if self.command == "POST" and identifier is None:
+            body, answer = interactions.create(raw)
+        elif self.command == "GET" and identifier is not None and not raw:
+            body, answer = {}, interactions.get(identifier)
+        else:
+            raise RefusedError(404, "Requested entity was not found.")
+        self.fake.requests.append(Received(self.path, dict(self.headers), body))
+        self._send(answer)
+        return True
+
     def _get(self, raw: bytes) -> None:
+        if self._interaction(raw):
+            return
         model, method, query = self._route()
         if raw or method:
             raise RefusedError(400, "A GET has no body and no method.")
@@ -97,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answers.model(model) if model else answers.models(query.get("pageToken"), query.get("pageSize")))
 
     def _post(self, raw: bytes) -> None:
+        if self._interaction(raw):
+            return
         model, method, query = self._route()
         if model is None or method is None or method not in BODIES:
             raise RefusedError(404, "Requested entity was not found.")

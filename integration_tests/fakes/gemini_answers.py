@@ -7,9 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from integration_tests.fakes import gemini_media
 from integration_tests.fakes.gemini_schema import RefusedError
 
-MODELS = ("gemini-2.5-flash", "gemini-3-flash-preview", "gemini-3.5-flash", "gemini-embedding-001")
+MODELS = (
+    "gemini-2.5-flash", "gemini-3-flash-preview", "gemini-3.5-flash", "gemini-embedding-001",
+    *gemini_media.MODELS,
+)  # fmt: skip
 SIGNATURE = base64.b64encode(b"\xfb\xffsigned").decode()
 _TYPE = "type.googleapis.com/google.rpc."
 _SOURCE = {"web": {"uri": "https://vertexaisearch.cloud.google.com/x", "title": "example.org"}}
@@ -21,6 +25,11 @@ def generate(body: dict[str, Any], model: str) -> dict[str, Any]:
     _refuse(text)
     if "blocked" in text:
         return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 5}}
+    if parts := gemini_media.parts_of(body, text):
+        candidate = {"content": {"parts": parts, "role": "model"}, "finishReason": "STOP", "index": 0}
+        return _answer([candidate], model, gemini_media.USAGE)
+    if gemini_media.makes(body):
+        return _answer([{"finishReason": "IMAGE_SAFETY", "index": 0}], model, {"promptTokenCount": 7})
     count = body.get("generationConfig", {}).get("candidateCount", 1)
     candidates = [{**_candidate(body, model), "index": index} for index in range(count)]
     return _answer(candidates, model, _usage(body))
@@ -29,7 +38,7 @@ def generate(body: dict[str, Any], model: str) -> dict[str, Any]:
 def stream(body: dict[str, Any], model: str) -> list[dict[str, Any]]:
     """Write the same as a stream: one event for each part, two for texts, the end with the last."""
     whole = generate(body, model)
-    if "candidates" not in whole:
+    if "candidates" not in whole or "content" not in whole["candidates"][0]:
         return [whole]
     candidate = whole["candidates"][0]
     parts = [piece for part in candidate["content"]["parts"] for piece in _pieces(part)]

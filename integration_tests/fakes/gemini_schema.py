@@ -103,8 +103,14 @@ class FunctionResponse(_Strict):
     parts: list[ResponsePart] | None = None
 
 
+class SpeechMetadata(_Strict):
+    speaker: str | None = None
+    style: str | None = None
+
+
 class Part(_Strict):
     text: str | None = None
+    speech_metadata: SpeechMetadata | None = None
     thought: bool | None = None
     thought_signature: Annotated[str, AfterValidator(_signature)] | None = None
     inline_data: Blob | None = None
@@ -119,6 +125,8 @@ class Part(_Strict):
             raise ValueError("a part holds exactly one kind of data")
         if self.text == "" and self.thought_signature is None:
             raise ValueError("a text is empty")
+        if self.speech_metadata is not None and self.text is None:
+            raise ValueError("a text alone is spoken in a style")
         return self
 
 
@@ -162,7 +170,27 @@ class ThinkingConfig(_Strict):
     thinking_level: Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"] | None = None
 
 
+class ImageConfig(_Strict):
+    aspect_ratio: Literal["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"] | None = None
+    image_size: Literal["512", "1K", "2K", "4K"] | None = None
+
+
+class PrebuiltVoice(_Strict):
+    voice_name: Literal["Kore", "Puck", "Zephyr"]
+
+
+class VoiceConfig(_Strict):
+    prebuilt_voice_config: PrebuiltVoice
+
+
+class SpeechConfig(_Strict):
+    voice_config: VoiceConfig
+
+
 class GenerationConfig(_Strict):
+    response_modalities: list[Literal["TEXT", "IMAGE", "AUDIO"]] | None = None
+    image_config: ImageConfig | None = None
+    speech_config: SpeechConfig | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     max_output_tokens: int | None = Field(default=None, ge=1)
@@ -236,6 +264,7 @@ def read(method: str, raw: bytes, model: str) -> dict[str, Any]:
             _check_turns(parsed, model)
             _check_tools(parsed)
             _check_combinations(parsed, model)
+            _check_media(parsed, model)
         case BatchEmbed() if any(embed.model != f"models/{model}" for embed in parsed.requests):
             raise RefusedError(400, "The models of a batch are that of its address.")
         case _:
@@ -290,3 +319,16 @@ def _check_combinations(body: Generate, model: str) -> None:
         raise RefusedError(400, "Built-in tools and function calling cannot be combined in the same request.")
     if functions and body.generation_config and body.generation_config.response_mime_type:
         raise RefusedError(400, "Function calling with a response mime type: 'application/json' is unsupported")
+
+
+def _check_media(body: Generate, model: str) -> None:
+    config = body.generation_config or GenerationConfig()
+    made = {kind for kind in ("IMAGE", "AUDIO") if kind in (config.response_modalities or ())}
+    wanted = {"image": {"IMAGE"}, "tts": {"AUDIO"}}.get(model.rpartition("-")[2], set())
+    if made != wanted:
+        raise RefusedError(400, f"Model does not support the requested response modalities: {sorted(made)}.")
+    if (config.image_config and not made) or (config.speech_config and "AUDIO" not in made):
+        raise RefusedError(400, "A config of media fits no other response.")
+    styled = any(part.speech_metadata for content in body.contents for part in content.parts)
+    if styled and model != "gemini-3.8-flash-tts":
+        raise RefusedError(400, "speech_metadata is not supported by this model.")
