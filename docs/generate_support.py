@@ -187,8 +187,9 @@ _TESTS = """
 ## Tests
 
 The test of a cell sends a request through the client, the policy and the provider's format, answers it with a recorded
-response of that provider or format, and checks both; for ✗ it checks that nothing is sent. The table has the test of
-each column, [support.json](support.json) that of each cell. `tests/providers/test_support_matrix.py` also checks that
-each of them exists, and that it fails if its cell says the opposite.
+response of that provider or format, and checks both; chats, completions and embeddings also through `ChatCompletion`,
+`Completion` and `Embedding`. For ✗ it checks that nothing is sent. The table has the test of each column,
+[support.json](support.json) that of each cell. `tests/providers/test_support_matrix.py` also checks that each of them
+exists, and that it fails if its cell says the opposite.
 
 """

@@ -18,7 +18,7 @@ import pytest
 from tests.support.media_answers import PICTURE, SAMPLES, VIDEO, WORDS, media_answer
 from tests.support.recordings import as_event
 from tests.support.sent_requests import SentRequests, answer_to
-from unified_llm import LLMClient, Message
+from unified_llm import ChatCompletion, Completion, Embedding, LLMClient, Message
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.codecs import codec_for
@@ -28,6 +28,7 @@ from unified_llm.types import AudioPart, EmbeddingRequest, FilePart, ImagePart, 
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TEXTS = ["hello", "goodbye"]
+QUESTION = [{"role": "user", "content": "Hello?"}]
 PNG, WAV, PDF = b"\x89PNG data", b"RIFF\x00\x00\x00\x00WAVEdata", b"%PDF-1.7 data"
 # The recording of a format for each kind of answer; those of OpenAI's chat format are by provider, in ``rows``.
 RECORDINGS: Mapping[str, Mapping[str, str]] = {
@@ -94,11 +95,15 @@ class Cell:
     def __init__(self, provider: str, model: str) -> None:
         self.row = registry.row(provider)
         self.network = SentRequests(answers=recorded_answer)
+        base_url = self.row.base_url or "https://gateway.example/v1"
+        self.target: dict[str, Any] = {
+            "model": f"{provider}:{model}",
+            "api_key": "sk-of-a-test-0123456789",
+            "base_url": base_url,
+        }
         if self.row.format == "mlx":
-            self.client = LLMClient("mlx/demo")
-        else:
-            base_url = self.row.base_url or "https://gateway.example/v1"
-            self.client = LLMClient(f"{provider}:{model}", api_key="sk-of-a-test-0123456789", base_url=base_url)
+            self.target = {"model": "mlx/demo"}
+        self.client = LLMClient(self.target)
 
     @property
     def body(self) -> str:
@@ -131,8 +136,11 @@ def encoded(data: bytes) -> str:
 
 
 def chat(cell: Cell, _: str) -> None:
-    cell.expect("chat", cell.client.generate("Hello?"))
+    response = cell.client.generate("Hello?")
+    cell.expect("chat", response)
     assert "Hello?" in cell.body
+    completion = ChatCompletion.create(messages=QUESTION, **cell.target)
+    assert completion.choices[0].message.content == response.content
 
 
 def completion(cell: Cell, support: str) -> None:
@@ -143,12 +151,17 @@ def completion(cell: Cell, support: str) -> None:
         cell.expect("text", cell.client.complete("Hello?", as_text=True))
         assert '"messages"' not in cell.body
     assert "Hello?" in cell.body
+    text = recorded_case(cell.row, "chat" if support == "by chat" else "text")["expect"]["content"]
+    assert Completion.create(prompt="Hello?", **cell.target).choices[0].text == text
 
 
 def streaming(cell: Cell, _: str) -> None:
     chunks = list(cell.client.stream("Hello?"))
-    assert "".join(chunk.content for chunk in chunks) == recorded_case(cell.row, "stream")["expect"]["content"]
+    text = recorded_case(cell.row, "stream")["expect"]["content"]
+    assert "".join(chunk.content for chunk in chunks) == text
     assert chunks[-1].provider == cell.row.name
+    shaped = [chunk.choices[0].delta for chunk in ChatCompletion.create(messages=QUESTION, stream=True, **cell.target)]
+    assert "".join(delta.content or "" for delta in shaped) == text
 
 
 def embeddings(cell: Cell, _: str) -> None:
@@ -156,6 +169,8 @@ def embeddings(cell: Cell, _: str) -> None:
     assert [list(vector) for vector in response.vectors] == recorded_case(cell.row, "embeddings")["expect"]["vectors"]
     assert response.provider == cell.row.name
     assert all(text in cell.body for text in TEXTS)
+    shaped = Embedding.create(input=TEXTS, **cell.target)
+    assert [item.embedding for item in shaped.data] == [list(vector) for vector in response.vectors]
 
 
 def images(cell: Cell, support: str) -> None:

@@ -68,9 +68,8 @@ def _lay_over(choice: Mapping[str, Any], answer: LLMResponse, form: AnswerForm) 
     """Return a choice of the provider with what was changed in its answer here: reasoning, names of tools, JSON."""
     message: Mapping[str, Any] = choice["message"]
     changed: dict[str, Any] = {}
-    content = message.get("content")
-    has_text = isinstance(content, (str, type(None))) and not message.get("audio")  # whose transcript is ours
-    if has_text and (content or "") != answer.content:
+    content = message.get("content") or ""  # a list of parts at Mistral, where a model reasons
+    if content != answer.content and not message.get("audio"):  # whose transcript is ours
         changed["content"] = answer.content or None
     if not message.get("function_call") and _facts_of_calls(message.get("tool_calls")) != [
         (call.name, call.raw_arguments) for call in answer.tool_calls
