@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
-from unified_llm import reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.openai_style import AsyncOpenAI, OpenAI, pydantic_function_tool
@@ -132,9 +131,15 @@ def test_a_fallback_is_asked_to_correct_what_does_not_fit_the_class() -> None:
         parsed = own.chat.completions.parse(model="gpt-4o", messages=QUESTION, response_format=City)
     assert parsed.choices[0].message.parsed == City(name="Oslo", size=3)
     assert targets.names == [GPT, HAIKU, HAIKU]
-    reset_health()
-    with ScriptedTargets({GPT: [say("no JSON")]}).running(), pytest.raises(pydantic.ValidationError):
+
+
+@each("text", ["no JSON: CANARY", '{"name": ["CANARY"]}', '{"name": {"CANARY": 1}, "size": "CANARY"}'])
+def test_an_answer_that_does_not_fit_is_an_error_of_pydantic_that_does_not_quote_it(text: str) -> None:
+    running = ScriptedTargets({GPT: [say(text)]}).running()
+    with running, pytest.raises(pydantic.ValidationError) as caught:
         client().chat.completions.parse(model="gpt-4o", messages=QUESTION, response_format=City)
+    assert "CANARY" not in f"{caught.value}{caught.value!r}"
+    assert caught.value.errors()[0]["input"]
 
 
 def test_an_answer_that_was_cut_is_not_parsed() -> None:

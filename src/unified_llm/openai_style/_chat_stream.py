@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypeVar
 
+from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._chat_event_types import ChatCompletionStreamEvent
 from unified_llm.openai_style._chat_snapshot import Snapshot
@@ -37,7 +38,7 @@ class _Events(Generic[StreamT]):
     def _take(self, chunk: ChatCompletionChunk) -> None:
         if chunk.object == _CHUNK:
             self._any = True
-            with family_errors():
+            with CLEAR_VARIABLES, family_errors():
                 self._events.extend(self._snapshot.add(chunk))
 
     @property
@@ -62,7 +63,7 @@ class _Events(Generic[StreamT]):
         return self._chunks.response
 
     def _final(self) -> ParsedChatCompletion[Any]:
-        with family_errors():
+        with CLEAR_VARIABLES, family_errors():
             final = self._snapshot.final()
         if self._chunks.unified_llm is not None:
             final.unified_llm = self._chunks.unified_llm

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic import ValidationError as PydanticError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm.exceptions import GenerationError, ValidationError
@@ -244,6 +246,22 @@ def _validate(kind: Any, text: str) -> Any:
     """Return an object of a class.
 
     Raises:
-        pydantic.ValidationError: The text does not fit it, as with OpenAI's SDK.
+        pydantic.ValidationError: The text does not fit it, as with OpenAI's SDK; the message does not quote the text.
     """
-    return kind.model_validate_json(text) if _is_model(kind) else TypeAdapter(kind).validate_json(text)
+    try:
+        return kind.model_validate_json(text) if _is_model(kind) else TypeAdapter(kind).validate_json(text)
+    except PydanticError as error:
+        raise _without_input(error) from None
+
+
+def _without_input(error: PydanticError) -> PydanticError:
+    """Return an error of Pydantic whose message has places and rules alone; ``errors()`` still has the values."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError(cast("Any", detail["type"]), cast("Any", detail["msg"])),
+            loc=detail["loc"],
+            input=detail["input"],
+        )
+        for detail in error.errors(include_url=False)
+    ]
+    return PydanticError.from_exception_data(error.title, details, input_type="json", hide_input=True)
