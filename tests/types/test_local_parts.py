@@ -221,6 +221,7 @@ def test_a_text_file_is_added_to_the_text_under_its_name(tmp_path: Path) -> None
     ("https://e.org/documents/5", FilePart(None, "application/pdf")),
     ("https://e.org/film.mp4", FilePart(None, "video/mp4", "film.mp4")),
     ("https://e.org/cat.png", ImagePart()),
+    ("http://[", FilePart(None, "application/pdf")),
 ])  # fmt: skip
 def test_a_file_may_be_a_url(url: str, part: Any) -> None:
     (read,) = parts_of(files=url)

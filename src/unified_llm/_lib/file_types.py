@@ -55,9 +55,17 @@ def type_of_name(name: str | None) -> str | None:
     return mimetypes.guess_type(name)[0]
 
 
+def path_of_url(url: str) -> str:
+    """Return the path of a URL; empty where it cannot be one."""
+    try:
+        return urlsplit(url).path
+    except ValueError:  # an address in brackets without an end
+        return ""
+
+
 def name_in_url(url: str) -> str | None:
     """Return the file's name at the end of a URL's path; None where nothing there has an ending."""
-    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    name = unquote(path_of_url(url).rpartition("/")[2])
     return name if "." in name.strip(".") else None
 
 

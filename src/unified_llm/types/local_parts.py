@@ -12,9 +12,8 @@ from io import BytesIO
 from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
-from urllib.parse import urlsplit
 
-from unified_llm._lib.file_types import decode_text, type_of_data, type_of_name
+from unified_llm._lib.file_types import decode_text, path_of_url, type_of_data, type_of_name
 from unified_llm._lib.local_files import LARGEST_FILE, read_file, read_open_file
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import (
@@ -289,7 +288,7 @@ def _file_of(data: bytes, name: str | None, media_type: str | None) -> TextPart 
 
 
 def _file_at(url: str) -> TextPart | Media:
-    media_type = type_of_name(urlsplit(url).path)
+    media_type = type_of_name(path_of_url(url))
     return ImagePart(url=url) if media_type and media_type.startswith("image/") else file_from_url(url)
 
 

@@ -9,11 +9,9 @@ and of YouTube videos (https://ai.google.dev/gemini-api/docs/file-input-methods)
 
 from __future__ import annotations
 
-import mimetypes
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
-from urllib.parse import urlsplit
 
 from unified_llm._core.target import Target
 from unified_llm._formats.gemini.provider_state import SKIP_VALIDATION, write_answer
@@ -27,6 +25,7 @@ from unified_llm._formats.history import (
     with_last_question,
 )
 from unified_llm._formats.request_fields import registered_type
+from unified_llm._lib.file_types import path_of_url, type_of_name
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
@@ -99,7 +98,7 @@ def _uploaded_file_url(identifier: str | None, target: Target) -> str | None:
 
 def _guess_media_type(name: str | None) -> str | None:
     """Guess the media type by the file extension; without one, Gemini detects it."""
-    return mimetypes.guess_type(urlsplit(name).path)[0] if name else None
+    return type_of_name(path_of_url(name)) if name else None
 
 
 _OPENING_TEXT: Final = "(Earlier messages are not part of this conversation.)"
