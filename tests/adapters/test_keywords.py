@@ -31,7 +31,14 @@ from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.langchain import _keywords as of_langchain
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
 from unified_llm.llama_index import _keywords as of_llama_index
-from unified_llm.types import EmbeddingRequest, RerankRequest
+from unified_llm.types import (
+    EmbeddingRequest,
+    ImageRequest,
+    RerankRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+    VideoRequest,
+)
 
 CHAINS: dict[type[TargetFields], type] = {
     ChatUnified: of_langchain.ChatUnifiedKeywords,
@@ -110,6 +117,13 @@ OTHER_OPTIONS = {name: kind for name, kind in OPTIONS.items() if name != "hedge_
         ),
         (of_calls.EmbedKeywords, types_of_dataclass(EmbeddingRequest, {"texts", "original"}) | OTHER_OPTIONS),
         (of_calls.RerankKeywords, types_of_dataclass(RerankRequest, {"query", "documents"}) | OTHER_OPTIONS),
+        (
+            of_calls.ImageKeywords,
+            types_of_dataclass(ImageRequest, {"prompt", "images", "mask", "stream"}) | OTHER_OPTIONS,
+        ),
+        (of_calls.SpeechKeywords, types_of_dataclass(SpeechRequest, {"text", "stream"}) | OTHER_OPTIONS),
+        (of_calls.TranscriptionKeywords, types_of_dataclass(TranscriptionRequest, {"audio", "stream"}) | OTHER_OPTIONS),
+        (of_calls.VideoKeywords, types_of_dataclass(VideoRequest, {"prompt", "image"}) | OTHER_OPTIONS),
         (
             of_targets.TargetKeywords,
             TARGET_TYPES,

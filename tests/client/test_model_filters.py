@@ -197,3 +197,17 @@ def test_adapters_pass_the_arguments_on(adapter: Any, call: Any) -> None:
         with pytest.raises(ValidationError):
             call(llm, "list_models", provider="groq")
     assert health_snapshot()
+
+
+def test_a_feature_of_media_lists_the_models_that_make_them(call: Any) -> None:
+    every = ("gpt-5-mini", "gpt-image-2", "dall-e-3", "tts-1", "whisper-1", "sora-2", "text-embedding-3-small")
+    targets = ScriptedTargets({OPENAI: page(*(ModelInfo(name, "openai") for name in every))})
+    expected = {
+        "generate_image": ["gpt-image-2", "dall-e-3"], "edit_image": ["gpt-image-2"], "speech": ["tts-1"],
+        "transcription": ["whisper-1"], "video": ["sora-2"], "tools": ["gpt-5-mini"],
+        "embeddings": ["text-embedding-3-small"],
+    }  # fmt: skip
+    with targets.running():
+        client = LLMClient(GPT)
+        found = {name: names(call(client, "list_models", supports=name)) for name in expected}
+    assert found == expected

@@ -46,7 +46,8 @@ def test_the_pages_about_errors_list_every_code_and_sentence() -> None:
 # Features that a mark of a test may name.
 FEATURES = {
     "audio", "caching", "chat", "citations", "completion", "count_tokens", "embeddings", "errors", "files", "images",
-    "logprobs", "model_info", "models", "n", "reasoning", "rerank", "schema", "stream", "tools",
+    "logprobs", "model_info", "models", "n", "reasoning", "rerank", "schema", "speech", "stream", "tools",
+    "transcriptions", "videos",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from unified_llm._core.features import Feature
 from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm._providers import registry
+from unified_llm._providers.output_types import features_for
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.responses import ModelInfo
 
@@ -106,7 +107,7 @@ def _known_features(info: ModelInfo) -> frozenset[str]:
     if spec is None:
         return frozenset(_FEATURES)
     profile = registry.model_profile(spec, info.id)
-    features: frozenset[str] = profile.features
+    features: frozenset[str] = features_for(profile.features, info.output_types or ())
     makes_vectors = info.output_types == frozenset({"embeddings"}) and "embeddings" in features
     if makes_vectors or makes_vectors_only(info.id, profile.features, profile.vector_length):
         return features & {"embeddings", "models", "model_info"}

@@ -78,7 +78,7 @@ class VideoJobs:
         try:
             step = next(steps)
             while True:
-                step = steps.send(sleep(step) if isinstance(step, float) else make(step))
+                step = steps.send(make(step) if isinstance(step, PreparedCall) else sleep(step))
         except StopIteration as end:
             whole: VideoResponse = end.value
             return whole
@@ -89,7 +89,7 @@ class VideoJobs:
         try:
             step = next(steps)
             while True:
-                step = steps.send(await (sleep(step) if isinstance(step, float) else make(step)))
+                step = steps.send(await (make(step) if isinstance(step, PreparedCall) else sleep(step)))
         except StopIteration as end:
             whole: VideoResponse = end.value
             return whole

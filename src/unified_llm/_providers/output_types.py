@@ -6,7 +6,7 @@ sources are the providers' own model pages. A model that no line matches is unkn
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -138,6 +138,22 @@ _WHAT_IT_DOES: Final[Mapping[Output, str]] = {
     "moderation": "rates texts for moderation: use moderations of unified_llm.openai_style.OpenAI",
     "text": "is for chat: use generate(), ChatUnified or UnifiedLLM",
 }
+
+
+# What a model has to make for a feature; those that are not here say nothing of what it makes.
+_OUTPUT_OF: Final[Mapping[str, Output]] = {
+    **dict.fromkeys(("tools", "tool_choice", "json_object", "json_schema", "streaming", "n", "as_text"), "text"),
+    **dict.fromkeys(("generate_image", "edit_image", "stream_image"), "image"),
+    **dict.fromkeys(("transcription", "translation", "stream_transcription"), "transcription"),
+    "speech": "speech", "video": "video", "moderation": "moderation",
+}  # fmt: skip
+
+
+def features_for(features: Iterable[str], makes: Collection[str]) -> frozenset[str]:
+    """Return those of a provider's features that a model has which makes this; all where that is not known."""
+    if not makes:
+        return frozenset(features)
+    return frozenset(name for name in features if name not in _OUTPUT_OF or _OUTPUT_OF[name] in makes)
 
 
 @lru_cache(maxsize=1024)
