@@ -47,7 +47,7 @@ def test_the_pages_about_errors_list_every_code_and_sentence() -> None:
 FEATURES = {
     "audio", "caching", "chat", "citations", "completion", "count_tokens", "embeddings", "errors", "files", "images",
     "logprobs", "model_info", "models", "n", "reasoning", "rerank", "schema", "speech", "stream", "tools",
-    "transcriptions", "videos",
+    "transcriptions", "videos", "images made", "images edited", "streamed speech", "streamed images",
 }  # fmt: skip
 
 
