@@ -14,7 +14,7 @@ from tests.support.each import each
 
 EXTRAS = (
     "langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "opentelemetry", "redis",
-    "llama_index", "typer", "click", "rich", "yaml", "dotenv", "truststore",
+    "llama_index", "openai", "typer", "click", "rich", "yaml", "dotenv", "truststore",
 )  # fmt: skip
 HEAVY = (
     *EXTRAS, "httpx", "httpcore", "pydantic", "pydantic_core", "numpy", "jinja2", "requests", "asyncio", "ssl",
@@ -66,11 +66,15 @@ LLMClient("openai/gpt-5-mini", api_key="sk-canary-x", fallbacks=["ollama/llama2"
 def test_a_call_loads_nothing_of_an_extra() -> None:
     code = """
 from tests.support.scripted_targets import ScriptedTargets, say
-from unified_llm import LLMClient
+from unified_llm import ChatCompletion, Embedding, LLMClient
 with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
     client = LLMClient("ollama/llama2", fallbacks=["openai/gpt-5-mini"], skip_unconfigured=True)
     client.generate("Hello?")
     print(*client.stream("Hello?"))
+    messages = [{"role": "user", "content": "Hello?"}]
+    ChatCompletion.create("ollama/llama2", messages)
+    print(*ChatCompletion.create("ollama/llama2", messages, stream=True))
+    Embedding.create("ollama/llama2", "Hello?")
 """
     assert not loaded(code) & {*EXTRAS}
     assert "opentelemetry" in loaded("import opentelemetry.trace\n" + code)

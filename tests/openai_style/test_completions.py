@@ -142,6 +142,7 @@ def test_what_a_chat_cannot_do_is_refused_by_its_name(given: dict[str, Any], mes
         ({"prompt": "a", "logprobs": True}, "a number of alternatives"),
         ({"prompt": "a", "temperature": "hot"}, "temperature must be"),
         ({"prompt": "a", "n": 0}, "n must be"),
+        ({"prompt": "a", "sufix": "b"}, "did you mean 'suffix'"),
     ],
 )
 def test_what_cannot_be_a_request_is_refused_once(given: dict[str, Any], message: str) -> None:

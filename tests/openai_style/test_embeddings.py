@@ -96,6 +96,7 @@ def test_tokens_go_to_no_target_that_takes_texts_alone() -> None:
         ({"input": [True]}, "something else"),
         ({"input": [[]]}, "something else"),
         ({"input": "a", "dimensions": "2"}, "dimensions must be"),
+        ({"input": "a", "dimension": 2}, "did you mean 'dimensions'"),
     ],
 )
 def test_what_cannot_be_embedded_is_refused_once(given: dict[str, Any], message: str) -> None:

@@ -124,13 +124,18 @@ def test_a_client_may_have_a_model_of_its_own() -> None:
     assert targets_of(client, model="gpt-4o")[0].name == "openai/gpt-4o"
 
 
-def test_clients_of_a_provider_are_made_once() -> None:
+def test_clients_of_a_provider_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     client = OpenAI()
     first = call_of(client, model="gpt-4o").client
     assert call_of(client.with_options(timeout=3), model="gpt-5-mini", max_retries=1).client is first
-    other = call_of(client, model="gpt-4o", api_key=KEY).client
-    assert other is not first
-    assert call_of(client.with_options(api_key=KEY), model="gpt-4o").client is other
+    keyed = call_of(client.with_options(api_key=KEY), model="gpt-4o")
+    assert keyed.client is first
+    assert keyed.options.named_targets is not None
+    monkeypatch.delenv("OPENAI_API_KEY")
+    other = OpenAI()  # which has no client without the key of a call
+    made = call_of(other, model="gpt-4o", api_key=KEY).client
+    assert call_of(other, model="gpt-5-mini", api_key=KEY).client is made
+    assert call_of(other, model="gpt-4o", api_key=f"{KEY}1").client is not made
 
 
 def test_a_key_and_an_address_of_a_call_are_for_this_call() -> None:

@@ -6,18 +6,16 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.custom_tools import custom_names
-from unified_llm._providers.api_fields import is_known
 from unified_llm.openai_style._chat_chunks import ChunkWriter
 from unified_llm.openai_style._chat_objects import AnswerForm, completion_of
 from unified_llm.openai_style._chat_request import CHAT_FIELDS, read_chat
 from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamContext, ChatCompletionStreamContext
 from unified_llm.openai_style._parse import Wanted, parse_completion, read_wanted
-from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
+from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, refuse_unknown
 from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style._stored_completions import AsyncStoredCompletions, StoredCompletions
 from unified_llm.openai_style._streams import AsyncStream, Stream
@@ -60,9 +58,7 @@ class _Shared(Resource):
             OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
         """
         with CLEAR_VARIABLES, family_errors():
-            if not given.value.keys() <= _ARGUMENTS:
-                others = (name for name in given.value if name not in _ARGUMENTS and not is_known(name))
-                field_names.refuse(others, _ARGUMENTS)
+            refuse_unknown(given.value, _ARGUMENTS)
             body, call = self._read(given.value, chat=True)
             request = read_chat(body, call.model, wanted and wanted.check)
             return _Prepared(call.client, call.options, request, body)

@@ -15,7 +15,8 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._completion_objects import CompletionChunks, completion_of
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._prompts import Prompt, read_prompts
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown
+from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style._streams import AsyncStream, Stream
 from unified_llm.openai_style.types.completion import Completion
 from unified_llm.types.messages import Message
@@ -26,6 +27,7 @@ _SAME: Final = (
     "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty", "n",
 )  # fmt: skip
 _READ: Final = frozenset({*_SAME, "model", "prompt", "stop", "logprobs", "stream", "stream_options"})
+_ARGUMENTS: Final = _READ | CALL_OPTIONS | {"best_of", "echo", "logit_bias", "suffix", "user", "extra_body"}
 _ONE_PROMPT: Final = "it cannot complete several prompts at once"
 
 
@@ -73,6 +75,7 @@ class _Shared(Resource):
         """
         with CLEAR_VARIABLES:
             started = runtime.current().now()
+            refuse_unknown(given.value, _ARGUMENTS)
             prompts = read_prompts(given.value.get("prompt"))
             arguments = {**given.value, "prompt": _prompt_of(prompts)} if "prompt" in given.value else given.value
             body, call = self._read(arguments, chat=True)

@@ -11,13 +11,15 @@ from typing import Any, Final
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._providers import registry
 from unified_llm.exceptions import ValidationError
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown, with_record
+from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style.types.create_embedding_response import CreateEmbeddingResponse
 from unified_llm.types.requests import EmbeddingRequest, OriginalRequest, TokenText
 from unified_llm.types.responses import EmbeddingResponse
 
 _BASE64: Final = "base64"
 _READ: Final = frozenset({"input", "model", "dimensions", "encoding_format"})
+_ARGUMENTS: Final = _READ | CALL_OPTIONS | {"user", "extra_body"}
 _INPUT: Final = "input is a string, a list of strings, a list of tokens, or a list of lists of tokens"
 
 
@@ -48,6 +50,7 @@ class _Shared(Resource):
             ValidationError: An argument makes no sense.
         """
         with CLEAR_VARIABLES:
+            refuse_unknown(given.value, _ARGUMENTS)
             body, call = self._read(given.value)
             if "input" not in body:
                 raise ValidationError("input is missing: pass input= a text, or a list of texts.")

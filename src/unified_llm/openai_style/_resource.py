@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from unified_llm._adapters.serving_record import serving_record
+from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._formats.request_fields import form_fields
+from unified_llm._providers.api_fields import is_known
 from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._omitted import is_omitted
@@ -96,6 +98,20 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValidationError(f"{name} must be a mapping of names to values, not {type(value).__name__}.")
     return cast("Mapping[str, Any]", value)
+
+
+def refuse_unknown(given: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Refuse arguments of a call that are neither known here nor a documented field of any API.
+
+    Args:
+        given: The arguments.
+        known: Those that the method has, options of calls included.
+
+    Raises:
+        ValidationError: There is such an argument; the message suggests what may be meant.
+    """
+    if not given.keys() <= known:
+        field_names.refuse((name for name in given if name not in known and not is_known(name)), known)
 
 
 def with_record(made: ObjectT, response: LLMResponse | LLMChunk | EmbeddingResponse) -> ObjectT:

@@ -120,12 +120,12 @@ class Settings:
         return replace(self, targets=deepcopy(self.targets, memo))
 
     def endpoint(self, options: dict[str, Any]) -> Endpoint:
-        """Take the key and the address that a call names out of its options."""
+        """Return what a call names, and take out of its options what is no option of ``LLMClient``."""
         base_url = options.pop("base_url", None)
         return Endpoint(
             None,
             None if base_url is None else str(base_url),
-            options.pop("api_key", None),
+            options.get("api_key"),
             options.pop("connect_timeout", None),
         )
 

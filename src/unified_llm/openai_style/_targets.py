@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,7 +19,7 @@ from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
-from unified_llm.exceptions import ConfigurationError, ValidationError
+from unified_llm.exceptions import ConfigurationError, UnconfiguredError, ValidationError
 
 _COMPATIBLE: Final = "openai-compatible"
 # Formats of the addresses that OpenAI's SDK can be pointed at; other providers have such an address beside their own.
@@ -149,6 +150,10 @@ class Targets:
         return self._client(Endpoint()) if self.model is None else self.client_for(None, Endpoint())[0]
 
     def _client(self, endpoint: Endpoint) -> LLMClient:
+        """Return the client for an endpoint: if it can be made without the key of a call, the one for all keys."""
+        if endpoint.api_key is not None and endpoint not in self._clients:
+            with suppress(UnconfiguredError):
+                return self._client(replace(endpoint, api_key=None))
         client = self._clients.get(endpoint)
         return self._make_client(endpoint) if client is None else client
 
