@@ -18,7 +18,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.codecs import codec_for
 from unified_llm.openai_style import AsyncOpenAI, OpenAI
 from unified_llm.types.messages import ProviderState, ToolCall, ToolCallChunk
-from unified_llm.types.raw import RawRequest
+from unified_llm.types.raw import RawChunk, RawRequest, RawResponse
 from unified_llm.types.records import Usage
 from unified_llm.types.responses import Citation, LLMChunk, LLMResponse
 
@@ -369,3 +369,11 @@ def test_stored_responses_are_read_cancelled_and_deleted() -> None:
     with SentRequests(answers=gone).running() as targets:
         client.responses.delete("resp_1")
     assert targets.sent[0].path == "/v1/responses/resp_1"
+
+
+def test_the_events_of_a_stored_response_are_streamed_from_where_the_caller_is() -> None:
+    events = [RawChunk('{"type":"response.completed","sequence_number":4,"response":{"id":"resp_1","output":[]}}')]
+    with SentRequests(answers=lambda _, __: [*events, Done(RawResponse())]).running() as targets:
+        found = events_of(OpenAI().responses.retrieve("resp_1", stream=True, starting_after=3))
+    assert [event.type for event in found] == ["response.completed"]
+    assert targets.sent[0].url.partition("/v1")[2] == "/responses/resp_1?starting_after=3&stream=true"

@@ -252,8 +252,8 @@ def _pieces(text: str) -> list[str]:
 
 
 def list_(store: Store, received: Received) -> Reply:
-    query = dict(received.query)
-    fields = {name: value for name, value in query.items() if not name.startswith("metadata[")}
+    query = received.arguments
+    fields = {name: value for name, value in query.items() if name != "metadata"}
     check_request("chat.completion_list_params:CompletionListParams", fields, is_json=False)
     found = [item for item in store.objects.values() if item["object"] == "chat.completion"]
     found = found[::-1] if query.get("order") == "desc" else found
@@ -282,7 +282,7 @@ def delete(store: Store, received: Received) -> Reply:
 
 
 def messages(store: Store, received: Received) -> Reply:
-    query = dict(received.query)
+    query = received.arguments
     check_request("chat.completions.message_list_params:MessageListParams", query, is_json=False)
     found = store.get("chat.completion", received.path.split("/")[2])
     listed = [

@@ -60,6 +60,11 @@ class Received:
         return _DEPLOYMENT.sub("", self.address.partition("/openai/")[2])
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """The fields of the query."""
+        return _nested([Part(name, value.encode()) for name, value in self.query])
+
+    @property
     def is_form(self) -> bool:
         return self.headers.get("content-type", "").startswith("multipart/form-data")
 
@@ -109,7 +114,7 @@ def _part(section: bytes) -> Part:
 
 
 def _nested(form: Sequence[Part]) -> dict[str, Any]:
-    """Return the fields of a form: ``name[]`` is a list, ``name[key]`` an object, and every other name occurs once."""
+    """Return the fields of a form or a query: ``name[]`` is a list, ``name[key]`` an object; no other name recurs."""
     fields: dict[str, Any] = {}
     for part in form:
         value: Any = part if part.filename is not None else part.data.decode()

@@ -244,11 +244,11 @@ def _part_events(part: JSON, where: JSON) -> Iterator[JSON]:
 
 
 def retrieve(store: Store, received: Received) -> Reply:
-    query: JSON = dict(received.query)
+    query: JSON = received.arguments
     is_stream = query.get("stream") == "true"
     query |= {"stream": is_stream} if "stream" in query else {}
     kind = f"responses.response_retrieve_params:ResponseRetrieveParams{'' if is_stream else 'Non'}Streaming"
-    check_request(kind, {name: [value] if name == "include" else value for name, value in query.items()}, is_json=False)
+    check_request(kind, query, is_json=False)
     response = store.get("response", received.path.split("/")[1])
     if not is_stream:
         return as_json(response)
@@ -268,7 +268,7 @@ def cancel(store: Store, received: Received) -> Reply:
 
 
 def list_items(store: Store, received: Received) -> Reply:
-    query: JSON = dict(received.query)
+    query: JSON = received.arguments
     check_request("responses.input_item_list_params:InputItemListParams", query, is_json=False)
     response = store.get("response", received.path.split("/")[1])
     items = json.loads(store.contents[response["id"]])

@@ -42,7 +42,7 @@ class Store:
 
     def page(self, kind: str, received: Received, type_of_query: str, default: int) -> JSON:
         """Return a page of a list, as the request's ``after``, ``limit`` and ``order`` say."""
-        query = dict(received.query)
+        query = received.arguments
         check_request(type_of_query, query, is_json=False)
         found: Sequence[JSON] = [item for item in self.objects.values() if item["object"] == kind]
         if query.get("order", "desc") == "desc":

@@ -62,7 +62,7 @@ def retrieve(store: Store, received: Received) -> Reply:
 
 
 def download(store: Store, received: Received) -> Reply:
-    query = dict(received.query)
+    query = received.arguments
     check_request("video_download_content_params:VideoDownloadContentParams", query, is_json=False)
     job = store.get("video", received.path.split("/")[1])
     if job["status"] != "completed":

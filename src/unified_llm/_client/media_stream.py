@@ -35,7 +35,7 @@ class _MediaReader(StepReader[ChunkT], Generic[ChunkT, ResponseT]):
         self._chunks = 0
         self._texts: list[str] = []
         self._response: ResponseT | None = None
-        self._method = _METHODS[type(call.request)]
+        self._method = _METHODS.get(type(call.request), "stream")
 
     @property
     def response(self) -> ResponseT | None:

@@ -40,7 +40,10 @@ def main(base_url: str, api_key: str) -> list[object]:
         found.append(
             client.responses.create(model="gpt-5-mini", input="hard", reasoning={"effort": "low"}, store=False)
         )
-        found += [client.responses.retrieve(first.id), [*client.responses.input_items.list(second.id, order="asc")]]
+        found += [
+            client.responses.retrieve(first.id, include=["reasoning.encrypted_content", "file_search_call.results"]),
+            [*client.responses.input_items.list(second.id, order="asc")],
+        ]
         found.append([item.id for item in client.responses.input_items.list(second.id, limit=1)])
         later = client.responses.create(model="gpt-4o", input="later", background=True)
         found.append(client.responses.cancel(later.id))
