@@ -16,6 +16,7 @@ from integration_tests.fakes.serving import Fake, Received, RefusedError
 
 KEY = "sk-CANARY-fake-cohere"
 MODELS = ("command-a-03-2025", "command-a-reasoning-08-2025", "command-a-vision-07-2025", "embed-v4.0", "rerank-v3.5")
+TRANSCRIBER = "cohere-transcribe-03-2026"  # which is in no list of models here
 USAGE = {
     "billed_units": {"input_tokens": 5.0, "output_tokens": 9.0},
     "tokens": {"input_tokens": 71.0, "output_tokens": 12.0},
@@ -171,6 +172,18 @@ class Rerank(_Strict):
 Body = TypeVar("Body", bound=BaseModel)
 
 
+class Upload(_Strict):
+    filename: Annotated[str, Field(pattern=r"\.(flac|mp3|mpeg|mpga|ogg|wav)$")]
+    data: Annotated[bytes, Field(min_length=1)]
+
+
+class Transcribe(_Strict):
+    model: Literal["cohere-transcribe-03-2026"]
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+    file: Upload
+    temperature: Annotated[str, Field(pattern=r"^(0(\.\d+)?|1(\.0+)?)$")] | None = None
+
+
 def _check_calls(messages: list[Any]) -> None:
     waiting: list[str] = []
     known: set[str] = set()
@@ -203,6 +216,8 @@ class FakeCohere(Fake):
                 return _embed(_read(Embed, received.body))
             case "POST", "/v2/rerank":
                 return _rerank(_read(Rerank, received.body))
+            case "POST", "/v2/audio/transcriptions":
+                return {"text": f"{_read(Transcribe, received.body).file.filename} says hello."}
             case "GET", "/v1/models":
                 return _models(received.query.get("page_token"))
             case "GET", name if name in MODELS:
@@ -223,7 +238,7 @@ def _read(shape: type[Body], body: dict[str, Any]) -> Body:
         if first["type"] == "extra_forbidden":
             raise _refused(422, f"unknown field: parameter '{name}' is not a valid field.") from None
         raise _refused(400, f"invalid request: {name} {first['msg']}") from None
-    if body["model"] not in MODELS:
+    if body["model"] not in {*MODELS, TRANSCRIBER}:
         raise _refused(404, f"model '{body['model']}' not found, make sure the correct model ID was used")
     return read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -84,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = json.loads(raw) if raw else {}
+        body = _read(raw, headers.get("content-type", "")) if raw else {}
         received = Received(self.command, unquote(parts.path), dict(parse_qsl(parts.query)), headers, body)
         try:
             answer = self.fake.answer(received)
@@ -113,3 +114,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for part in (*parts, b""):
             self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+
+
+def _read(raw: bytes, content_type: str) -> Any:
+    """Return the fields of a body: of JSON, or of a form, in which a file has its name and its bytes."""
+    if not content_type.startswith("multipart/form-data"):
+        return json.loads(raw)
+    form = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + raw)
+    fields: dict[str, Any] = {}
+    for part in form.walk():
+        if not part.is_multipart():
+            data, filename = part.get_payload(decode=True), part.get_filename()
+            assert isinstance(data, bytes)
+            name = part.get_param("name", header="content-disposition")
+            fields[str(name)] = data.decode() if filename is None else {"filename": filename, "data": data}
+    return fields

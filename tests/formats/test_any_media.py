@@ -149,8 +149,19 @@ def test_an_answer_that_is_spoilt_anywhere_is_media_or_a_failure() -> None:
 
 
 def test_whatever_comes_in_place_of_media_is_a_failure_or_media() -> None:
+    bodies: list[Any] = [
+        None,
+        [],
+        {},
+        "text",
+        7,
+        {"data": [None]},
+        {"candidates": [[]]},
+        {"steps": [{}]},
+        {"error": []},
+    ]
     for source, request, kind, _ in cases():
-        for body in (None, [], {}, "text", 7, {"data": [None]}, {"candidates": [[]]}, {"steps": [{}]}, {"error": []}):
+        for body in bodies:
             check(source.codec.decode(request, source.target, body), kind)
 
 

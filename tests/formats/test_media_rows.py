@@ -147,9 +147,10 @@ class TestSpeech:
         assert read("openrouter", replace(HELLO, format="pcm"), b"bytes").format == "pcm"
 
     def test_mistral_answers_with_a_recording_in_json(self) -> None:
-        usage = {"prompt_tokens": 1}
+        usage = {"prompt_tokens": 4, "completion_tokens": 20, "total_tokens": 24}
         speech = read("mistral", HELLO, {"audio_data": encoded(WAV), "usage": usage})
         assert (speech.audio, speech.format) == (WAV, "wav")
+        assert (speech.usage.prompt_tokens, speech.usage.completion_tokens, speech.usage.total_tokens) == (4, 20, 24)
         for broken in ({"audio_data": "?"}, {}, {"error": {"message": "No"}}):
             assert isinstance(read("mistral", HELLO, broken), Failure)
 
@@ -222,7 +223,7 @@ class TestTranscriptions:
             segment,
             {"type": "transcription.done", "text": "Hallo", "model": "voxtral", "usage": {}, "language": None},
         )
-        assert [chunk.text for chunk in chunks] == ["Hal", "lo"]
+        assert [chunk.text for chunk in chunks if chunk.text] == ["Hal", "lo"]
         assert (end.value.text, end.value.language) == ("Hallo", "de")
         assert end.value.segments == (TranscriptionSegment("Hallo", 0.0, 1.5, "s1"),)
 

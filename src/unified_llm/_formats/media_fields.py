@@ -86,7 +86,8 @@ def read_media_usage(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if not is_object(usage) or not usage or usage.get("type") == "duration":
         return None
-    given, made = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
+    given = count(usage.get("input_tokens") or usage.get("prompt_tokens"))
+    made = count(usage.get("output_tokens") or usage.get("completion_tokens"))
     details = object_or_empty(usage.get("input_token_details") or usage.get("input_tokens_details"))
     return Usage(
         prompt_tokens=given,

@@ -85,7 +85,7 @@ def read_video_job(_: VideoRequest | VideoJobRequest, body: object, _target: Tar
     identifier, word = text_or_none(interaction.get("id")), text_or_none(interaction.get("status"))
     if identifier is None or word is None:
         return Failure("malformed")
-    status = _STATUSES.get(word, "failed")
+    status: _Status = _STATUSES.get(word, "failed")
     problem = None if status in {"queued", "in_progress"} else _problem_of(interaction)
     if problem is None and status == "completed" and not any(_videos_of(interaction)):
         problem = {"status": _NO_VIDEO}
@@ -93,7 +93,7 @@ def read_video_job(_: VideoRequest | VideoJobRequest, body: object, _target: Tar
     return Done(
         VideoJob(
             identifier,
-            status if error is None else "failed",
+            "failed" if error else status,
             error=error,
             detail=text_or_none((problem or {}).get("message")),
             blocked=problem is not None and _is_blocked(problem),
