@@ -58,8 +58,8 @@ def test_gemini_draws_where_openai_is_down(number: int) -> None:
         (GEMINI, "/v1beta/models/gemini-3.1-flash-image:generateContent"),
     ]
     assert sent[0].body["size"] == "1536x1024"
-    assert sent[1].body["generationConfig"] == {"responseModalities": ["IMAGE"]}
-    assert response.attempts[-1].adjusted.keys() == {"size", "quality"}, "their values have the names of one API"
+    assert sent[1].body["generationConfig"] == {"responseModalities": ["IMAGE"], "imageConfig": {"aspectRatio": "3:2"}}
+    assert response.attempts[-1].adjusted.keys() == {"quality"}, "its values have the names of one API"
 
 
 @each("number", range(2))
@@ -85,7 +85,8 @@ def test_gemini_makes_a_video_where_openai_is_down(number: int) -> None:
     response, sent = run(VIDEO_CALLS[number], SORA, OMNI)
     assert (response.data, response.provider) == (VIDEO, "gemini")
     assert [request.path for request in sent][:2] == ["/v1/videos", "/v1beta/interactions"]
-    assert sent[1].body["response_format"] == {"type": "video", "duration": "8s"}
+    wanted = {"type": "video", "duration": "8s", "aspect_ratio": "16:9", "resolution": "720p"}
+    assert sent[1].body["response_format"] == wanted
 
 
 def test_a_fallback_that_cannot_be_sent_the_request_is_passed_over() -> None:
