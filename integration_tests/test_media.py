@@ -15,13 +15,10 @@ from unified_llm import LLMClient
 from unified_llm.exceptions import ContentFilterError, StreamInterruptedError
 
 pytestmark = pytest.mark.proves(
-    "openai",
-    "images",
-    "speech",
-    "transcriptions",
-    "videos",
-    against="a strict fake made from the types of OpenAI's SDK",
-)
+    "openai", "images made", "images edited", "streamed images", "speech", "streamed speech",
+    "transcriptions", "videos",
+    against="a strict fake from the types of its SDK",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

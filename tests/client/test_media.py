@@ -191,7 +191,7 @@ def test_files_are_sent_with_a_name_that_says_their_format(tmp_path: Path) -> No
     with targets.running(), path.open("rb") as file:
         for source in (path, str(path), WAV, file, AudioPart(WAV, "wav")):
             client("openai/whisper-1").transcribe(source)
-        client(IMAGE).generate_image("x", images=[PNG, PNG], mask=PNG)
+        client(IMAGE).generate_image("x", images=(image for image in (PNG, PNG)), mask=PNG)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     files = [request.audio for _, request in targets.asked[:5]]
     assert {(each.data, each.filename, each.media_type) for each in files} == {(WAV, "audio.wav", "audio/x-wav")}
     edit = targets.asked[5][1]

@@ -178,7 +178,8 @@ def _read_timestamps(value: Any) -> tuple[Any, ...]:
 def _several(images: Any) -> Iterable[Any]:
     if images is None:
         return ()
-    return images if isinstance(images, (tuple, list)) else (images,)
+    is_one = isinstance(images, (str, bytes, bytearray, Mapping)) or hasattr(images, "read")
+    return images if isinstance(images, Iterable) and not is_one else (images,)
 
 
 def _image_file(source: Any, number: int, argument: str = "images") -> MediaFile:

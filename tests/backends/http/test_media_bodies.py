@@ -133,6 +133,11 @@ def test_a_text_loses_its_mark_and_its_last_line_feed() -> None:
     assert end_of(read(TRANSCRIPTION, b"\xef\xbb\xbfGuten ", b"Tag.\n")).text == "Guten Tag."
 
 
+def test_a_server_may_answer_in_json_where_a_text_was_requested() -> None:
+    for body in (b'{"text": "Guten Tag."}', b'"Guten Tag."'):
+        assert end_of(read(TRANSCRIPTION, body, headers={"content-type": "application/json"})).text == "Guten Tag."
+
+
 # Events
 
 

@@ -36,9 +36,12 @@ _EVENT_LIMIT: Final = 64 * 1024 * 1024
 def content_reader(
     codec: Codec, call_request: AnyRequest, target: Target, *, content_type: str, returns: Returns
 ) -> BodyReader | None:
-    """Return the reader of a body of text or bytes; None where JSON came, in which a server reports what is wrong."""
+    """Return the reader of a body of text or bytes; None where JSON came.
+
+    In JSON a server reports what is wrong, or answers although a text was requested.
+    """
     raw = isinstance(call_request, RawRequest)  # the content of a file may be of any type
-    if not raw and returns == "bytes" and "json" in content_type:
+    if not raw and "json" in content_type:
         return None
     if not raw and "text/html" in content_type:
         return _PageReader()
