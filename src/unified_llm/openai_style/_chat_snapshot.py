@@ -41,6 +41,7 @@ def _add_entry(entries: list[Any], entry: Mapping[str, Any]) -> None:
     position = next((at for at, known in enumerate(entries) if known.get("index") == entry.get("index")), None)
     if position is None:
         entries.append(add_delta({}, entry))
+        entries.sort(key=lambda known: known.get("index", 0))  # wherever it came in the stream
     else:
         add_delta(entries[position], entry)
 
