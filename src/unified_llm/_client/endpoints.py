@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import CallOptions
@@ -12,6 +12,7 @@ from unified_llm.types.requests import CountRequest, FurtherRequest, LLMRequest
 
 if TYPE_CHECKING:
     from unified_llm._client.media_stream import AsyncMediaStream, MediaStream
+    from unified_llm._core.codec import AnyRequest
 
 
 class EndpointsClient(ModelsClient):
@@ -54,7 +55,7 @@ class EndpointsClient(ModelsClient):
         chain = self._chain_of(getattr(request, "model", None), options)
         if getattr(request, "one_account", False):
             chain = CallChain(chain.targets[:1])
-        return self._prepare(request, chain, options)
+        return self._prepare(cast("AnyRequest", request), chain, options)
 
     # Streams of media are imported with the first of them: few programs have one.
 

@@ -15,14 +15,17 @@ from unified_llm.openai_style._unsupported import missing_attribute
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from unified_llm.openai_style._audio import AsyncAudio, Audio
     from unified_llm.openai_style._batches import AsyncBatches, Batches
     from unified_llm.openai_style._chat import AsyncBeta, AsyncChat, Beta, Chat
     from unified_llm.openai_style._completions import AsyncCompletions, Completions
     from unified_llm.openai_style._embeddings import AsyncEmbeddings, Embeddings
     from unified_llm.openai_style._files import AsyncFiles, Files
+    from unified_llm.openai_style._images import AsyncImages, Images
     from unified_llm.openai_style._models import AsyncModels, Models
     from unified_llm.openai_style._moderations import AsyncModerations, Moderations
     from unified_llm.openai_style._responses import AsyncResponses, Responses
+    from unified_llm.openai_style._videos import AsyncVideos, Videos
 
 
 class BaseOpenAI:
@@ -193,6 +196,27 @@ class OpenAI(BaseOpenAI):
         return Batches(self._settings)
 
     @cached_property
+    def images(self) -> Images:
+        """Images of any target that makes them."""
+        from unified_llm.openai_style._images import Images
+
+        return Images(self._settings)
+
+    @cached_property
+    def audio(self) -> Audio:
+        """Speech, transcriptions and translations."""
+        from unified_llm.openai_style._audio import Audio
+
+        return Audio(self._settings)
+
+    @cached_property
+    def videos(self) -> Videos:
+        """Videos at the client's provider."""
+        from unified_llm.openai_style._videos import Videos
+
+        return Videos(self._settings)
+
+    @cached_property
     def responses(self) -> Responses:
         """The Responses API, at targets that have it and at any other."""
         from unified_llm.openai_style._responses import Responses
@@ -271,6 +295,27 @@ class AsyncOpenAI(BaseOpenAI):
         from unified_llm.openai_style._batches import AsyncBatches
 
         return AsyncBatches(self._settings)
+
+    @cached_property
+    def images(self) -> AsyncImages:
+        """Images of any target that makes them."""
+        from unified_llm.openai_style._images import AsyncImages
+
+        return AsyncImages(self._settings)
+
+    @cached_property
+    def audio(self) -> AsyncAudio:
+        """Speech, transcriptions and translations."""
+        from unified_llm.openai_style._audio import AsyncAudio
+
+        return AsyncAudio(self._settings)
+
+    @cached_property
+    def videos(self) -> AsyncVideos:
+        """Videos at the client's provider."""
+        from unified_llm.openai_style._videos import AsyncVideos
+
+        return AsyncVideos(self._settings)
 
     @cached_property
     def responses(self) -> AsyncResponses:
