@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from integration_tests.openai_style.described import described
 from unified_llm.openai_style import APIError, OpenAI
 
 
@@ -12,14 +13,13 @@ def main(base_url: str, api_key: str) -> list[object]:
     found: list[object] = []
     url = base_url.removesuffix("/v1") + "/fails-midway/v1"
     with OpenAI(base_url=url, api_key=api_key, max_retries=0) as client:
+        # The chunks that came before the error are kept.
         try:
-            for chunk in client.chat.completions.create(model="gpt-4o", messages=question, stream=True):
-                found.append(chunk)  # noqa: PERF402 - those that came before the error count
+            found += client.chat.completions.create(model="gpt-4o", messages=question, stream=True)
         except APIError as error:
-            found += [bool(str(error)), error.code, error.param, error.type, error.body]
+            found.append(described(error))
         try:
-            for part in client.completions.create(model="gpt-3.5-turbo-instruct", prompt="a", stream=True):
-                found.append(part)
+            found += client.completions.create(model="gpt-3.5-turbo-instruct", prompt="a", stream=True)
         except APIError as error:
-            found += [bool(str(error)), error.code, error.param, error.type, error.body]
+            found.append(described(error))
     return found
