@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from integration_tests.support.fault_server import CHUNKED, FaultServer, Hang, Send, chunk, head, ok
+from integration_tests.support.fault_server import CHUNKED, FaultServer, Hang, Send, Step, chunk, head, ok
 from unified_llm import ChatCompletion, Completion, Embedding
 
 MESSAGES = [{"role": "user", "content": "Hello?"}]
@@ -28,7 +28,7 @@ def create(**given: Any) -> str:
 
 @pytest.mark.parametrize("way", ["whole", "stream", "begun", "completion", "embedding"])
 async def test_a_cancelled_call_closes_its_connection(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = [Send(head(CHUNKED) + FIRST), Hang()] if way == "begun" else [Hang()]
+    script: list[Step] = [Send(head(CHUNKED) + FIRST), Hang()] if way == "begun" else [Hang()]
     with FaultServer(script) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
 

@@ -107,6 +107,21 @@ def test_a_change_of_provider_carries_neither_key_nor_headers_along() -> None:
     assert target.defaults == {"temperature": 0.5}
 
 
+def test_a_copy_gives_another_provider_nothing_of_its_own_either() -> None:
+    given: Any = {"api_key": KEY, "default_headers": {"X-Api-Key": KEY}, "default_query": {"key": KEY}, "timeout": 7}
+    client = OpenAI(default_query={"v": "1"}).with_options(**given, base_url="http://localhost:1/v1")
+    call = call_of(client, model="groq:llama-3")
+    target = targets_of(client, model="groq:llama-3")[0]
+    assert target.key is not None
+    assert target.key.reveal() != KEY
+    assert (call.options.extra_headers, call.options.extra_query, call.options.timeout) == ({}, (), 7)
+    assert target.base_url.startswith("https://api.groq.com")
+    own = targets_of(client, model="x")[0]
+    assert own.key is not None
+    assert (own.key.reveal(), own.base_url) == (KEY, "http://localhost:1/v1")
+    assert call_of(client, model="x").options.extra_query == (("v", "1"), ("key", KEY))
+
+
 def test_fallbacks_are_tried_after_the_target_of_each_call() -> None:
     client = OpenAI(fallbacks=["groq/llama-3", {"base_url": "https://eu.api.openai.com/v1"}])
     names = [target.name for target in targets_of(client, model="gpt-4o")]

@@ -296,8 +296,8 @@ def family_of(error: ours.LLMError) -> type[OpenAIError]:
         return family_of(error.errors[0]) if error.errors else APIError
     if isinstance(error, ours.StreamInterruptedError):
         # An error that the provider sent in the stream has no status of its own, so it is none of those for a status.
-        is_of_connection = isinstance(error.__cause__, (ours.ConnectionError, ours.TimeoutError))
-        return family_of(error.__cause__) if is_of_connection else APIError
+        cause = error.__cause__
+        return family_of(cause) if isinstance(cause, (ours.ConnectionError, ours.TimeoutError)) else APIError
     status = error.status_code
     if status is not None and status >= 300 and isinstance(error, _BY_STATUS_FIRST):
         return _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)

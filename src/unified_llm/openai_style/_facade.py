@@ -37,7 +37,7 @@ class _SharedClient(Generic[ClientT]):
     """
 
     def __init__(self, make: Callable[[], ClientT]) -> None:
-        self._make = make
+        self._make: Callable[[], ClientT] = make
         self._lock = make_lock()
         self._client: ClientT | None = None
         self._state: object = None
@@ -115,6 +115,10 @@ class ChatCompletion:
     @classmethod
     def create(cls, model: str, messages: Any, stream: Literal[True], **given: Any) -> Stream[ChatCompletionChunk]: ...
 
+    @overload
+    @classmethod
+    def create(cls, model: str, messages: Any, stream: bool | None, **given: Any) -> Any: ...  # noqa: FBT001
+
     @classmethod
     def create(cls, model: str, messages: Any, stream: Any = None, **given: Any) -> Any:
         """Answer a conversation.
@@ -145,6 +149,10 @@ class ChatCompletion:
         cls, model: str, messages: Any, stream: Literal[True], **given: Any
     ) -> AsyncStream[ChatCompletionChunk]: ...
 
+    @overload
+    @classmethod
+    async def acreate(cls, model: str, messages: Any, stream: bool | None, **given: Any) -> Any: ...  # noqa: FBT001
+
     @classmethod
     async def acreate(cls, model: str, messages: Any, stream: Any = None, **given: Any) -> Any:
         """Do the same as ``create``, for async callers; awaited with ``stream=True`` it gives an async iterator.
@@ -168,6 +176,10 @@ class Completion:
     @overload
     @classmethod
     def create(cls, model: str, prompt: Any, stream: Literal[True], **given: Any) -> Stream[CompletionObject]: ...
+
+    @overload
+    @classmethod
+    def create(cls, model: str, prompt: Any, stream: bool | None, **given: Any) -> Any: ...  # noqa: FBT001
 
     @classmethod
     def create(cls, model: str, prompt: Any, stream: Any = None, **given: Any) -> Any:
@@ -197,6 +209,10 @@ class Completion:
     async def acreate(
         cls, model: str, prompt: Any, stream: Literal[True], **given: Any
     ) -> AsyncStream[CompletionObject]: ...
+
+    @overload
+    @classmethod
+    async def acreate(cls, model: str, prompt: Any, stream: bool | None, **given: Any) -> Any: ...  # noqa: FBT001
 
     @classmethod
     async def acreate(cls, model: str, prompt: Any, stream: Any = None, **given: Any) -> Any:

@@ -77,13 +77,11 @@ class Resource:
                 (options if name in CALL_OPTIONS else body)[name] = value
         if (extra := body.pop("extra_body", None)) is not None:
             body.update(_mapping("extra_body", extra))
-        options = self._settings.options_of_call(options)
+        client, model, options = self._settings.read_call(body.get("model"), options, api=api, needs_model=needs_model)
         if headers := options.get("extra_headers"):
             kept = _mapping("extra_headers", headers).items()
             options["extra_headers"] = {name: value for name, value in kept if not is_omitted(value)}
         query = options.pop("extra_query", None)
-        endpoint = replace(self._settings.endpoint(options), api=api)
-        client, model = self._settings.targets.client_for(body.get("model"), endpoint, needs_model=needs_model)
         call_options = client.options.of_call(options, chat=chat) if options else client.options
         if query:
             call_options = replace(call_options, extra_query=tuple(form_fields(_mapping("extra_query", query))))

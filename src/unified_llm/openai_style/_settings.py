@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from unified_llm._client.call_options import OPTION_NAMES
+from unified_llm._client.client import LLMClient
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core.environment import variable
 from unified_llm._core.hidden import Hidden
@@ -21,6 +22,7 @@ CLIENT_OPTIONS: Final = ("deadline", "hedge_after", "failover_on", "on_attempt",
 # Options of a call that ``with_options`` may set as well; those that are mappings are added to what there is.
 CALL_OPTIONS: Final = frozenset({*OPTION_NAMES, "extra_query"})
 _MAPPINGS: Final = frozenset({"extra_headers", "extra_query"})
+_OF_OWN_PROVIDER: Final = _MAPPINGS | {"api_key", "base_url"}
 # Names of the constructor and of ``with_options`` -> those of a call.
 _AS_CALL_OPTION: Final[Mapping[str, str]] = {"default_headers": "extra_headers", "default_query": "extra_query"}
 _ACCOUNT_HEADERS: Final[Mapping[str, str]] = {"organization": "OpenAI-Organization", "project": "OpenAI-Project"}
@@ -119,19 +121,33 @@ class Settings:
         """Make settings with connections of their own, and the same key."""
         return replace(self, targets=deepcopy(self.targets, memo))
 
-    def endpoint(self, options: dict[str, Any]) -> Endpoint:
-        """Return what a call names, and take out of its options what is no option of ``LLMClient``."""
-        base_url = options.pop("base_url", None)
-        return Endpoint(
-            None,
-            None if base_url is None else str(base_url),
-            options.get("api_key"),
-            options.pop("connect_timeout", None),
-        )
+    def read_call(
+        self, model: Any, given: Mapping[str, Any], *, api: str | None, needs_model: bool
+    ) -> tuple[LLMClient, str | None, dict[str, Any]]:
+        """Return the client that serves a call, the model to name in its request, and the options of ``LLMClient``.
 
-    def options_of_call(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options of a call: its own, and those that hold for each."""
-        return merged(self.defaults.value, _call_options(given))
+        Args:
+            model: The model of the call, or None.
+            given: The options of the call.
+            api: The API that the request is written for, where a provider has several.
+            needs_model: Whether a model must be named.
+
+        Raises:
+            ValidationError: No model is named.
+            ConfigurationError: The model names an unknown provider, or the target lacks a key, a URL or a package.
+        """
+        own, defaults = _call_options(given), self.defaults.value
+        base_url = own.get("base_url", defaults.get("base_url"))
+        base_url = None if base_url is None else str(base_url)
+        provider, model = self.targets.read_model(model, base_url, needs_model=needs_model)
+        if provider is not None:  # which gets neither the key nor the headers that the client has for its own
+            defaults = {name: value for name, value in defaults.items() if name not in _OF_OWN_PROVIDER}
+            base_url = base_url if "base_url" in own else None
+        options = merged(defaults, own)
+        options.pop("base_url", None)
+        connect_timeout = options.pop("connect_timeout", None)
+        endpoint = Endpoint(provider, base_url, options.get("api_key"), connect_timeout, api)
+        return self.targets.client(endpoint), model, options
 
 
 def _call_options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,38 +122,46 @@ class Targets:
         self.__dict__.update(state)
         self._start()
 
-    def client_for(self, model: Any, named: Endpoint, *, needs_model: bool = True) -> tuple[LLMClient, str | None]:
-        """Return the client for a call, and the model to name in its request; None for that of a profile.
+    def read_model(self, model: Any, base_url: str | None, *, needs_model: bool) -> tuple[str | None, str | None]:
+        """Return the provider that serves a call, and the model to name in its request.
 
         Args:
             model: The model of the call, or None.
-            named: The address, the key and the API that the call names; its provider is not read.
+            base_url: The address that the call names, or None.
             needs_model: Whether a model must be named; else the own provider serves a call without one.
+
+        Returns:
+            The provider, or a profile, or None for the own provider; and the model, or None for that of a profile.
 
         Raises:
             ValidationError: No model is named.
-            ConfigurationError: The model names an unknown provider, or the target lacks a key, a URL or a package.
+            ConfigurationError: The model names an unknown provider.
         """
-        own = self.own if named.base_url is None else LLMConfig(**endpoint_fields(named.base_url))
         if model is None and not needs_model:
-            return self._client(named), None
+            return None, None
         model = self.model if model is None else model
         if profile_named(model) is not None:
-            return self._client(replace(named, provider=model)), None
+            return model, None
+        own = self.own if base_url is None else LLMConfig(**endpoint_fields(base_url))
         provider, name = _provider_and_name(model, own, prefixed=self.prefixed)
-        if provider == own.provider:
-            return self._client(named), f"{provider}:{self._deployment or name}"
-        return self._client(replace(named, provider=provider)), f"{provider}:{name}"
+        is_own = provider == own.provider
+        name = self._deployment or name if is_own else name
+        return None if is_own else provider, f"{provider}:{name}"
 
     def default_client(self) -> LLMClient:
         """Return the client for no model in particular: that of the default model, else of the own provider."""
-        return self._client(Endpoint()) if self.model is None else self.client_for(None, Endpoint())[0]
+        provider = None if self.model is None else self.read_model(None, None, needs_model=True)[0]
+        return self.client(Endpoint(provider))
 
-    def _client(self, endpoint: Endpoint) -> LLMClient:
-        """Return the client for an endpoint: if it can be made without the key of a call, the one for all keys."""
+    def client(self, endpoint: Endpoint) -> LLMClient:
+        """Return the client for an endpoint: if it can be made without the key of a call, the one for all keys.
+
+        Raises:
+            ConfigurationError: The target lacks a key, a URL or a package.
+        """
         if endpoint.api_key is not None and endpoint not in self._clients:
             with suppress(UnconfiguredError):
-                return self._client(replace(endpoint, api_key=None))
+                return self.client(replace(endpoint, api_key=None))
         client = self._clients.get(endpoint)
         return self._make_client(endpoint) if client is None else client
 
