@@ -8,6 +8,7 @@ from typing import Any
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.openai_style._omitted import NOT_GIVEN
+from unified_llm.openai_style._resource import family_errors
 from unified_llm.openai_style._settings import Settings
 from unified_llm.openai_style.client import AsyncOpenAI, BaseOpenAI, OpenAI
 
@@ -62,7 +63,7 @@ class _Azure(BaseOpenAI):
             **others,
         })  # fmt: skip
         del api_key, azure_ad_token, azure_ad_token_provider, default_headers, others
-        with CLEAR_VARIABLES:
+        with CLEAR_VARIABLES, family_errors():
             self._settings = _read_settings(given)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._lib.short_repr import short_repr
 from unified_llm.openai_style._omitted import NOT_GIVEN
+from unified_llm.openai_style._resource import family_errors
 from unified_llm.openai_style._settings import Settings
 from unified_llm.openai_style._unsupported import missing_attribute
 
@@ -50,7 +51,7 @@ class BaseOpenAI:
             "default_query": default_query, **own,
         })  # fmt: skip
         del api_key, default_headers, own
-        with CLEAR_VARIABLES:
+        with CLEAR_VARIABLES, family_errors():
             self._settings = Settings.read(given.value)
 
     def with_options(self, **changes: Any) -> Self:
@@ -65,7 +66,7 @@ class BaseOpenAI:
         """
         given = Hidden(changes)
         del changes
-        with CLEAR_VARIABLES:
+        with CLEAR_VARIABLES, family_errors():
             copy = type(self).__new__(type(self))
             copy.__dict__["_settings"] = self._settings.with_options(given.value)
             return copy
@@ -113,7 +114,8 @@ class BaseOpenAI:
 
     def __repr__(self) -> str:
         """Return the provider of models without one in their name; no key."""
-        return short_repr(self, [self._settings.targets.own.provider or ""])
+        settings: Settings | None = vars(self).get("_settings")  # None where a setting was refused
+        return short_repr(self, [settings.targets.own.provider or ""] if settings else [])
 
 
 class OpenAI(BaseOpenAI):
