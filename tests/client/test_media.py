@@ -170,7 +170,10 @@ WRONG: list[tuple[Call, str]] = [
     (lambda made: made.transcribe(WAV, timestamps="line"), 'timestamps is "word", "segment"'),
     (lambda made: made.transcribe(WAV, translate="yes"), "translate must be True or False"),
     (lambda made: made.generate_video("x", seconds="4"), "seconds must be a whole number"),
-    (lambda made: made.generate_video("x", poll_interval="soon"), "poll_interval"),
+    (lambda made: made.generate_video("x", poll_interval="soon"), "poll_interval must be a number of seconds"),
+    (lambda made: made.generate_video("x", poll_interval=None), "poll_interval must be a number of seconds"),
+    (lambda made: made.generate_video("x", poll_interval=0), "poll_interval must be greater than 0 seconds"),
+    (lambda made: made.generate_speech("x", prompt="x"), "did you mean 'text'"),
     (lambda made: made.generate_video("x", deadline="soon"), "deadline"),
 ]
 

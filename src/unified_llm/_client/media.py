@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from unified_llm._client import field_names
 from unified_llm._client.call import PreparedCall
-from unified_llm._client.call_options import CallOptions, check_seconds
+from unified_llm._client.call_options import CallOptions
 from unified_llm._client.endpoints import EndpointsClient
 from unified_llm._client.keyword_tables import (
     keywords_of_image,
@@ -18,7 +18,6 @@ from unified_llm._client.keyword_tables import (
 )
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._lib.signatures import show_keywords
-from unified_llm.exceptions import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -301,11 +300,9 @@ class MediaClient(EndpointsClient):
         from unified_llm._client import read_media
         from unified_llm._client.video_jobs import VideoJobs
 
-        check_seconds("poll_interval", poll_interval, ValidationError)
+        seconds = read_media.read_poll_interval(poll_interval)
         request, options = self._read_media(read_media.video, given)
-        return VideoJobs(
-            request, self._chain_of(request.model, options), options, self._prepare, poll_interval=poll_interval
-        )
+        return VideoJobs(request, self._chain_of(request.model, options), options, self._prepare, poll_interval=seconds)
 
     def _media(self, read: Callable[..., Any], given: Hidden[Any]) -> PreparedCall:
         request, options = self._read_media(read, given)

@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from unified_llm._client.read_request import check_whole_number, read_extra_body
+from unified_llm._core.seconds import SecondsError, read_seconds
 from unified_llm._lib.bounded_json import finite
 from unified_llm._lib.close_names import closest
 from unified_llm._lib.file_types import type_of_name
@@ -28,7 +29,7 @@ from unified_llm.types.media_requests import (
 _OTHER_NAMES: Final[Mapping[str, str]] = {
     "response_format": "format", "output_format": "format", "image": "images", "input": "text", "file": "audio",
     "timestamp_granularities": "timestamps", "input_reference": "image", "duration": "seconds", "num_images": "n",
-    "resolution": "size", "style": "extra_body",
+    "resolution": "size", "style": "extra_body", "prompt": "text",
 }  # fmt: skip
 _STREAMS: Final[Mapping[str, str]] = {
     "generate_image": "stream_image()",
@@ -112,6 +113,18 @@ def video(prompt: Any, picture: Any, given: Mapping[str, Any]) -> VideoRequest:
     _check_texts(request, "model", "size")
     check_whole_number("seconds", request.seconds, 1)
     return request
+
+
+def read_poll_interval(value: Any) -> float:
+    """Return the seconds between two looks at a job.
+
+    Raises:
+        ValidationError: It is no number of seconds.
+    """
+    try:
+        return read_seconds(value, or_none=False)
+    except SecondsError as wrong:
+        raise ValidationError(f"poll_interval {wrong}.") from None
 
 
 def _known(given: Mapping[str, Any]) -> dict[str, Any]:
