@@ -67,6 +67,18 @@ def fields(model: str) -> dict[str, Any]:
     return {"api_key": KEY, **({"base_url": address} if address else {})}
 
 
+def draw(made: LLMClient) -> Any:
+    return made.generate_image("A fox")
+
+
+def read_aloud(made: LLMClient) -> Any:
+    return made.generate_speech("Hello")
+
+
+def transcribe(made: LLMClient) -> Any:
+    return made.transcribe(b"RIFF\x24\x00\x00\x00WAVEfmt ", language="en")
+
+
 @each(("model", "what"), NO_CHAT.items())
 def test_a_chat_with_a_model_that_makes_no_text_is_refused_with_what_it_makes(model: str, what: str) -> None:
     targets = ScriptedTargets({})
@@ -90,6 +102,27 @@ def test_vectors_of_a_model_that_makes_none_are_refused(model: str) -> None:
     for embed in EMBED:
         with targets.running(), pytest.raises(UnsupportedOperationError, match="cannot make embeddings, since"):
             embed(model)
+    assert targets.asked == []
+
+
+MEDIA: dict[str, tuple[str, Callable[[LLMClient], Any]]] = {
+    "groq/llama-3.3-70b-versatile": ("cannot transcribe recordings, since its model is for chat", transcribe),
+    "mistral/voxtral-mini-latest": ("cannot read texts aloud, since its model transcribes", read_aloud),
+    "mistral/voxtral-mini-tts-2603": ("cannot transcribe recordings, since its model makes speech", transcribe),
+    "xai/grok-4-0709": ("cannot make images, since its model is for chat", draw),
+    "zai/glm-4.6": ("cannot make images, since its model is for chat", draw),
+    "gemini/gemini-3.8-flash-tts": ("cannot make images, since its model makes speech", draw),
+    "gemini/gemini-3.1-flash-image": ("cannot read texts aloud, since its model makes images", read_aloud),
+    "cohere/command-a-03-2025": ("cannot transcribe recordings, since its model is for chat", transcribe),
+}
+
+
+@each("model", MEDIA)
+def test_media_of_a_model_that_makes_others_or_texts_are_refused_with_what_it_does(model: str) -> None:
+    why, call = MEDIA[model]
+    targets = ScriptedTargets({})
+    with targets.running(), pytest.raises(UnsupportedOperationError, match=why):
+        call(LLMClient(model, api_key=KEY))
     assert targets.asked == []
 
 

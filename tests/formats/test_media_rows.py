@@ -201,6 +201,13 @@ class TestTranscriptions:
             sent = form(provider, self.everything, models.get(provider, "some-model"))
             assert {name: sent[name] for name in sent if name not in {"model", "file"}} == expected, provider
 
+    def test_times_come_in_verbose_json_where_there_is_such_a_format(self, caplog: pytest.LogCaptureFixture) -> None:
+        timed = replace(TALK, timestamps=("word",))
+        assert form("groq", timed)["response_format"] == "verbose_json"
+        assert form("groq", replace(timed, format="srt"))["response_format"] == "srt"
+        assert "response_format" not in form("mistral", timed, "voxtral-mini-latest")
+        assert caplog.messages == [], "nobody asked for a format"
+
     def test_cohere_has_to_know_the_language(self) -> None:
         assert wire("cohere", replace(TALK, language="de"))[0] == "/v2/audio/transcriptions"
         with pytest.raises(ValidationError, match="language="):

@@ -91,8 +91,6 @@ def transcription(audio: Any, given: Mapping[str, Any], *, stream: bool) -> Tran
     _refuse(given, TranscriptionRequest, {"audio", "stream"}, method)
     fields_given = _known(given)
     timestamps = _read_timestamps(fields_given.pop("timestamps", None))
-    if timestamps and fields_given.get("format") is None:
-        fields_given["format"] = "verbose_json"  # which alone has times
     request = TranscriptionRequest(_audio_file(audio), timestamps=timestamps, stream=stream, **fields_given)
     _check_texts(request, "model", "language", "prompt", "format")
     _check_number("temperature", request.temperature, least=0.0)

@@ -76,6 +76,7 @@ _LINES: Final = (
     _line(("mistral",), "mistral-moderation-*", "moderation"),
     _line(("mistral",), "voxtral-*-transcribe*", "transcription"),
     _line(("mistral",), "voxtral-*-tts*", "speech"),
+    _line(("mistral",), "voxtral-*", "text", "transcription"),
     _line(
         ("mistral",),
         "mistral-large* mistral-medium* mistral-small* ministral* magistral* codestral* devstral* pixtral*",
@@ -89,14 +90,17 @@ _LINES: Final = (
     # console.groq.com/docs/models
     _line(("groq",), "whisper-* distil-whisper-*", "transcription"),
     _line(("groq",), "playai-tts* orpheus-*", "speech"),
+    _line(("groq",), "llama-* meta-llama/llama-* gpt-oss-* qwen/qwen* compound*", "text"),
     # docs.x.ai/docs/models
     _line(("xai",), "grok-*-image* grok-imagine-image*", "image"),
     _line(("xai",), "grok-imagine-video*", "video"),
+    _line(("xai",), "grok-[3-9]* grok-code-*", "text"),
     # docs.z.ai/guides/overview
     _line(("zai",), "cogview-* glm-image*", "image"),
     _line(("zai",), "cogvideox-* vidu*", "video"),
     _line(("zai",), "embedding-[23]", "embeddings"),
     _line(("zai",), "glm-asr*", "transcription"),
+    _line(("zai",), "glm-4.[5-9]* glm-[5-9]*", "text"),
     # platform.minimax.io/docs/api-reference
     _line(("minimax",), "image-0*", "image"),
     _line(("minimax",), "speech-*", "speech"),

@@ -125,6 +125,8 @@ class SpeechEvents:
 def write_transcription(request: TranscriptionRequest, target: Target) -> WireRequest:
     """Write a request to transcribe or translate a recording."""
     body = {"model": target.model, **set_fields(request, _TRANSCRIPTION, target)}
+    if request.timestamps and request.format is None and "format" not in target.quirks.drop:
+        body["response_format"] = "verbose_json"  # which alone has times
     if request.translate:
         body.pop("language", None)  # which is English
         body.pop("timestamp_granularities", None)
