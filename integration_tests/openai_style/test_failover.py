@@ -14,8 +14,8 @@ from unified_llm import LLMConfig
 
 # Programs whose answers come whole, from endpoints that the second server has as well.
 NAMES = (
-    "chat_choices", "chat_files", "chat_json", "chat_parse", "chat_tools", "chat_vision",
-    "moderations",
+    "chat_choices", "chat_files", "chat_json", "chat_parse", "chat_tools", "chat_vision", "images_stream",
+    "moderations", "responses_parse", "responses_tools", "speech", "transcriptions", "transcriptions_stream",
 )  # fmt: skip
 
 

@@ -11,12 +11,11 @@ import pytest
 
 from integration_tests.fakes.openai_api.server import OpenAIAPI
 from integration_tests.openai_style.conftest import break_hosts
-from integration_tests.openai_style.pairs import PROGRAMS, Run, run
+from integration_tests.openai_style.pairs import NAMES, PROGRAMS, Run, run
 from unified_llm._providers import registry
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-NAMES = sorted(path.stem for path in (PROGRAMS / "unified").glob("*.py"))
 # One model is found in the list, which every provider has.
 OTHER_REQUESTS = {"models", "async_endpoints"}
 _OPENAI = re.compile(r"\bfrom openai\b")

@@ -90,8 +90,11 @@ def test_images_are_edited_and_varied_by_forms(tmp_path: Path) -> None:
         client.images.edit(model="gpt-image-1.5", image=[path, ("b.png", PNG)], mask=PNG, prompt="a hat", n=1)
         client.images.edit(image=path, prompt="a hat")
         client.images.create_variation(image=path, n=2)
-    assert [sent.path for sent in targets.sent] == ["/v1/images/edits", "/v1/images/edits", "/v1/images/variations"]
-    first, second, third = (fields_of(sent.body) for sent in targets.sent)
+        client.images.edit(model="gpt-image-2.5-flare", image=path, markup=path, prompt="a hat")
+    paths = ["/v1/images/edits", "/v1/images/edits", "/v1/images/variations", "/v1/images/edits"]
+    assert [sent.path for sent in targets.sent] == paths
+    first, second, third, drawn = (fields_of(sent.body) for sent in targets.sent)
+    assert drawn["markup"] == drawn["image"] == ['"cat.png" image/png']
     assert first["image[]"] == ['"cat.png" image/png', '"b.png" image/png']
     assert (first["mask"], first["n"], first["prompt"]) == (['"upload" application/octet-stream'], ["1"], ["a hat"])
     assert second == {"image": ['"cat.png" image/png'], "prompt": ["a hat"]}

@@ -62,7 +62,9 @@ def edit(store: Store, received: Received) -> Reply:
     images = received.files("image")
     if not 1 <= len(images) <= (1 if body["model"] == "dall-e-2" else 16):
         raise APIError(400, "You can provide up to 16 images.", param="image")
-    for image in (*images, *received.files("mask")):
+    if received.files("markup") and (received.files("mask") or "2.5" not in body["model"]):
+        raise APIError(400, "markup is for GPT Image 2.5, and without a mask.", param="markup")
+    for image in (*images, *received.files("mask"), *received.files("markup")):
         _check_image(image)
     return _reply(body, "image_edit", inputs=len(images))
 
@@ -98,6 +100,8 @@ def _check(body: JSON) -> None:
         raise APIError(400, f"Invalid value: '{body['quality']}'.", code="invalid_value", param="quality")
     _check_numbers(body)
     _check_size(body["model"], body.get("size") or "auto", is_gpt=is_gpt)
+    if body.get("svg") and body.get("output_format") != "svg":
+        raise APIError(400, "svg requires output_format=svg.", param="svg")
     if len(body["prompt"]) > (32000 if is_gpt else 4000):
         raise APIError(400, "The prompt is too long.", code="string_above_max_length", param="prompt")
 

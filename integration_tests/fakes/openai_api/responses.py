@@ -96,7 +96,7 @@ def _check(body: JSON, items: Sequence[JSON]) -> None:
 def _response(store: Store, body: JSON, items: Sequence[JSON]) -> JSON:
     identifier = store.new_id("resp_")
     output = [*_output(body, items, identifier)]
-    read = len(tokens(json.dumps(items)))
+    read = 8 + 4 * len(items) + len(tokens(_last_text(items)))
     written = len(tokens(json.dumps(output)))
     thought = 12 if is_reasoning(body["model"]) else 0
     usage = {

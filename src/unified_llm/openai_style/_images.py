@@ -31,7 +31,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "n": "n", "size": "size", "quality": "quality", "output_format": "format", "background": "background",
     "partial_images": "partial_images",
 }  # fmt: skip
-_FILES: Final = ("image", "mask")
+_FILES: Final = ("image", "mask", "markup")
 _GENERATION: Final = "image_generation"
 _EDIT: Final = "image_edit"
 _EVENTS: Final[Mapping[str, type[OpenAIObject]]] = {
@@ -61,6 +61,8 @@ class _Shared(Resource):
             return _without_model(body, edits=edits), call
         body = {name: value if name in _FILES else plain(value) for name, value in body.items() if name != "model"}
         images, mask = body.pop("image", None), body.pop("mask", None)
+        if (markup := body.get("markup")) is not None:  # which no other API has
+            body["markup"] = read_upload("markup", markup)
         images = images if isinstance(images, list) else [images] if images is not None else []
         named = {ours: body.pop(name) for name, ours in _NAMES.items() if body.get(name) is not None}
         request = ImageRequest(

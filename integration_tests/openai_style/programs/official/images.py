@@ -47,5 +47,18 @@ def main(base_url: str, api_key: str) -> list[object]:
                 input_fidelity="low",
                 size="1024x1024",
             ),
+            client.images.edit(
+                model="gpt-image-2.5-flare",
+                image=named,
+                markup=("drawn.png", PNG, "image/png"),
+                prompt="along the lines",
+                complexity="low",
+            ),
+            client.images.generate(
+                model="gpt-image-2.5-flare",
+                prompt="a cat",
+                output_format="svg",
+                svg={"model": "gpt-6-sol", "reasoning": {"effort": "low"}},
+            ),
             client.images.create_variation(image=("cat.png", PNG, "image/png"), n=2, size="256x256"),
         ]
