@@ -180,7 +180,8 @@ More in another of the provider's formats:
 _MEDIA_HEAD = """
 ## Media
 
-What a provider makes of a prompt or a recording. Those that are not in the table make none.
+What a provider makes of a prompt or a recording: [media.md](media.md). Those that are not in the table make none.
+Written from the documentation and SDKs of the providers, not tried against the services.
 
 """
 _TESTS = """

@@ -142,7 +142,7 @@ def test_a_part_is_given_in_every_form_alone_or_in_a_list(argument: str, data: b
 
 
 def test_the_content_is_a_text() -> None:
-    wrong: list[Any] = [["x"], [TextPart("x")], 5, b"x", {"CANARY": 1}]
+    wrong: list[Any] = [["x"], [TextPart("x")], 5, b"x", None, {"CANARY": 1}]
     for content in wrong:
         with pytest.raises(ValidationError, match="images, recordings and files are arguments of it"):
             Message.user(content, images=PNG)

@@ -88,14 +88,14 @@ class _Kind(Generic[_P]):
     check_start: Callable[[bytes, str | None], object]
 
 
-def user_content(content: str, images: Images, audio: Audio, files: Files) -> str | tuple[Part, ...]:
+def user_content(content: object, images: Images, audio: Audio, files: Files) -> str | tuple[Part, ...]:
     """Return the content of a user's message: the text, which text files are added to, then all other parts.
 
     Raises:
         ValidationError: One of the sources cannot be read, is of an unknown type, or has no form as that part; or the
             text is none.
     """
-    if content is not None and not isinstance(content, str):
+    if not isinstance(content, str):
         raise ValidationError(
             "The content of Message.user is a text; images, recordings and files are arguments of it."
         )
