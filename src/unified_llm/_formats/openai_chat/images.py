@@ -52,10 +52,9 @@ def write_image(request: ImageRequest, target: Target) -> WireRequest:
         return post("/images/generations", body, target, stream=request.stream)
     if target.quirks.edits_as_json:
         return post("/images/edits", {**images_in_json(request, target), **body}, target, stream=request.stream)
-    texts = {name: value for name, value in body.items() if not isinstance(value, MediaFile)}
-    further = [(name, value) for name, value in body.items() if isinstance(value, MediaFile)]  # such as a ``markup``
-    form = [*form_fields(texts), *_files(request), *further]
-    return post_form("/images/edits", form, target, stream=request.stream)
+    further = {name: value for name, value in body.items() if isinstance(value, MediaFile)}  # such as a ``markup``
+    texts = form_fields({name: value for name, value in body.items() if name not in further})
+    return post_form("/images/edits", [*texts, *_files(request), *further.items()], target, stream=request.stream)
 
 
 def _files(request: ImageRequest) -> Iterator[tuple[str, MediaFile]]:
