@@ -211,6 +211,9 @@ def test_options_are_added_by_copies_and_calls() -> None:
     assert call.options.extra_query == (("v", "2"), ("w[]", "1"), ("w[]", "true"))
     assert call.options.retries == {"limit": 0}
     assert (copied.organization, client.organization) == ("org", None)
+    assert copied.default_headers == {"A": "1", "B": "2", "OpenAI-Organization": "org"}
+    assert (client.api_key, client.is_closed()) == (None, False)
+    assert client.with_options(api_key=KEY).api_key.reveal() == OpenAI(api_key=KEY).api_key.reveal() == KEY
     assert (client.max_retries, client.timeout, client.base_url) == (0, None, "")
 
 

@@ -88,6 +88,25 @@ class BaseOpenAI:
         return self._settings.targets.own.base_url or ""
 
     @property
+    def api_key(self) -> Any:
+        """The key for models without a provider in their name, which no repr shows; None for that of the environment.
+
+        A ``Secret``, whose ``reveal()`` returns the text, or what calls the given callable.
+        """
+        settings = self._settings
+        return settings.defaults.value.get("api_key") or settings.targets.own.api_key
+
+    @property
+    def default_headers(self) -> Mapping[str, str]:
+        """The headers that every request to the provider of this client has, beside those of the connection."""
+        settings = self._settings
+        return {**settings.targets.own.default_headers, **(settings.defaults.value.get("extra_headers") or {})}
+
+    def is_closed(self) -> bool:
+        """Return False: a closed client may be used again."""
+        return False
+
+    @property
     def timeout(self) -> float | None:
         """Seconds for an attempt; None where none were set."""
         return self._settings.defaults.value.get("timeout")
