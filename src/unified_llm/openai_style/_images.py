@@ -6,14 +6,13 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from unified_llm._adapters.serving_record import serving_record
 from unified_llm._core import runtime
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._omitted import NOT_GIVEN
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._raw_calls import AsyncRawCalls, RawCall, RawCalls
-from unified_llm.openai_style._resource import Call, Resource, family_errors
+from unified_llm.openai_style._resource import Call, Resource, family_errors, with_record
 from unified_llm.openai_style._responses_output import write_usage
 from unified_llm.openai_style._streams import event_bodies
 from unified_llm.openai_style._uploads import form_of, read_upload
@@ -168,10 +167,7 @@ def images_of(response: Any) -> ImagesResponse:
     """Return the provider's own response where it has that shape, else one that is made of ours."""
     raw: Any = response.raw if isinstance(response, ImageResponse) else response.value
     is_own = isinstance(raw, Mapping) and isinstance(raw.get("data"), list) and "created" in raw
-    images = ImagesResponse.from_json(raw if is_own else _make(response))
-    images.unified_llm = serving_record(response)
-    images._request_id = response.request_id  # noqa: SLF001 # public in OpenAI's SDK
-    return images
+    return with_record(ImagesResponse.from_json(raw if is_own else _make(response)), response)
 
 
 def _make(response: ImageResponse) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
-from unified_llm._adapters.serving_record import serving_record
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._binary_content import BinaryContent
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._pages import AsyncPage, AsyncPaginator, SyncPage
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
 from unified_llm.openai_style._streams import AsyncStream, Stream, event_bodies
 from unified_llm.openai_style._uploads import form_of
 from unified_llm.types.raw import RawChunk, RawRequest, RawResponse
@@ -152,7 +151,4 @@ def events_with(read: Callable[[Any], T]) -> Callable[[Any], Iterator[T]]:
 def _finish(raw: RawCall[T], response: RawResponse) -> T:
     """Make the result of a response, with the record of what served the call where it has a place for that."""
     result = raw.read(response.value)
-    if isinstance(result, (OpenAIObject, BinaryContent)):
-        result._request_id = response.request_id  # noqa: SLF001
-        result.unified_llm = serving_record(response)
-    return result
+    return with_record(result, response) if isinstance(result, (OpenAIObject, BinaryContent)) else result

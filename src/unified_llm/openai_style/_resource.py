@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from unified_llm._adapters.serving_record import serving_record
+from unified_llm._adapters.serving_record import Answer, serving_record
 from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
@@ -18,9 +18,11 @@ from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
 from unified_llm.openai_style._unsupported import missing_attribute
-from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse
 
-ObjectT = TypeVar("ObjectT", bound=OpenAIObject)
+if TYPE_CHECKING:
+    from unified_llm.openai_style._binary_content import BinaryContent
+
+ObjectT = TypeVar("ObjectT", bound="OpenAIObject | BinaryContent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def refuse_unknown(given: Mapping[str, Any], known: frozenset[str]) -> None:
         field_names.refuse((name for name in given if name not in known and not is_known(name)), known)
 
 
-def with_record(made: ObjectT, response: LLMResponse | LLMChunk | EmbeddingResponse) -> ObjectT:
+def with_record(made: ObjectT, response: Answer) -> ObjectT:
     """Return an object in OpenAI's shape, with the record of what served the call."""
     made.unified_llm = serving_record(response)
     served = next((attempt for attempt in reversed(response.attempts) if attempt.outcome == "ok"), None)

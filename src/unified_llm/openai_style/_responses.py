@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, Literal, overload
 
-from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.original_body import APIS
-from unified_llm._providers.api_fields import is_known
-from unified_llm.openai_style._omitted import NOT_GIVEN, is_omitted
+from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._plain import plain
-from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
+from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, refuse_unknown
 from unified_llm.openai_style._responses_events import EventWriter
 from unified_llm.openai_style._responses_input import read_request
 from unified_llm.openai_style._responses_output import response_of
@@ -77,9 +75,7 @@ class _Shared(Resource):
             OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
         """
         with CLEAR_VARIABLES, family_errors():
-            if not given.value.keys() <= _ARGUMENTS:
-                others = (name for name in given.value if name not in _ARGUMENTS and not is_known(name))
-                field_names.refuse(others, _ARGUMENTS)
+            refuse_unknown(given.value, _ARGUMENTS)
             body, call = self._read(given.value, chat=True, api=_API)
             body = plain(body)
             return _Prepared(call.client, call.options, read_request(body, call.model), body)
@@ -192,7 +188,8 @@ class Responses(_Shared, StoredResponses):
         del fields
         with family_errors():
             wanted = read_wanted(given.value)
-        response: Any = self.create(**{**given.value, "stream": NOT_GIVEN})
+        given.value.pop("stream", None)
+        response: Any = self.create(**given.value)
         with family_errors():
             return parse_response(response, wanted)
 
@@ -255,7 +252,8 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
         del fields
         with family_errors():
             wanted = read_wanted(given.value)
-        response: Any = await self.create(**{**given.value, "stream": NOT_GIVEN})
+        given.value.pop("stream", None)
+        response: Any = await self.create(**given.value)
         with family_errors():
             return parse_response(response, wanted)
 

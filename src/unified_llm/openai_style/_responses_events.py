@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from unified_llm._adapters.serving_record import serving_record
 from unified_llm.openai_style._declared_fields import read_union
 from unified_llm.openai_style._objects import OpenAIObject
+from unified_llm.openai_style._resource import with_record
 from unified_llm.openai_style._responses_output import (
     call_item,
     custom_tools,
@@ -109,8 +109,7 @@ class EventWriter:
         events = event_bodies(chunk.raw) if isinstance(chunk.raw, tuple) else self._make(chunk)
         for last in map(event_of, events):
             if chunk.finish_reason is not None and isinstance(response := last.get("response"), OpenAIObject):
-                last.unified_llm = response.unified_llm = serving_record(chunk)
-                response._request_id = chunk.request_id  # noqa: SLF001 # public in OpenAI's SDK
+                last.unified_llm = with_record(response, chunk).unified_llm
             yield last
 
     def _event(self, kind: str, **fields: Any) -> dict[str, Any]:

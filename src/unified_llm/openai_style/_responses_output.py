@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from unified_llm._adapters.serving_record import serving_record
 from unified_llm._core import runtime
 from unified_llm._formats.custom_tools import input_of
 from unified_llm.openai_style._chat_objects import write_logprobs
 from unified_llm.openai_style._kept_state import write_state
+from unified_llm.openai_style._resource import with_record
 from unified_llm.openai_style.types.responses.response import Response
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
@@ -26,10 +26,7 @@ def response_of(response: LLMResponse, body: Mapping[str, Any]) -> Response:
     """
     raw = response.raw
     is_own = isinstance(raw, Mapping) and raw.get("object") == "response"
-    made = Response.from_json(raw if is_own else _make(response, body))
-    made.unified_llm = serving_record(response)
-    made._request_id = response.request_id  # noqa: SLF001 # public in OpenAI's SDK
-    return made
+    return with_record(Response.from_json(raw if is_own else _make(response, body)), response)
 
 
 def _make(response: LLMResponse, body: Mapping[str, Any]) -> dict[str, Any]:

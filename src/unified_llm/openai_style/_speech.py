@@ -8,11 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from unified_llm._adapters.serving_record import serving_record
 from unified_llm.openai_style._binary_content import BinaryContent
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._plain import plain
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
 from unified_llm.openai_style._streams import AsyncStream, Stream
 from unified_llm.types.media import SpeechResponse
 from unified_llm.types.media_requests import SpeechRequest
@@ -70,7 +69,8 @@ class Speech(_Shared):
         """The same method, for audio as it arrives."""
         return StreamingSpeech(self)
 
-    def _open(self, given: Mapping[str, Any]) -> StreamedSpeech:
+    def open(self, given: Mapping[str, Any]) -> StreamedSpeech:
+        """Send a request, and return audio as it arrives; for ``with_streaming_response``."""
         with family_errors():
             request, call = self._read_speech(given, stream=True)
         return StreamedSpeech(open_stream(call.client, request, call.options, _parts), given)
@@ -90,17 +90,17 @@ class AsyncSpeech(_Shared, AsyncResource):
         """The same method, for audio as it arrives."""
         return AsyncStreamingSpeech(self)
 
-    async def _open(self, given: Mapping[str, Any]) -> AsyncStreamedSpeech:
+    async def open(self, given: Mapping[str, Any]) -> AsyncStreamedSpeech:
+        """Do the same as ``Speech.open``."""
         with family_errors():
             request, call = self._read_speech(given, stream=True)
         return AsyncStreamedSpeech(await aopen_stream(call.client, request, call.options, _parts), given)
 
 
 def _content_of(response: Any) -> BinaryContent:
-    content = BinaryContent(response.audio if isinstance(response, SpeechResponse) else response.value)
-    content.unified_llm = serving_record(response)
-    content._request_id = response.request_id  # noqa: SLF001 # public in OpenAI's SDK
-    return content
+    return with_record(
+        BinaryContent(response.audio if isinstance(response, SpeechResponse) else response.value), response
+    )
 
 
 def _parts(chunk: Any) -> Iterator[bytes]:
@@ -250,7 +250,7 @@ class SpeechContext:
 
     def __enter__(self) -> StreamedSpeech:
         """Send the request, and return the response."""
-        self._response = self._speech._open(self._given)  # noqa: SLF001
+        self._response = self._speech.open(self._given)
         return self._response
 
     def __exit__(self, *_: object) -> None:
@@ -268,7 +268,7 @@ class AsyncSpeechContext:
 
     async def __aenter__(self) -> AsyncStreamedSpeech:
         """Send the request, and return the response."""
-        self._response = await self._speech._open(self._given)  # noqa: SLF001
+        self._response = await self._speech.open(self._given)
         return self._response
 
     async def __aexit__(self, *_: object) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from unified_llm._adapters.serving_record import serving_record
 from unified_llm.openai_style._declared_fields import read_union
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._plain import plain
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
 from unified_llm.openai_style._uploads import read_upload
 from unified_llm.openai_style.types.audio.transcription import Transcription
 from unified_llm.openai_style.types.audio.transcription_diarized import TranscriptionDiarized
@@ -123,10 +122,7 @@ def _result_of(request: TranscriptionRequest, response: media.Transcription) -> 
         kind: type[OpenAIObject] = TranslationVerbose if request.format == "verbose_json" else Translation
     else:
         kind = _CLASSES.get(f"{request.format}", Transcription)
-    result = kind.from_json(body)
-    result.unified_llm = serving_record(response)
-    result._request_id = response.request_id  # noqa: SLF001 # public in OpenAI's SDK
-    return result
+    return with_record(kind.from_json(body), response)
 
 
 def _make(request: TranscriptionRequest, response: media.Transcription) -> dict[str, Any]:

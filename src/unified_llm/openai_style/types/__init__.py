@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from unified_llm.openai_style.types.batch import Batch, BatchError, BatchRequestCounts, BatchUsage
     from unified_llm.openai_style.types.completion import Completion
     from unified_llm.openai_style.types.completion_choice import CompletionChoice
@@ -52,36 +52,50 @@ __all__ = [
     "VideoDeleteResponse",
 ]
 
-# module: the names that it has
-_HOMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "batch": ("Batch", "BatchError", "BatchRequestCounts", "BatchUsage"),
-    "completion": ("Completion",),
-    "completion_choice": ("CompletionChoice",),
-    "completion_usage": ("CompletionUsage",),
-    "create_embedding_response": ("CreateEmbeddingResponse",),
-    "embedding": ("Embedding",),
-    "file_object": ("FileDeleted", "FileObject"),
-    "image": ("Image",),
-    "image_edit_completed_event": ("ImageEditCompletedEvent",),
-    "image_edit_partial_image_event": ("ImageEditPartialImageEvent",),
-    "image_gen_completed_event": ("ImageGenCompletedEvent",),
-    "image_gen_partial_image_event": ("ImageGenPartialImageEvent",),
-    "images_response": ("ImagesResponse",),
-    "model": ("Model", "ModelDeleted"),
-    "moderation": ("Moderation",),
-    "moderation_create_response": ("ModerationCreateResponse",),
-    "video": ("Video", "VideoCreateError", "VideoDeleteResponse"),
-}
 
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # noqa: C901, PLR0912
     """Import a name when it is first used."""
-    home = next((module for module, names in _HOMES.items() if name in names), None)
-    if home is None:
+    if name not in __all__:
         from unified_llm._lib.missing_names import missing_name
 
         raise missing_name(__name__, name, __all__)
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    home: ModuleType
+    match name:
+        case "Batch" | "BatchError" | "BatchRequestCounts" | "BatchUsage":
+            import unified_llm.openai_style.types.batch as home
+        case "Completion":
+            import unified_llm.openai_style.types.completion as home
+        case "CompletionChoice":
+            import unified_llm.openai_style.types.completion_choice as home
+        case "CompletionUsage":
+            import unified_llm.openai_style.types.completion_usage as home
+        case "CreateEmbeddingResponse":
+            import unified_llm.openai_style.types.create_embedding_response as home
+        case "Embedding":
+            import unified_llm.openai_style.types.embedding as home
+        case "FileDeleted" | "FileObject":
+            import unified_llm.openai_style.types.file_object as home
+        case "Image":
+            import unified_llm.openai_style.types.image as home
+        case "ImageEditCompletedEvent":
+            import unified_llm.openai_style.types.image_edit_completed_event as home
+        case "ImageEditPartialImageEvent":
+            import unified_llm.openai_style.types.image_edit_partial_image_event as home
+        case "ImageGenCompletedEvent":
+            import unified_llm.openai_style.types.image_gen_completed_event as home
+        case "ImageGenPartialImageEvent":
+            import unified_llm.openai_style.types.image_gen_partial_image_event as home
+        case "ImagesResponse":
+            import unified_llm.openai_style.types.images_response as home
+        case "Model" | "ModelDeleted":
+            import unified_llm.openai_style.types.model as home
+        case "Moderation":
+            import unified_llm.openai_style.types.moderation as home
+        case "ModerationCreateResponse":
+            import unified_llm.openai_style.types.moderation_create_response as home
+        case _:
+            import unified_llm.openai_style.types.video as home
+    value = globals()[name] = getattr(home, name)
     return value
 
 
