@@ -58,6 +58,7 @@ CALLS: list[tuple[Callable[[Any], Any], str, Any, Any]] = [
     (lambda c: c.batches.retrieve("batch_1"), "/v1/batches/batch_1", None, BATCH),
     (lambda c: c.batches.cancel("batch_1"), "/v1/batches/batch_1/cancel", None, BATCH),
     (lambda c: c.moderations.create(input="x"), "/v1/moderations", {"input": "x"}, RATED),
+    (lambda c: c.moderations.create(input=(t for t in "xy")), "/v1/moderations", {"input": ["x", "y"]}, RATED),
     (
         lambda c: c.moderations.create(input=["x"], model="omni-moderation-latest", extra_body={"later": None}),
         "/v1/moderations",

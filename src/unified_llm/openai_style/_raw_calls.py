@@ -12,6 +12,7 @@ from unified_llm.openai_style._binary_content import BinaryContent
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._pages import AsyncPage, AsyncPaginator, SyncPage
+from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
 from unified_llm.openai_style._streams import AsyncStream, Stream, event_bodies
 from unified_llm.openai_style._uploads import form_of
@@ -77,7 +78,7 @@ class _RawCalls(Resource):
         elif raw.files is not None:
             sent["form"] = form_of(body, raw.files)
         elif body:
-            sent["body"] = body
+            sent["body"] = plain(body)
         request = RawRequest(
             raw.method,
             raw.path,
