@@ -13,7 +13,7 @@ from tests.support.each import each
 from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._client.call_options import CallOptions
-from unified_llm.exceptions import UnsupportedOperationError
+from unified_llm.exceptions import ServiceUnavailableError, UnsupportedOperationError
 from unified_llm.types import LLMRequest, Message, ResponseFormat, Tool, ToolCall
 from unified_llm.types.requests import OriginalRequest
 
@@ -40,17 +40,21 @@ def client(*models: str, **fields: Any) -> LLMClient:
 
 def sent(asked: LLMRequest, *models: str, failing: tuple[str, ...] = (), way: str = "run", **fields: Any) -> list[Any]:
     with SentRequests(*failing).running() as targets:
-        called, options = client(*models, **fields), CallOptions()
-        match way:
-            case "run":
-                called.run(asked, options)
-            case "arun":
-                asyncio.run(called.arun(asked, options))
-            case "open_stream":
-                list(called.open_stream(asked, options))
-            case _:
-                asyncio.run(_collect(called, asked))
+        _call(client(*models, **fields), asked, way)
     return targets.sent
+
+
+def _call(called: LLMClient, asked: LLMRequest, way: str) -> None:
+    options = CallOptions()
+    match way:
+        case "run":
+            called.run(asked, options)
+        case "arun":
+            asyncio.run(called.arun(asked, options))
+        case "open_stream":
+            list(called.open_stream(asked, options))
+        case _:
+            asyncio.run(_collect(called, asked))
 
 
 async def _collect(called: LLMClient, asked: LLMRequest) -> list[Any]:
@@ -69,6 +73,29 @@ def test_the_first_target_gets_what_the_program_wrote_and_a_fallback_what_it_tak
     assert other.body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert "stop" not in other.body
     assert other.body.get("stream_options") == ({"include_usage": True} if "stream" in way else None)
+
+
+@each("way", ["run", "arun", "open_stream", "aopen_stream"])
+def test_the_same_model_at_another_address_gets_what_the_program_wrote(way: str) -> None:
+    body = {**WRITTEN, "stream": True, "n": 2} if "stream" in way else WRITTEN
+    written = OriginalRequest("openai_chat", body, "it cannot stream several answers at once")
+    asked = replace(request(stream="stream" in way), original=written)
+    regions = [{"model": GPT, "base_url": f"https://{region}.api.openai.com/v1"} for region in ("us", "eu")]
+    with SentRequests(f"{GPT}@us.api.openai.com").running() as targets:
+        called = LLMClient({**regions[0], "api_key": KEY, "max_retries": 0}, fallbacks=[{**regions[1], "api_key": KEY}])
+        _call(called, asked, way)
+    first, second = targets.sent
+    assert first.body == second.body == body
+
+
+def test_a_stored_response_is_asked_for_at_its_address_alone() -> None:
+    body = {"model": "gpt-4o", "input": "Hi", "previous_response_id": "resp_1"}
+    asked = replace(request(), original=OriginalRequest("openai_responses", body, "it has not stored that response"))
+    config = {"model": GPT, "api": "responses", "api_key": KEY, "max_retries": 0}
+    regions = [{**config, "base_url": f"https://{region}.api.openai.com/v1"} for region in ("us", "eu")]
+    with SentRequests(f"{GPT}@us.api.openai.com").running() as targets, pytest.raises(ServiceUnavailableError):
+        LLMClient(regions[0], fallbacks=regions[1:]).run(asked, CallOptions())
+    assert [one.body for one in targets.sent] == [body]
 
 
 def test_a_model_gets_neither_fields_that_it_refuses_nor_their_older_names() -> None:

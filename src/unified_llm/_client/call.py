@@ -15,7 +15,7 @@ from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._client.long_prompts import PromptLength
-from unified_llm._client.original_request import SplitRequest, split_original
+from unified_llm._client.original_request import SplitRequest, gets_original, split_original
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest, wants_stream
@@ -55,7 +55,8 @@ class PreparedCall:
         primary: The target that the call was written for; None where the client skips it.
         fits_as_it_is: The primary gets the request as it is, which needs no look at it.
         unconfigured: What targets lack that the client left out of the chain, by their names.
-        original: The request as a program wrote it for the primary; None where that gets ``request``.
+        original: The request as a program wrote it for the primary (``gets_original``); None where that gets
+            ``request``.
         written_for: The API of OpenAI that a program wrote the call for, where the primary has another.
     """
 
@@ -225,7 +226,7 @@ def _split_by_ability(
             reason = structured.missing(target)
         if not target.model and _needs_model(request):
             reason = errors.NO_MODEL
-        if reason is None and split.no_other_form and not (split.original is not None and target is chain[0]):
+        if reason is None and split.no_other_form and not gets_original(split.original, target, chain[0]):
             reason = split.no_other_form
         if reason:
             incapable.setdefault(len(able), []).append((target, reason))

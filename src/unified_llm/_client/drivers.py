@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
+from unified_llm._client.original_request import gets_original
 from unified_llm._core.codec import UNWRITABLE, AnyRequest, Chunk
 from unified_llm._core.converted_exchange import AsyncConvertedExchange, ConvertedExchange, Converter
 from unified_llm._core.exchange import AnyEvent, AsyncExchange, Exchange
@@ -75,7 +76,7 @@ class _Observed:
     def _begin_attempt(self, target: Target) -> tuple[AnyRequest, StructuredAttempt | None, Sequence[Converter]]:
         """Return the request for a target, how it asks for JSON, and what converts the events of its answer."""
         call = self._call
-        if call.original is not None and target is call.primary:
+        if call.original is not None and gets_original(call.original, target, call.primary):
             return call.original, None, ()
         structured = call.structured.attempt(target) if call.structured else None
         request = structured.request if structured else call.request

@@ -26,7 +26,7 @@ class SplitRequest(NamedTuple):
 
     Attributes:
         request: The request for any target.
-        original: The one that the primary gets instead, or None.
+        original: The one that the primary gets instead, and the same model at another address; or None.
         written_for: The API that it was written for, where the primary has another.
         no_other_form: Why other targets than the one that gets ``original`` are skipped, or None.
     """
@@ -40,8 +40,9 @@ class SplitRequest(NamedTuple):
 def split_original(request: AnyRequest, primary: Target) -> SplitRequest:
     """Split a request into what a program wrote and what it was read to.
 
-    The primary gets what the program wrote, if it has the API and takes everything that is asked for: what would have
-    to be changed for it (names of tools, stop sequences that it does not take) is in the other request alone.
+    The primary, and the same model at another address, get what the program wrote, if they have the API and take
+    everything that is asked for: what would have to be changed for them (names of tools, stop sequences that they do
+    not take) is in the other request alone.
     """
     if not isinstance(request, (LLMRequest, EmbeddingRequest)) or request.original is None:
         return SplitRequest(request)
@@ -50,3 +51,23 @@ def split_original(request: AnyRequest, primary: Target) -> SplitRequest:
         return SplitRequest(plain, None, _API_NAMES[original.format], original.no_other_form)
     is_taken = takes_original(request, primary) and fit(plain, primary, primary) is None
     return SplitRequest(plain, request if is_taken else None, None, original.no_other_form)
+
+
+def gets_original(request: LLMRequest | EmbeddingRequest | None, target: Target, primary: Target | None) -> bool:
+    """Return whether a target gets a request as a program wrote it for the primary.
+
+    The same model at another address does as well, such as a deployment in another region, unless the request names
+    something that is kept at one address (``previous_response_id``).
+
+    Args:
+        request: The request as the program wrote it; None where the primary does not take it so.
+        target: The target.
+        primary: The target that the program wrote it for.
+    """
+    if request is None or primary is None or request.original is None:
+        return False
+    if target is primary:
+        return True
+    is_kept_there = request.original.format == "openai_responses" and request.original.no_other_form is not None
+    same = (target.provider, target.format, target.model) == (primary.provider, primary.format, primary.model)
+    return same and not is_kept_there
