@@ -144,7 +144,8 @@ def test_speech_is_bytes_whole_and_as_it_arrives(tmp_path: Path) -> None:
     with answering(b"RIFFdata").running() as targets:
         results = results_of(lambda client: client.audio.speech.create(**fields))
         events = OpenAI().audio.speech.create(**{**fields, "stream_format": "sse"})
-        own = OpenAI().audio.speech.create(**{**fields, "voice": {"id": "voice_1"}})
+        with_own_voice: dict[str, Any] = {**fields, "voice": {"id": "voice_1"}}
+        own = OpenAI().audio.speech.create(**with_own_voice)
     assert [sent.body for sent in targets.sent[:2]] == [fields, fields]
     assert targets.sent[2].body == {**fields, "stream_format": "sse"}
     assert targets.sent[3].body["voice"] == {"id": "voice_1"}
