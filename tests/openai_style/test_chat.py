@@ -15,7 +15,7 @@ from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.openai_style import AsyncOpenAI, OpenAI, pydantic_function_tool
-from unified_llm.types import Citation, LLMRequest, ProviderState, TokenLogprob, Usage
+from unified_llm.types import Citation, LLMRequest, LLMResponse, ProviderState, TokenLogprob, ToolCall, Usage
 
 GPT, HAIKU = "openai/gpt-4o", "anthropic/claude-haiku-4-5"
 KEY = "sk-a-key-of-a-test"
@@ -279,3 +279,20 @@ def test_a_stream_of_calls_and_reasoning_is_one_in_events() -> None:
         chunks = list(client().chat.completions.create(model="gpt-4o", messages=QUESTION, stream=True))
     thoughts = [getattr(chunk.choices[0].delta, "reasoning_content", None) for chunk in chunks]
     assert [thought for thought in thoughts if thought] == ["Because."]
+
+
+def test_a_call_of_a_custom_tool_has_its_own_form_in_any_stream() -> None:
+    tools = [
+        {"type": "custom", "custom": {"name": "run"}},
+        {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}},
+    ]
+    run = ToolCall.parse("call_1", "run", '{"input":"ls \\"a\\"\\n"}')
+    calls = (run, ToolCall.parse("call_2", "look_up", '{"a": 1}'))
+    answer = LLMResponse(finish_reason="tool_calls", tool_calls=calls)
+    with down_then([answer]).running():
+        chunks = list(client().chat.completions.create(model="gpt-4o", messages=QUESTION, tools=tools, stream=True))
+    fragments = [call.to_dict() for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    assert fragments[0] == {"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "run", "input": ""}}
+    assert fragments[-1] == {"index": 0, "custom": {"input": 'ls "a"\n'}}
+    assert not any("function" in call for call in fragments if call["index"] == 0)
+    assert {call["index"] for call in fragments} == {0, 1}

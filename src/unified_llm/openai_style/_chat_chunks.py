@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from unified_llm._adapters.serving_record import serving_record
 from unified_llm._core import runtime
+from unified_llm._formats.custom_tools import input_of
 from unified_llm.openai_style._chat_objects import (
     AnswerForm,
     new_id,
@@ -16,7 +18,7 @@ from unified_llm.openai_style._chat_objects import (
 )
 from unified_llm.openai_style._streams import event_bodies
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
-from unified_llm.types.messages import ToolCallChunk
+from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.responses import LLMChunk
 
 
@@ -32,6 +34,7 @@ class ChunkWriter:
     def __init__(self, model: Callable[[], str | None], *, wants_usage: bool, form: AnswerForm) -> None:
         self._model, self._wants_usage, self._form = model, wants_usage, form
         self._head: dict[str, Any] | None = None  # the fields that all chunks share
+        self._custom: dict[int, _CustomCall] = {}  # calls of tools that take text, by their position
 
     def write(self, chunk: LLMChunk) -> Iterator[ChatCompletionChunk]:
         """Return the chunks of the response for one of ours."""
@@ -54,6 +57,8 @@ class ChunkWriter:
         if delta := self._delta(chunk):
             yield self._chunk(delta, logprobs=write_logprobs(chunk.logprobs))
         if chunk.finish_reason is not None:
+            if self._custom:
+                yield self._chunk({"tool_calls": [*map(_write_input, self._custom.values())]})
             delta = {} if chunk.provider_state is None else {"provider_state": chunk.provider_state.as_dict()}
             yield self._chunk(delta, self._form.finish_reason(chunk.finish_reason))
             if self._wants_usage:
@@ -82,9 +87,36 @@ class ChunkWriter:
             if first.index == 0:
                 name = {"name": first.name} if first.name else {}
                 delta["function_call"] = {**name, "arguments": first.arguments}
-        elif chunk.tool_calls:
-            delta["tool_calls"] = [_write_fragment(call) for call in chunk.tool_calls]
+        elif calls := [fragment for call in chunk.tool_calls if (fragment := self._fragment(call))]:
+            delta["tool_calls"] = calls
         return delta
+
+    def _fragment(self, call: ToolCallChunk) -> dict[str, Any] | None:
+        """Return a fragment of a call; None for one of a text, which is escaped, so that it is known at the end."""
+        if call.name is not None and call.name in self._form.custom:
+            self._custom[call.index] = _CustomCall(call.index, call.name)
+        custom = self._custom.get(call.index)
+        if custom is None:
+            return _write_fragment(call)
+        custom.arguments.append(call.arguments)
+        if call.name is None:
+            return None
+        head = {"index": call.index, "id": call.id or f"call_{call.index}", "type": "custom"}
+        return {**head, "custom": {"name": call.name, "input": ""}}
+
+
+@dataclass(slots=True)
+class _CustomCall:
+    """A call of a tool that takes text, as far as it has come."""
+
+    index: int
+    name: str
+    arguments: list[str] = field(default_factory=list[str])
+
+
+def _write_input(call: _CustomCall) -> dict[str, Any]:
+    text = input_of(ToolCall.parse("", call.name, "".join(call.arguments)))
+    return {"index": call.index, "custom": {"input": text}}
 
 
 def _write_fragment(call: ToolCallChunk) -> dict[str, Any]:
