@@ -194,3 +194,12 @@ def test_a_field_can_have_another_name_in_the_json() -> None:
     assert made.model_dump(by_alias=True) == made.to_dict() == {"schema": {"type": "object"}}
     assert Schema(schema_={}).to_dict() == {"schema": {}}
     assert made.model_fields_set == {"schema_"}
+
+
+def test_an_object_made_of_a_dump_is_equal_and_names_its_fields_in_schemas() -> None:
+    made = completion()
+    assert ChatCompletion.parse_obj(made.model_dump()) == made
+    assert made.copy(update={"id": "other"}).id == "other"
+    schema = pydantic.TypeAdapter(ChatCompletion).json_schema()
+    assert list(schema["properties"]) == list(made.model_dump())[:-1]  # all but one that is not declared
+    assert ChatCompletion.model_json_schema() == schema

@@ -217,6 +217,36 @@ def test_options_are_added_by_copies_and_calls() -> None:
     assert (client.max_retries, client.timeout, client.base_url) == (0, None, "")
 
 
+class Counting(OpenAI):
+    """A client as programs derive one."""
+
+    def __init__(self, *, label: str, **given: Any) -> None:
+        super().__init__(**given)
+        self.label = label
+
+
+def test_copies_of_derived_clients_keep_what_they_have_of_their_own() -> None:
+    client = Counting(label="mine", api_key=KEY)
+    assert client.chat.completions
+    again = pickle.loads(pickle.dumps(client))  # noqa: S301 - made here
+    for made in (client.with_options(timeout=5), client.copy(), copy.copy(client), copy.deepcopy(client), again):
+        assert (type(made), made.label) == (Counting, "mine")
+        assert made.chat.completions is not client.chat.completions
+
+
+def test_settings_can_be_assigned_and_hold_for_later_calls() -> None:
+    client = OpenAI(api_key="sk-the-first-key")
+    assert client.chat.completions
+    client.api_key, client.timeout, client.max_retries = KEY, 7, 1
+    client.organization, client.base_url = "org", "http://localhost:1/v1"
+    assert (client.api_key.reveal(), client.timeout, client.max_retries) == (KEY, 7, 1)
+    assert (client.organization, client.base_url) == ("org", "http://localhost:1/v1")
+    target = targets_of(client, model="m")[0]
+    assert (target.provider, target.base_url) == ("openai-compatible", "http://localhost:1/v1")
+    assert call_of(client, model="m").options.retries == {"limit": 1}
+    assert KEY not in repr(vars(client))
+
+
 def test_what_the_sdk_takes_and_this_does_not_is_refused_with_a_hint() -> None:
     with pytest.raises(exceptions.ConfigurationError, match=r"http_client= is not taken: .* proxy="):
         OpenAI(http_client=httpx.Client())
@@ -233,8 +263,10 @@ def test_features_of_openai_alone_name_its_sdk() -> None:
     client = OpenAI()
     with pytest.raises(exceptions.UnsupportedOperationError, match=r"fine-tuning.*openai\.OpenAI\(\)\.fine_tuning"):
         client.fine_tuning  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(exceptions.UnsupportedOperationError, match=r"openai\.OpenAI\(\)\.models\.with_raw_response"):
-        client.models.with_raw_response  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(exceptions.UnsupportedOperationError, match=r"OpenAI\(\)\.models\.with_streaming_response"):
+        client.models.with_streaming_response  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
+    assert not hasattr(client, "fine_tuning")
+    assert getattr(client, "vector_stores", None) is None
     with pytest.raises(AttributeError, match="no attribute 'chatt'"):
         client.chatt  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(style.BadRequestError, match="fine-tuned"):

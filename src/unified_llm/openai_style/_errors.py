@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http.client import responses
 from typing import Any, ClassVar, Final, TypeVar, cast
 
 from unified_llm import exceptions as ours
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
+from unified_llm.openai_style._headers import Headers
 
 try:
     import openai as _sdk
@@ -22,22 +24,6 @@ ErrorT = TypeVar("ErrorT", bound="ours.LLMError")
 
 _HOME: Final = "unified_llm.openai_style"
 _TEXTS: Final = frozenset({"message", "body", "response", "completion"})  # in no pickle
-
-
-class Headers(dict[str, str]):
-    """Headers of a response, by names in any case."""
-
-    def __getitem__(self, name: str) -> str:
-        """Return the value of a header."""
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        """Return whether there is such a header."""
-        return super().__contains__(f"{name}".lower())
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the value of a header, or the default."""
-        return super().get(name.lower(), default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +49,30 @@ class ErrorResponse:
     headers: Headers = field(default_factory=Headers)
     text: str = field(default="", repr=False)
     request: ErrorRequest = ErrorRequest()
+
+    @property
+    def content(self) -> bytes:
+        """The body as bytes."""
+        return self.text.encode()
+
+    @property
+    def reason_phrase(self) -> str:
+        """What HTTP calls the status."""
+        return responses.get(self.status_code, "")
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of success, which the body of an unusable response may have had."""
+        return 200 <= self.status_code < 300
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the status is an error."""
+        return self.status_code >= 400
+
+    def read(self) -> bytes:
+        """Return the body as bytes."""
+        return self.content
 
     def json(self) -> Any:
         """Return the parsed body.

@@ -108,6 +108,12 @@ class OpenAIObject:
         return cls.from_json(cast("Mapping[str, Any]", obj))
 
     @classmethod
+    def model_json_schema(cls, **_options: Any) -> FieldDict:
+        """Return the names of the fields as a JSON schema; their values are not described."""
+        names = (field.key for field in _declared(cls).values())
+        return {"type": "object", "title": cls.__name__, "properties": {name: {} for name in names}}
+
+    @classmethod
     def model_validate_json(cls, json_data: str | bytes) -> Self:
         """Make an object of the text of a JSON object."""
         return cls.model_validate(json.loads(json_data))
@@ -159,7 +165,7 @@ class OpenAIObject:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, OpenAIObject) or type(self) is not type(other):
             return NotImplemented
-        return self.to_dict() == other.to_dict()
+        return self.model_dump() == other.model_dump()
 
     __hash__ = None  # type: ignore[assignment] # it can be changed
 
@@ -257,6 +263,9 @@ class OpenAIObject:
         return copied
 
     # Names of Pydantic 1 that programs still use.
+    copy = model_copy
+    parse_obj = model_validate
+
     def dict(self, **options: Any) -> FieldDict:
         """Return all fields as a dictionary; options as for ``model_dump``."""
         return self.model_dump(**options)
@@ -316,6 +325,11 @@ class OpenAIObject:
 
         serialization = core_schema.plain_serializer_function_ser_schema(cls.model_dump)
         return core_schema.no_info_plain_validator_function(cls.model_validate, serialization=serialization)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> FieldDict:
+        """Describe the object, as web frameworks do in the description of an API."""
+        return cls.model_json_schema()
 
 
 _FIELDS: dict[type[Any], Mapping[str, DeclaredField]] = {}

@@ -21,6 +21,7 @@ from unified_llm.openai_style._unsupported import missing_attribute
 
 if TYPE_CHECKING:
     from unified_llm.openai_style._binary_content import BinaryContent
+    from unified_llm.openai_style._raw_responses import AsyncRawMethods, RawMethods
 
 ObjectT = TypeVar("ObjectT", bound="OpenAIObject | BinaryContent")
 
@@ -52,6 +53,13 @@ class Resource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    @property
+    def with_raw_response(self) -> RawMethods:
+        """The same methods, which return their result with what is known of the HTTP response."""
+        from unified_llm.openai_style._raw_responses import RawMethods
+
+        return RawMethods(self)
 
     if not TYPE_CHECKING:  # which would allow any attribute
 
@@ -92,6 +100,13 @@ class Resource:
 
 class AsyncResource(Resource):
     """A resource of an async OpenAI client."""
+
+    @property
+    def with_raw_response(self) -> AsyncRawMethods:  # type: ignore[override] # pyright: ignore[reportIncompatibleVariableOverride]
+        """The same methods, which return their result with what is known of the HTTP response."""
+        from unified_llm.openai_style._raw_responses import AsyncRawMethods
+
+        return AsyncRawMethods(self)
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:

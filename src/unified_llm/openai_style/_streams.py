@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm.exceptions import LLMError
+from unified_llm.openai_style._headers import Headers
 from unified_llm.openai_style._resource import family_error
 
 ItemT = TypeVar("ItemT")
@@ -25,7 +26,7 @@ class StreamResponse:
         status_code: 200.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=Headers)
     status_code: int = 200
 
 
@@ -56,7 +57,7 @@ class _Converted(Generic[ItemT]):
     @property
     def response(self) -> StreamResponse:
         """What is known of the HTTP response."""
-        return StreamResponse({"x-request-id": self._request_id} if self._request_id else {})
+        return StreamResponse(Headers({"x-request-id": self._request_id} if self._request_id else {}))
 
     def __repr__(self) -> str:
         """Return what the client's stream shows; no text."""

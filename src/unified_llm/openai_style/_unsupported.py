@@ -35,8 +35,11 @@ OF_CLIENT: Final[Mapping[str, str]] = {
     "delete": "requests to any path",
     "request": "requests to any path",
 }
-# Attributes of the client and of each resource.
-_RAW: Final = frozenset({"with_raw_response", "with_streaming_response"})
+_STREAMED: Final = "with_streaming_response"  # of the client and of each resource
+
+
+class MissingAttributeError(UnsupportedOperationError, AttributeError):
+    """An attribute of OpenAI's SDK is not offered; ``hasattr`` says so as well."""
 
 
 def missing_attribute(owner: object, name: str, path: str) -> Exception:
@@ -48,13 +51,13 @@ def missing_attribute(owner: object, name: str, path: str) -> Exception:
         path: How the attribute is reached from OpenAI's client, such as ``chat.completions``; empty for the client.
     """
     full = f"{path}.{name}" if path else name
-    if name in _RAW:
-        return UnsupportedOperationError(
-            f"{full} is not offered, since a response may be that of any provider: errors have .response, and "
-            f"responses _request_id. For raw responses use OpenAI's SDK: openai.OpenAI().{full}."
+    if name == _STREAMED:
+        return MissingAttributeError(
+            f"{full} is not offered, since a response may be that of any provider: pass stream=True, or call "
+            f"with_raw_response. For responses as they come use OpenAI's SDK: openai.OpenAI().{full}."
         )
     if full in OF_CLIENT:
-        return UnsupportedOperationError(
+        return MissingAttributeError(
             f"{full} ({OF_CLIENT[full]}) is not offered: use OpenAI's SDK for it, openai.OpenAI().{full}."
         )
     return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}", name=name, obj=owner)

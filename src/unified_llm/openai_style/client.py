@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._lib.short_repr import short_repr
-from unified_llm.openai_style._omitted import NOT_GIVEN
-from unified_llm.openai_style._resource import family_errors
-from unified_llm.openai_style._settings import Settings
-from unified_llm.openai_style._unsupported import missing_attribute
+from unified_llm.openai_style._base_client import BaseOpenAI
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,116 +19,9 @@ if TYPE_CHECKING:
     from unified_llm.openai_style._images import AsyncImages, Images
     from unified_llm.openai_style._models import AsyncModels, Models
     from unified_llm.openai_style._moderations import AsyncModerations, Moderations
+    from unified_llm.openai_style._raw_responses import AsyncRawMethods, RawMethods
     from unified_llm.openai_style._responses import AsyncResponses, Responses
     from unified_llm.openai_style._videos import AsyncVideos, Videos
-
-
-class BaseOpenAI:
-    """What the sync and the async client share: settings and copies."""
-
-    def __init__(
-        self,
-        *,
-        api_key: Any = None,
-        organization: str | None = None,
-        project: str | None = None,
-        base_url: Any = None,
-        timeout: Any = NOT_GIVEN,
-        max_retries: Any = NOT_GIVEN,
-        default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        **own: Any,
-    ) -> None:
-        given = Hidden({
-            "api_key": api_key, "organization": organization, "project": project, "base_url": base_url,
-            "timeout": timeout, "max_retries": max_retries, "default_headers": default_headers,
-            "default_query": default_query, **own,
-        })  # fmt: skip
-        del api_key, default_headers, own
-        with CLEAR_VARIABLES, family_errors():
-            self._settings = Settings.read(given.value)
-
-    def with_options(self, **changes: Any) -> Self:
-        """Return a client with other options for its calls; targets and connections are shared.
-
-        Args:
-            **changes: ``timeout``, ``max_retries``, ``default_headers`` and ``default_query`` (added to what there is),
-                ``api_key``, ``base_url``, ``organization``, ``project``, ``fallbacks``, ``deadline`` ...
-
-        Raises:
-            ValidationError: One of them is unknown.
-        """
-        given = Hidden(changes)
-        del changes
-        with CLEAR_VARIABLES, family_errors():
-            copy = type(self).__new__(type(self))
-            copy.__dict__["_settings"] = self._settings.with_options(given.value)
-            return copy
-
-    copy = with_options
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the settings; keys are left out."""
-        return {"_settings": self._settings}
-
-    @property
-    def settings(self) -> Settings:
-        """The targets, and what holds for each call; for adapters."""
-        return self._settings
-
-    @property
-    def base_url(self) -> str:
-        """The address for models without a provider in their name; empty for that of the provider table."""
-        return self._settings.targets.own.base_url or ""
-
-    @property
-    def api_key(self) -> Any:
-        """The key for models without a provider in their name, which no repr shows; None for that of the environment.
-
-        A ``Secret``, whose ``reveal()`` returns the text, or what calls the given callable.
-        """
-        settings = self._settings
-        return settings.defaults.value.get("api_key") or settings.targets.own.api_key
-
-    @property
-    def default_headers(self) -> Mapping[str, str]:
-        """The headers that every request to the provider of this client has, beside those of the connection."""
-        settings = self._settings
-        return {**settings.targets.own.default_headers, **(settings.defaults.value.get("extra_headers") or {})}
-
-    def is_closed(self) -> bool:
-        """Return False: a closed client may be used again."""
-        return False
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds for an attempt; None where none were set."""
-        return self._settings.defaults.value.get("timeout")
-
-    @property
-    def max_retries(self) -> int | None:
-        """Further requests of a call to each target; None where none were set."""
-        return self._settings.defaults.value.get("max_retries")
-
-    @property
-    def organization(self) -> str | None:
-        """The organisation that calls are made for."""
-        return self._settings.account.get("organization")
-
-    @property
-    def project(self) -> str | None:
-        """The project that calls are made for."""
-        return self._settings.account.get("project")
-
-    if not TYPE_CHECKING:  # which would allow any attribute
-
-        def __getattr__(self, name: str) -> Any:
-            raise missing_attribute(self, name, "")
-
-    def __repr__(self) -> str:
-        """Return the provider of models without one in their name; no key."""
-        settings: Settings | None = vars(self).get("_settings")  # None where a setting was refused
-        return short_repr(self, [settings.targets.own.provider or ""] if settings else [])
 
 
 class OpenAI(BaseOpenAI):
@@ -244,6 +131,13 @@ class OpenAI(BaseOpenAI):
 
         return Responses(self._settings)
 
+    @property
+    def with_raw_response(self) -> RawMethods:
+        """The same methods, which return their result with what is known of the HTTP response."""
+        from unified_llm.openai_style._raw_responses import RawMethods
+
+        return RawMethods(self)
+
     def close(self) -> None:
         """Close every connection. The client may be used again."""
         for client in self._settings.targets.clients:
@@ -344,6 +238,13 @@ class AsyncOpenAI(BaseOpenAI):
         from unified_llm.openai_style._responses import AsyncResponses
 
         return AsyncResponses(self._settings)
+
+    @property
+    def with_raw_response(self) -> AsyncRawMethods:
+        """The same methods, which return their result with what is known of the HTTP response."""
+        from unified_llm.openai_style._raw_responses import AsyncRawMethods
+
+        return AsyncRawMethods(self)
 
     async def close(self) -> None:
         """Close every connection, those of the running event loop included. The client may be used again."""
