@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from unified_llm._adapters.serving_record import serving_record
 from unified_llm._core import runtime
 from unified_llm._formats.custom_tools import arguments_of, input_of
+from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.types.messages import ToolCall
 from unified_llm.types.records import Usage
@@ -46,10 +46,7 @@ def completion_of(response: LLMResponse, form: AnswerForm) -> ChatCompletion:
         laid_over = [_lay_over(choice, answer, form) for choice, answer in zip(choices, answers, strict=True)]
         is_unchanged = all(new is old for new, old in zip(laid_over, choices, strict=True))
         body = response.raw if is_unchanged else {**response.raw, "choices": laid_over}
-    completion = ChatCompletion.from_json(body)
-    completion.unified_llm = serving_record(response)
-    setattr(completion, "_request_id", response.request_id)  # noqa: B010 # public in OpenAI's SDK
-    return completion
+    return with_record(ChatCompletion.from_json(body), response)
 
 
 def _choices_of(raw: Any, count: int, form: AnswerForm) -> list[Mapping[str, Any]] | None:

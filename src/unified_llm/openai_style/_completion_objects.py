@@ -8,7 +8,7 @@ from typing import Any
 
 from unified_llm._core import runtime
 from unified_llm.openai_style._chat_objects import new_id, write_usage
-from unified_llm.openai_style._resource import with_record
+from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._streams import event_bodies
 from unified_llm.openai_style.types.completion import Completion
 from unified_llm.types.responses import LLMChunk, LLMResponse

@@ -11,7 +11,8 @@ from typing import Any, Final
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._providers import registry
 from unified_llm.exceptions import ValidationError
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown, with_record
+from unified_llm.openai_style._records import with_record
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown
 from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style.types.create_embedding_response import CreateEmbeddingResponse
 from unified_llm.types.requests import EmbeddingRequest, OriginalRequest, TokenText

@@ -12,7 +12,8 @@ from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._omitted import NOT_GIVEN
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._raw_calls import AsyncRawCalls, RawCall, RawCalls
-from unified_llm.openai_style._resource import Call, Resource, family_errors, with_record
+from unified_llm.openai_style._records import with_record
+from unified_llm.openai_style._resource import Call, Resource, family_errors
 from unified_llm.openai_style._responses_output import write_usage
 from unified_llm.openai_style._streams import event_bodies
 from unified_llm.openai_style._uploads import form_of, read_upload

@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm.exceptions import GenerationError, ValidationError
 from unified_llm.openai_style._omitted import is_omitted
+from unified_llm.openai_style._records import with_record_of
 from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.openai_style.types.chat.parsed_chat_completion import ParsedChatCompletion
 
@@ -185,10 +186,8 @@ def parse_completion(completion: ChatCompletion, wanted: Wanted) -> ParsedChatCo
         GenerationError: A content or arguments do not fit their class.
     """
     check_whole(completion)
-    parsed = ParsedChatCompletion[Any].from_json(_with_plain_calls(completion.to_dict()))
-    for name in ("unified_llm", "_request_id"):
-        if hasattr(completion, name):
-            setattr(parsed, name, getattr(completion, name))
+    made = ParsedChatCompletion[Any].from_json(_with_plain_calls(completion.to_dict()))
+    parsed = with_record_of(made, completion)
     for choice in parsed.choices:
         message = choice.message
         message.parsed = parse_content(message.content, wanted) if message.content and not message.refusal else None

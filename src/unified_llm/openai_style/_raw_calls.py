@@ -13,7 +13,8 @@ from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._pages import AsyncPage, AsyncPaginator, SyncPage
 from unified_llm.openai_style._plain import plain
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
+from unified_llm.openai_style._records import with_record
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
 from unified_llm.openai_style._streams import AsyncStream, Stream, event_bodies
 from unified_llm.openai_style._uploads import form_of
 from unified_llm.types.raw import RawChunk, RawRequest, RawResponse

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from unified_llm._adapters.serving_record import Answer, serving_record
 from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._formats.request_fields import form_fields
 from unified_llm._providers.api_fields import is_known
 from unified_llm.exceptions import LLMError, ValidationError
-from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
 from unified_llm.openai_style._unsupported import missing_attribute
 
 if TYPE_CHECKING:
-    from unified_llm.openai_style._binary_content import BinaryContent
     from unified_llm.openai_style._raw_responses import AsyncRawMethods, RawMethods
-
-ObjectT = TypeVar("ObjectT", bound="OpenAIObject | BinaryContent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +122,6 @@ def refuse_unknown(given: Mapping[str, Any], known: frozenset[str]) -> None:
     """
     if not given.keys() <= known:
         field_names.refuse((name for name in given if name not in known and not is_known(name)), known)
-
-
-def with_record(made: ObjectT, response: Answer) -> ObjectT:
-    """Return an object in OpenAI's shape, with the record of what served the call."""
-    made.unified_llm = serving_record(response)
-    served = next((attempt for attempt in reversed(response.attempts) if attempt.outcome == "ok"), None)
-    made._request_id = served.request_id if served else None  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # public in OpenAI's SDK
-    return made
 
 
 @contextmanager

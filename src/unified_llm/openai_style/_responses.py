@@ -10,7 +10,7 @@ from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.original_body import APIS
-from unified_llm.openai_style._omitted import is_omitted
+from unified_llm.openai_style._omitted import NOT_GIVEN, is_omitted
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, refuse_unknown
 from unified_llm.openai_style._responses_events import EventWriter
@@ -143,7 +143,7 @@ class Responses(_Shared, StoredResponses):
     def create(self, *, stream: Literal[True], **fields: Any) -> Stream[ResponseStreamEvent]: ...
     @overload
     def create(self, *, stream: bool, **fields: Any) -> Response | Stream[ResponseStreamEvent]: ...
-    def create(self, **fields: Any) -> Response | Stream[ResponseStreamEvent]:
+    def create(self, **fields: Any) -> Any:
         """Answer an input.
 
         A target that has the Responses API gets the request as it is written. Any other gets the input as a
@@ -164,6 +164,10 @@ class Responses(_Shared, StoredResponses):
         """
         given = Hidden(fields)
         del fields
+        with CLEAR_VARIABLES:
+            return self._create(given)
+
+    def _create(self, given: Hidden[dict[str, Any]]) -> Any:
         call = self._prepare(given)
         if call.request.stream:
             with family_errors():
@@ -186,11 +190,9 @@ class Responses(_Shared, StoredResponses):
         """
         given = Hidden(fields)
         del fields
-        with family_errors():
+        with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value)
-        given.value.pop("stream", None)
-        response: Any = self.create(**given.value)
-        with family_errors():
+            response = self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
 
     def stream(self, **fields: Any) -> ResponseStreamOpener:
@@ -209,7 +211,8 @@ class Responses(_Shared, StoredResponses):
         def send() -> Any:
             if identifier is not None:
                 return self.retrieve(identifier, stream=True, **given.value)
-            return self.create(**{**given.value, "stream": True})
+            with CLEAR_VARIABLES:
+                return self._create(Hidden({**given.value, "stream": True}))
 
         return ResponseStreamOpener(send, wanted, after)
 
@@ -233,10 +236,14 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
     async def create(self, *, stream: Literal[True], **fields: Any) -> AsyncStream[ResponseStreamEvent]: ...
     @overload
     async def create(self, *, stream: bool, **fields: Any) -> Response | AsyncStream[ResponseStreamEvent]: ...
-    async def create(self, **fields: Any) -> Response | AsyncStream[ResponseStreamEvent]:
+    async def create(self, **fields: Any) -> Any:
         """Do the same as ``Responses.create``."""
         given = Hidden(fields)
         del fields
+        with CLEAR_VARIABLES:
+            return await self._create(given)
+
+    async def _create(self, given: Hidden[dict[str, Any]]) -> Any:
         call = self._prepare(given)
         if call.request.stream:
             with family_errors():
@@ -250,11 +257,9 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
         """Do the same as ``Responses.parse``."""
         given = Hidden(fields)
         del fields
-        with family_errors():
+        with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value)
-        given.value.pop("stream", None)
-        response: Any = await self.create(**given.value)
-        with family_errors():
+            response = await self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
 
     def stream(self, **fields: Any) -> AsyncResponseStreamOpener:
@@ -268,7 +273,8 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
         async def send() -> Any:
             if identifier is not None:
                 return await self.retrieve(identifier, stream=True, **given.value)
-            return await self.create(**{**given.value, "stream": True})
+            with CLEAR_VARIABLES:
+                return await self._create(Hidden({**given.value, "stream": True}))
 
         return AsyncResponseStreamOpener(send, wanted, after)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from unified_llm.openai_style._declared_fields import read_union
 from unified_llm.openai_style._objects import OpenAIObject
-from unified_llm.openai_style._resource import with_record
+from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._responses_output import (
     call_item,
     custom_tools,

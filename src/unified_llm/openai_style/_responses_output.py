@@ -10,7 +10,7 @@ from unified_llm._core import runtime
 from unified_llm._formats.custom_tools import input_of
 from unified_llm.openai_style._chat_objects import write_logprobs
 from unified_llm.openai_style._kept_state import write_state
-from unified_llm.openai_style._resource import with_record
+from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style.types.responses.response import Response
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage

@@ -8,6 +8,7 @@ from typing import Any, cast
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._parse import Wanted, parse_arguments, parse_content, strict_schema
+from unified_llm.openai_style._records import with_record_of
 from unified_llm.openai_style.types.responses.parsed_response import ParsedResponse
 from unified_llm.openai_style.types.responses.response import Response
 
@@ -50,10 +51,7 @@ def parse_response(response: Response, wanted: Wanted) -> ParsedResponse[Any]:
         pydantic.ValidationError: A text or arguments do not fit their class.
         GenerationError: Arguments are no JSON.
     """
-    parsed = ParsedResponse[Any].from_json(response.to_dict())
-    for name in ("unified_llm", "_request_id"):
-        if hasattr(response, name):
-            setattr(parsed, name, getattr(response, name))
+    parsed = with_record_of(ParsedResponse[Any].from_json(response.to_dict()), response)
     for item in cast("list[Any]", parsed.output or []):
         if item.type == "message":
             for part in item.content:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,8 @@ from typing import Any, Final
 from unified_llm.openai_style._binary_content import BinaryContent
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._plain import plain
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
+from unified_llm.openai_style._records import with_record
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
 from unified_llm.openai_style._streams import AsyncStream, Stream
 from unified_llm.types.media import SpeechResponse
 from unified_llm.types.media_requests import SpeechRequest
@@ -67,10 +68,9 @@ class Speech(_Shared):
     @property
     def with_streaming_response(self) -> StreamingSpeech:
         """The same method, for audio as it arrives."""
-        return StreamingSpeech(self)
+        return StreamingSpeech(self._open)
 
-    def open(self, given: Mapping[str, Any]) -> StreamedSpeech:
-        """Send a request, and return audio as it arrives; for ``with_streaming_response``."""
+    def _open(self, given: Mapping[str, Any]) -> StreamedSpeech:
         with family_errors():
             request, call = self._read_speech(given, stream=True)
         return StreamedSpeech(open_stream(call.client, request, call.options, _parts), given)
@@ -88,19 +88,17 @@ class AsyncSpeech(_Shared, AsyncResource):
     @property
     def with_streaming_response(self) -> AsyncStreamingSpeech:
         """The same method, for audio as it arrives."""
-        return AsyncStreamingSpeech(self)
+        return AsyncStreamingSpeech(self._open)
 
-    async def open(self, given: Mapping[str, Any]) -> AsyncStreamedSpeech:
-        """Do the same as ``Speech.open``."""
+    async def _open(self, given: Mapping[str, Any]) -> AsyncStreamedSpeech:
         with family_errors():
             request, call = self._read_speech(given, stream=True)
         return AsyncStreamedSpeech(await aopen_stream(call.client, request, call.options, _parts), given)
 
 
 def _content_of(response: Any) -> BinaryContent:
-    return with_record(
-        BinaryContent(response.audio if isinstance(response, SpeechResponse) else response.value), response
-    )
+    audio = response.audio if isinstance(response, SpeechResponse) else response.value
+    return with_record(BinaryContent(audio), response)
 
 
 def _parts(chunk: Any) -> Iterator[bytes]:
@@ -218,8 +216,8 @@ class _Buffer:
 class StreamingSpeech:
     """``audio.speech.with_streaming_response``."""
 
-    def __init__(self, speech: Speech) -> None:
-        self._speech = speech
+    def __init__(self, send: Callable[[Mapping[str, Any]], StreamedSpeech]) -> None:
+        self._send = send
 
     def create(self, **fields: Any) -> SpeechContext:
         """Read a text aloud; to be used in a ``with`` statement, which sends the request.
@@ -227,30 +225,30 @@ class StreamingSpeech:
         Args:
             **fields: As for ``audio.speech.create``.
         """
-        return SpeechContext(self._speech, fields)
+        return SpeechContext(lambda: self._send(fields))
 
 
 class AsyncStreamingSpeech:
     """``audio.speech.with_streaming_response`` of an async client."""
 
-    def __init__(self, speech: AsyncSpeech) -> None:
-        self._speech = speech
+    def __init__(self, send: Callable[[Mapping[str, Any]], Awaitable[AsyncStreamedSpeech]]) -> None:
+        self._send = send
 
     def create(self, **fields: Any) -> AsyncSpeechContext:
         """Do the same as ``StreamingSpeech.create``, for ``async with``."""
-        return AsyncSpeechContext(self._speech, fields)
+        return AsyncSpeechContext(lambda: self._send(fields))
 
 
 class SpeechContext:
     """Sends the request for audio when its ``with`` block begins."""
 
-    def __init__(self, speech: Speech, given: dict[str, Any]) -> None:
-        self._speech, self._given = speech, given
+    def __init__(self, send: Callable[[], StreamedSpeech]) -> None:
+        self._send = send
         self._response: StreamedSpeech | None = None
 
     def __enter__(self) -> StreamedSpeech:
         """Send the request, and return the response."""
-        self._response = self._speech.open(self._given)
+        self._response = self._send()
         return self._response
 
     def __exit__(self, *_: object) -> None:
@@ -262,13 +260,13 @@ class SpeechContext:
 class AsyncSpeechContext:
     """The same for ``async with``."""
 
-    def __init__(self, speech: AsyncSpeech, given: dict[str, Any]) -> None:
-        self._speech, self._given = speech, given
+    def __init__(self, send: Callable[[], Awaitable[AsyncStreamedSpeech]]) -> None:
+        self._send = send
         self._response: AsyncStreamedSpeech | None = None
 
     async def __aenter__(self) -> AsyncStreamedSpeech:
         """Send the request, and return the response."""
-        self._response = await self._speech.open(self._given)
+        self._response = await self._send()
         return self._response
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,7 +9,8 @@ from unified_llm.openai_style._declared_fields import read_union
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._plain import plain
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, with_record
+from unified_llm.openai_style._records import with_record
+from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
 from unified_llm.openai_style._uploads import read_upload
 from unified_llm.openai_style.types.audio.transcription import Transcription
 from unified_llm.openai_style.types.audio.transcription_diarized import TranscriptionDiarized

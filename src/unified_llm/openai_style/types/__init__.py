@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from unified_llm.openai_style.types.batch import Batch, BatchError, BatchRequestCounts, BatchUsage
     from unified_llm.openai_style.types.completion import Completion
     from unified_llm.openai_style.types.completion_choice import CompletionChoice
@@ -53,49 +51,38 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: C901, PLR0912
-    """Import a name when it is first used."""
+def __getattr__(name: str) -> Any:
+    """Import all classes, which are small, with the first that is used."""
     if name not in __all__:
         from unified_llm._lib.missing_names import missing_name
 
         raise missing_name(__name__, name, __all__)
-    home: ModuleType
-    match name:
-        case "Batch" | "BatchError" | "BatchRequestCounts" | "BatchUsage":
-            import unified_llm.openai_style.types.batch as home
-        case "Completion":
-            import unified_llm.openai_style.types.completion as home
-        case "CompletionChoice":
-            import unified_llm.openai_style.types.completion_choice as home
-        case "CompletionUsage":
-            import unified_llm.openai_style.types.completion_usage as home
-        case "CreateEmbeddingResponse":
-            import unified_llm.openai_style.types.create_embedding_response as home
-        case "Embedding":
-            import unified_llm.openai_style.types.embedding as home
-        case "FileDeleted" | "FileObject":
-            import unified_llm.openai_style.types.file_object as home
-        case "Image":
-            import unified_llm.openai_style.types.image as home
-        case "ImageEditCompletedEvent":
-            import unified_llm.openai_style.types.image_edit_completed_event as home
-        case "ImageEditPartialImageEvent":
-            import unified_llm.openai_style.types.image_edit_partial_image_event as home
-        case "ImageGenCompletedEvent":
-            import unified_llm.openai_style.types.image_gen_completed_event as home
-        case "ImageGenPartialImageEvent":
-            import unified_llm.openai_style.types.image_gen_partial_image_event as home
-        case "ImagesResponse":
-            import unified_llm.openai_style.types.images_response as home
-        case "Model" | "ModelDeleted":
-            import unified_llm.openai_style.types.model as home
-        case "Moderation":
-            import unified_llm.openai_style.types.moderation as home
-        case "ModerationCreateResponse":
-            import unified_llm.openai_style.types.moderation_create_response as home
-        case _:
-            import unified_llm.openai_style.types.video as home
-    value = globals()[name] = getattr(home, name)
+    from unified_llm.openai_style.types import (
+        batch,
+        completion,
+        completion_choice,
+        completion_usage,
+        create_embedding_response,
+        embedding,
+        file_object,
+        image,
+        image_edit_completed_event,
+        image_edit_partial_image_event,
+        image_gen_completed_event,
+        image_gen_partial_image_event,
+        images_response,
+        model,
+        moderation,
+        moderation_create_response,
+        video,
+    )
+
+    homes = (
+        batch, completion, completion_choice, completion_usage, create_embedding_response, embedding, file_object,
+        image, image_edit_completed_event, image_edit_partial_image_event, image_gen_completed_event,
+        image_gen_partial_image_event, images_response, model, moderation, moderation_create_response, video,
+    )  # fmt: skip
+    value = globals()[name] = next(getattr(home, name) for home in homes if hasattr(home, name))
     return value
 
 
