@@ -55,6 +55,46 @@ RECORDINGS: Mapping[str, Mapping[str, str]] = {
         "ollama": "ollama/embed",
     },
 }
+# How the path of each kind of request ends: by provider or format, or else as in OpenAI's API.
+ENDPOINTS: Mapping[str, Mapping[str, str]] = {
+    "chat": {
+        "openai": "/chat/completions",
+        "anthropic": "/v1/messages",
+        "gemini": ":generateContent",
+        "cohere": "/v2/chat",
+        "ollama": "/api/chat",
+    },
+    "streaming": {
+        "openai": "/chat/completions",
+        "anthropic": "/v1/messages",
+        "gemini": ":streamGenerateContent",
+        "cohere": "/v2/chat",
+        "ollama": "/api/chat",
+    },
+    "text completion": {"openai": "/completions", "deepseek": "/beta/completions", "ollama": "/api/generate"},
+    "embeddings": {
+        "openai": "/embeddings",
+        "gemini": ":batchEmbedContents",
+        "cohere": "/v2/embed",
+        "huggingface": "/hf-inference/models/some-model/pipeline/feature-extraction",
+        "ollama": "/api/embed",
+    },
+    "generate_image": {"openai": "/images/generations", "gemini": ":generateContent"},
+    "edit_image": {"openai": "/images/edits", "gemini": ":generateContent"},
+    "speech": {"openai": "/audio/speech", "gemini": ":generateContent"},
+    "transcription": {"openai": "/audio/transcriptions", "cohere": "/v2/audio/transcriptions"},
+    "translation": {"openai": "/audio/translations"},
+    "video": {
+        "openai": "/videos /videos/job_1 /videos/job_1/content",
+        "gemini": "/v1beta/interactions /v1beta/interactions/job_1",
+    },
+}
+# What says in the body of a request which kind it is, where the path does not.
+FIELDS: Mapping[tuple[str, str], str] = {
+    ("gemini", "generate_image"): '"responseModalities": ["IMAGE"]',
+    ("gemini", "edit_image"): '"responseModalities": ["IMAGE"]',
+    ("gemini", "speech"): '"responseModalities": ["AUDIO"]',
+}
 
 
 def recorded_case(row: registry.ProviderSpec, kind: str) -> Any:
@@ -109,6 +149,17 @@ class Cell:
     def body(self) -> str:
         """The bodies of all requests."""
         return json.dumps([request.body for request in self.network.sent])
+
+    def expect_endpoints(self, kind: str) -> None:
+        """Check where the requests went, each once or more, and for which model and kind of answer."""
+        ends = ENDPOINTS[kind]
+        expected = ends.get(self.row.name) or ends.get(self.row.format) or ends["openai"]
+        paths = dict.fromkeys(request.path for request in self.network.sent)
+        assert len(paths) == len(expected.split()), paths
+        assert all(map(str.endswith, paths, expected.split())), paths
+        first = self.network.sent[0]
+        assert str(self.target["model"]).partition(":")[2] in first.path + json.dumps(first.body)
+        assert FIELDS.get((self.row.format, kind), "") in self.body
 
     def expect(self, kind: str, response: LLMResponse) -> None:
         assert response.content == recorded_case(self.row, kind)["expect"]["content"]
@@ -248,3 +299,5 @@ def check_cell(provider: str, column: str, support: str, model: str = "some-mode
             cell.refuse(lambda: CALLS[column](cell.client))
         else:
             CHECKS[column](cell, support)
+        if cell.network.sent:
+            cell.expect_endpoints(support if support in ENDPOINTS else column if column in ENDPOINTS else "chat")
