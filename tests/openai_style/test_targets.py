@@ -267,6 +267,8 @@ def test_features_of_openai_alone_name_its_sdk() -> None:
         client.models.with_streaming_response  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
     assert not hasattr(client, "fine_tuning")
     assert getattr(client, "vector_stores", None) is None
+    with pytest.raises(exceptions.UnsupportedOperationError, match=r"voices.*openai\.OpenAI\(\)\.audio\.voices"):
+        client.audio.voices  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(AttributeError, match="no attribute 'chatt'"):
         client.chatt  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(style.BadRequestError, match="fine-tuned"):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         RateLimitError,
         UnprocessableEntityError,
     )
-    from unified_llm.openai_style._omitted import NOT_GIVEN, NotGiven, Omit, omit
+    from unified_llm.openai_style._omitted import NOT_GIVEN, NotGiven, Omit, not_given, omit
     from unified_llm.openai_style._parse import pydantic_function_tool
     from unified_llm.openai_style._streams import AsyncStream, Stream
     from unified_llm.openai_style._timeouts import Timeout
@@ -67,6 +67,7 @@ __all__ = [
     "Stream",
     "Timeout",
     "UnprocessableEntityError",
+    "not_given",
     "omit",
     "pydantic_function_tool",
 ]
@@ -90,7 +91,7 @@ def __getattr__(name: str) -> Any:
             import unified_llm.openai_style._parse as home
         case "Timeout":
             import unified_llm.openai_style._timeouts as home
-        case "NOT_GIVEN" | "NotGiven" | "Omit" | "omit":
+        case "NOT_GIVEN" | "NotGiven" | "Omit" | "not_given" | "omit":
             import unified_llm.openai_style._omitted as home
         case _:
             import unified_llm.openai_style._errors as home

@@ -108,7 +108,7 @@ class Images(_Shared, RawCalls):
         return self._make({"image": image, "prompt": prompt, **fields}, edits=True)
 
     def create_variation(self, *, image: Any, **fields: Any) -> ImagesResponse:
-        """Make variations of an image, which only dall-e-2 does.
+        """Make variations of an image. OpenAI has shut this down; servers that imitate its API may have it.
 
         Args:
             image: The image, as for ``edit``.

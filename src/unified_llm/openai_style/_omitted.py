@@ -30,6 +30,7 @@ class Omit:
 
 
 NOT_GIVEN: Final = NotGiven()
+not_given: Final = NOT_GIVEN  # as newer versions of the SDK write it
 omit: Final = Omit()
 
 _NAMES: Final = frozenset({"NotGiven", "Omit"})

@@ -7,9 +7,12 @@ from typing import Any, Final
 
 from unified_llm.exceptions import UnsupportedOperationError
 
-# Attributes of the client that only OpenAI's own platform has, and what they are for.
-OF_CLIENT: Final[Mapping[str, str]] = {
+# Attributes of the client and its resources that only OpenAI's own platform has, and what they are for.
+OF_OPENAI: Final[Mapping[str, str]] = {
     "admin": "the administration of an account",
+    "audio.voice_consents": "consents to the use of a voice",
+    "audio.voices": "voices of one's own",
+    "beta.agents": "agents",
     "beta.assistants": "assistants",
     "beta.chatkit": "ChatKit",
     "beta.realtime": "realtime sessions",
@@ -23,10 +26,16 @@ OF_CLIENT: Final[Mapping[str, str]] = {
     "fine_tuning": "fine-tuning",
     "live": "live sessions",
     "realtime": "realtime sessions",
+    "responses.compact": "conversations made shorter",
+    "responses.connect": "responses over a WebSocket",
     "safety": "safety settings",
     "skills": "skills",
     "uploads": "uploads in parts",
     "vector_stores": "vector stores",
+    "videos.create_character": "characters of videos",
+    "videos.edit": "edits of videos",
+    "videos.extend": "longer videos",
+    "videos.get_character": "characters of videos",
     "webhooks": "webhooks",
     "get": "requests to any path",
     "post": "requests to any path",
@@ -56,9 +65,9 @@ def missing_attribute(owner: object, name: str, path: str) -> Exception:
             f"{full} is not offered, since a response may be that of any provider: pass stream=True, or call "
             f"with_raw_response. For responses as they come use OpenAI's SDK: openai.OpenAI().{full}."
         )
-    if full in OF_CLIENT:
+    if full in OF_OPENAI:
         return MissingAttributeError(
-            f"{full} ({OF_CLIENT[full]}) is not offered: use OpenAI's SDK for it, openai.OpenAI().{full}."
+            f"{full} ({OF_OPENAI[full]}) is not offered: use OpenAI's SDK for it, openai.OpenAI().{full}."
         )
     return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}", name=name, obj=owner)
 
