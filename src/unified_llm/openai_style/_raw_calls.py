@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._binary_content import BinaryContent
 from unified_llm.openai_style._media_streams import aopen_stream, open_stream
@@ -43,7 +44,7 @@ class RawCall(Generic[T]):
     method: Literal["GET", "POST", "DELETE"]
     path: str
     feature: str
-    given: Mapping[str, Any]
+    given: Mapping[str, Any] = field(repr=False)
     read: Callable[[Any], T]
     returns: Literal["json", "text", "bytes"] = "json"
     files: tuple[str, ...] | None = None
@@ -107,10 +108,15 @@ class RawCalls(_RawCalls):
             request, call = self._prepare_raw(raw)
         return open_stream(call.client, request, call.options, events_with(raw.read))
 
-    def _list(self, path: str, feature: str, given: Mapping[str, Any], page: type[SyncPageT]) -> SyncPageT:
+    def _list(self, path: str, feature: str, fields: Mapping[str, Any], page: type[SyncPageT]) -> SyncPageT:
+        given = Hidden(fields)
+        del fields
+
         def fetch(after: str | None = None) -> SyncPageT:
-            fields = given if after is None else {**given, "after": after}
-            return self._send(RawCall("GET", path, feature, fields, page.from_json)).from_cursor(fetch)
+            from_here = {} if after is None else {"after": after}
+            call = RawCall("GET", path, feature, {**given.value, **from_here}, page.from_json)
+            with CLEAR_VARIABLES:
+                return self._send(call).from_cursor(fetch)
 
         return fetch()
 
@@ -130,12 +136,16 @@ class AsyncRawCalls(_RawCalls, AsyncResource):
         return await aopen_stream(call.client, request, call.options, events_with(raw.read))
 
     def _list(
-        self, path: str, feature: str, given: Mapping[str, Any], page: type[AsyncPageT]
+        self, path: str, feature: str, fields: Mapping[str, Any], page: type[AsyncPageT]
     ) -> AsyncPaginator[AsyncPageT]:
+        given = Hidden(fields)
+        del fields
+
         async def fetch(after: str | None = None) -> AsyncPageT:
-            fields = given if after is None else {**given, "after": after}
-            fetched = await self._send(RawCall("GET", path, feature, fields, page.from_json))
-            return fetched.from_cursor(fetch)
+            from_here = {} if after is None else {"after": after}
+            call = RawCall("GET", path, feature, {**given.value, **from_here}, page.from_json)
+            with CLEAR_VARIABLES:
+                return (await self._send(call)).from_cursor(fetch)
 
         return AsyncPaginator(fetch)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import wraps
+from inspect import iscoroutinefunction, isfunction
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from unified_llm._client import field_names
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.request_fields import form_fields
 from unified_llm._providers.api_fields import is_known
 from unified_llm.exceptions import LLMError, ValidationError
@@ -45,6 +48,12 @@ class Resource:
 
     PATH: ClassVar[str] = ""
     """How it is reached from the client, such as ``chat.completions``."""
+
+    def __init_subclass__(cls) -> None:
+        """Let the methods of a class keep their arguments out of the tracebacks of errors."""
+        for name, method in [*vars(cls).items()]:
+            if isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, _hiding_arguments(method))
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -102,6 +111,26 @@ class AsyncResource(Resource):
         from unified_llm.openai_style._raw_responses import AsyncRawMethods
 
         return AsyncRawMethods(self)
+
+
+def _hiding_arguments(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that keeps prompts, files and keys among its arguments out of the variables of tracebacks."""
+
+    @wraps(method)
+    def call(self: Resource, *arguments: Any, **named: Any) -> Any:
+        given = Hidden((arguments, named))
+        del arguments, named
+        with CLEAR_VARIABLES:
+            return method(self, *given.value[0], **given.value[1])
+
+    @wraps(method)
+    async def acall(self: Resource, *arguments: Any, **named: Any) -> Any:
+        given = Hidden((arguments, named))
+        del arguments, named
+        with CLEAR_VARIABLES:
+            return await method(self, *given.value[0], **given.value[1])
+
+    return acall if iscoroutinefunction(method) else call
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
