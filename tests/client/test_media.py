@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,13 @@ from unified_llm import LLMClient, register_provider, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._providers import registry
 from unified_llm.exceptions import (
-    AllTargetsFailedError,
-    ContentFilterError,
-    GenerationError,
-    LLMError,
     StreamInterruptedError,
     TimeoutError,
     UnsupportedOperationError,
     ValidationError,
 )
 from unified_llm.testing import outage
-from unified_llm.types import AudioPart, ImageChunk, ImageResponse, VideoJob
+from unified_llm.types import AudioPart, ImageChunk, ImageResponse
 
 PNG, WAV = b"\x89PNG\r\n\x1a\n" + bytes(16), b"RIFF\x24\x00\x00\x00WAVEfmt "
 KEY = "sk-CANARY-media"
@@ -160,7 +158,16 @@ WRONG: list[tuple[Call, str]] = [
     (lambda made: made.generate_image("x", hedge_after=1.0), "only chats"),
     (lambda made: made.generate_image("x", mask=PNG), "pass the image as images="),
     (lambda made: made.generate_image("x", images="https://x.example/a.png"), "images takes no URL"),
-    (lambda made: made.generate_image("x", images="missing.png"), "'missing.png' cannot be read"),
+    (lambda made: made.generate_image("x", images="missing.png"), "directory): pass a path, bytes, or a data: URL."),
+    (lambda made: made.generate_image("x", images="file:///a.png"), "(a file: URL is no path)"),
+    (lambda made: made.generate_image("x", images=""), "(the path is empty"),
+    (lambda made: made.generate_image("x", images=[memoryview(PNG)]), "(memoryview is no path)"),
+    (lambda made: made.generate_image("x", images={"url": "a"}), "(dict is no path)"),
+    (lambda made: made.generate_image("x", size=" "), "size is empty: leave it out"),
+    (lambda made: made.generate_image("x", style="vivid"), "'style': fields that only some providers know go"),
+    (lambda made: made.transcribe(WAV, language=""), "language is empty: leave it out"),
+    (lambda made: asyncio.run(made.agenerate_image("x", mask="missing.png", images=PNG)), "'missing.png' cannot be"),
+    (lambda made: asyncio.run(made.atranscribe("missing.wav")), "'missing.wav' cannot be read"),
     (lambda made: made.stream_image("x", partial_images=4), "partial_images is 0 to 3"),
     (lambda made: made.generate_speech("x", speed=0), "speed must be a number above 0"),
     (lambda made: made.generate_speech("x", response_format="mp3"), "did you mean 'format'"),
@@ -171,7 +178,7 @@ WRONG: list[tuple[Call, str]] = [
     (lambda made: made.transcribe(WAV, translate="yes"), "translate must be True or False"),
     (lambda made: made.generate_video("x", seconds="4"), "seconds must be a whole number"),
     (lambda made: made.generate_video("x", poll_interval="soon"), "poll_interval must be a number of seconds"),
-    (lambda made: made.generate_video("x", poll_interval=None), "poll_interval must be a number of seconds"),
+    (lambda made: made.generate_video("x", poll_interval=True), "poll_interval must be a number of seconds"),
     (lambda made: made.generate_video("x", poll_interval=0), "poll_interval must be greater than 0 seconds"),
     (lambda made: made.generate_speech("x", prompt="x"), "did you mean 'text'"),
     (lambda made: made.generate_video("x", deadline="soon"), "deadline"),
@@ -199,6 +206,40 @@ def test_files_are_sent_with_a_name_that_says_their_format(tmp_path: Path) -> No
     assert {(each.data, each.filename, each.media_type) for each in files} == {(WAV, "audio.wav", "audio/x-wav")}
     edit = targets.asked[5][1]
     assert [each.filename for each in (*edit.images, edit.mask)] == ["image.png", "image1.png", "image.png"]
+
+
+def test_async_calls_read_files_beside_the_event_loop(tmp_path: Path) -> None:
+    talk, picture = tmp_path / "talk.wav", tmp_path / "cat.png"
+    talk.write_bytes(WAV)
+    picture.write_bytes(PNG)
+    targets = ScriptedTargets({"openai/whisper-1": [ANSWER], IMAGE: [ANSWER], SORA: [ANSWER]})
+    threads: list[threading.Thread] = []
+
+    class File(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            threads.append(threading.current_thread())
+            return super().read(size)
+
+    async def run() -> None:
+        made = client(IMAGE)
+        await made.atranscribe(File(WAV), model="openai/whisper-1")
+        await made.agenerate_image("x", images=[picture, File(PNG)], mask=str(picture))
+        await made.agenerate_video("x", image=File(PNG), model=SORA)
+
+    with targets.running():
+        asyncio.run(run())
+    assert threads
+    assert threading.main_thread() not in threads
+    assert [request.audio.data for _, request in targets.asked[:1]] == [WAV]
+    assert [len(request.images) for _, request in targets.asked[1:2]] == [2]
+
+
+def test_a_format_is_the_same_in_capital_letters() -> None:
+    targets = ScriptedTargets({IMAGE: [ANSWER], "openai/whisper-1": [ANSWER]})
+    with targets.running():
+        client(IMAGE).generate_image("x", format="PNG")
+        client("openai/whisper-1").transcribe(WAV, format="SRT")
+    assert [request.format for _, request in targets.asked] == ["png", "srt"]
 
 
 def test_a_fallback_of_another_api_chooses_its_own_quality_and_size_in_words() -> None:
@@ -261,77 +302,6 @@ def test_an_image_may_take_two_minutes() -> None:
         assert client(IMAGE, SMALL).generate_image("A cat").model == "gpt-image-2"
         with pytest.raises(TimeoutError):
             client(IMAGE).generate_image("A cat", timeout=5, max_retries=0)
-
-
-# Videos
-
-
-def job(status: Any = "queued", **fields: Any) -> list[Any]:
-    return [Done(VideoJob("video_1", status, **fields))]
-
-
-def film(targets: ScriptedTargets, *models: str, call: Call | None = None, **keywords: Any) -> Any:
-    with targets.running():
-        made = client(*models)
-        return made.generate_video("A cat", **keywords) if call is None else call(made)
-
-
-def test_only_the_target_that_took_the_job_is_asked_about_it() -> None:
-    targets = ScriptedTargets({SORA: [DEAD], PRO: [job(), job("in_progress"), BUSY, job("completed"), ANSWER]})
-    video = film(targets, SORA, PRO, poll_interval=7)
-    assert targets.names == [SORA, SORA, *[PRO] * 5]
-    assert [type(request).__name__ for _, request in targets.asked[2:]] == [
-        "VideoRequest", *["VideoJobRequest"] * 3, "VideoContentRequest",
-    ]  # fmt: skip
-    assert targets.slept.count(7.0) == 2
-    assert (video.job, video.used_fallback, len(video.attempts)) == ("video_1", True, 7)
-
-
-@each("call", VIDEO_CALLS)
-def test_a_job_that_fails_is_followed_by_one_at_the_next_target(call: Call) -> None:
-    targets = ScriptedTargets({SORA: [job("failed", error="generation_failed")], PRO: [job("completed"), ANSWER]})
-    video = film(targets, SORA, PRO, call=call)
-    assert targets.names == [SORA, PRO, PRO]
-    assert [(attempt.outcome, attempt.reason) for attempt in video.attempts][:2] == [
-        ("ok", None), ("malformed", "generation_failed"),
-    ]  # fmt: skip
-    assert video.used_fallback
-
-
-def test_a_job_that_fails_everywhere_is_an_error_that_says_so() -> None:
-    failed = job("failed", error="generation_failed", detail="CANARY-DETAIL")
-    with pytest.raises(GenerationError, match=r"its video job failed \(generation_failed\)") as alone:
-        film(ScriptedTargets({SORA: [failed]}), SORA)
-    assert alone.value.detail == "CANARY-DETAIL"
-    with pytest.raises(AllTargetsFailedError) as both:
-        film(ScriptedTargets({SORA: [failed], PRO: [failed]}), SORA, PRO)
-    assert len(both.value.errors) == 2
-
-
-def test_a_blocked_video_is_a_content_filters_doing() -> None:
-    blocked = job("failed", error="moderation_blocked", blocked=True)
-    targets = ScriptedTargets({SORA: [blocked], PRO: [job("completed"), ANSWER]})
-    with pytest.raises(ContentFilterError, match="moderation_blocked"):
-        film(targets, SORA, PRO)
-    assert targets.names == [SORA]
-    assert film(targets, SORA, PRO, failover_on={"filter": True}).model == "sora-2-pro"
-
-
-def test_a_video_that_is_not_done_in_time_names_its_job() -> None:
-    targets = ScriptedTargets({SORA: [job()], PRO: [ANSWER]})
-    with pytest.raises(TimeoutError, match=r"not done within 60 s; the job video_1 goes on there"):
-        film(targets, SORA, PRO, deadline=60)
-    assert PRO not in targets.names
-    assert targets.clock == pytest.approx(1060.0, abs=0.1)
-
-
-def test_looks_that_keep_failing_end_the_job() -> None:
-    targets = ScriptedTargets({SORA: [job(), DEAD], PRO: [job("completed"), ANSWER]})
-    assert film(targets, SORA, PRO).model == "sora-2-pro"
-    refused = ScriptedTargets({SORA: [job(), Failure("bad_request", 400)]})
-    with pytest.raises(LLMError, match="refused"):
-        film(refused, SORA)
-    assert len(refused.asked) == 2
 
 
 def test_a_stream_of_media_in_code_of_the_other_kind_says_what_to_write() -> None:

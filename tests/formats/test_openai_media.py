@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.codec_checks import target
 from tests.support.each import each
+from unified_llm import LLMClient
 from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import Target
@@ -219,8 +220,12 @@ def test_azure_has_media_below_the_deployment_and_videos_in_its_v1_api_alone() -
         assert url == f"https://r.openai.azure.com/openai/deployments/mine/{path}?api-version=2024-10-21"
         assert AZURE.encode(request, v1).url == f"https://r.openai.azure.com/openai/v1/{path}"
     assert AZURE.encode(VideoRequest("A cat"), v1).url == "https://r.openai.azure.com/openai/v1/videos"
-    with pytest.raises(UnsupportedOperationError, match="v1 API alone"):
-        AZURE.encode(VideoRequest("A cat"), dated)
+    for api_version in ("2024-10-21", "2025-04-01-preview"):
+        made = LLMClient("azure/sora-2", api_key="sk-CANARY", api_version=api_version, **resource)
+        with pytest.raises(
+            UnsupportedOperationError, match="azure/sora-2 cannot make videos by a dated API: leave out"
+        ):
+            made.generate_video("A cat")
 
 
 def test_both_of_openais_formats_have_the_same_media() -> None:

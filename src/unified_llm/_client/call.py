@@ -188,7 +188,7 @@ def prepare_call(
         trace=trace,
         failover=options.failover_on,
         hedging=Hedging(options.hedge_after, hedges) if options.hedge_after and _may_hedge(request, able) else None,
-        on_model_gone=on_model_gone,
+        on_model_gone=on_model_gone if _names_only_a_model(request) else None,
         window_of=learned_windows.window_of,
         on_window=learned_windows.learn,
         may_split=isinstance(request, EmbeddingRequest) and len(request.texts) > 1,
@@ -237,6 +237,11 @@ def _split_by_ability(
 
 def _needs_model(request: AnyRequest) -> bool:
     return request.names_model if isinstance(request, FurtherRequest) else not isinstance(request, ModelsRequest)
+
+
+def _names_only_a_model(request: AnyRequest) -> bool:
+    """Return whether a 404 is about the model: one for a stored file, or for a job, is about that."""
+    return not isinstance(request, FurtherRequest) or request.runs_model
 
 
 def _runs_model(request: AnyRequest) -> bool:

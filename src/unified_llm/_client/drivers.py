@@ -96,7 +96,7 @@ def _unsendable(error: LLMError, structured: StructuredAttempt | None) -> Failur
     return structured.on_failure(failure) if structured else failure
 
 
-def _check_loop() -> None:
+def check_loop() -> None:
     """Check that asyncio runs this call.
 
     Raises:
@@ -225,7 +225,7 @@ class AsyncDriver(_Observed):
                 else:
                     outcome = None
                     if isinstance(effect, Sleep):
-                        _check_loop()
+                        check_loop()
                         await self._runtime.asleep(effect.until)
                     else:
                         await self._abandon(effect.attempt)
@@ -273,7 +273,7 @@ class AsyncDriver(_Observed):
             await exchange.close()
 
     async def _load_and_open(self, effect: Open) -> Failure | None:
-        _check_loop()
+        check_loop()
         if loading := self._load(effect.target):
             await loading
         return await self._open(effect)

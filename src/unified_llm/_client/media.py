@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from unified_llm._client import field_names
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import CallOptions
+from unified_llm._client.drivers import check_loop
 from unified_llm._client.endpoints import EndpointsClient
 from unified_llm._client.keyword_tables import (
     keywords_of_image,
@@ -20,7 +20,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._lib.signatures import show_keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from unified_llm._client.keywords import ImageKeywords, SpeechKeywords, TranscriptionKeywords, VideoKeywords
     from unified_llm._client.media_stream import AsyncMediaStream, MediaStream
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
         TranscriptionChunk,
         VideoResponse,
     )
+    from unified_llm.types.media_requests import VideoRequest
 
-POLL_INTERVAL = 5.0
-"""Seconds between two looks at a video's job."""
+
+# Which of the arguments of a method are files.
+_FILES: Final = {"image": slice(1, 3), "transcription": slice(0, 1), "video": slice(1, 2)}
 
 
 class MediaClient(EndpointsClient):
@@ -76,7 +78,7 @@ class MediaClient(EndpointsClient):
         """
         given = Hidden((prompt, images, mask, overrides))
         del prompt, images, mask, overrides
-        response: ImageResponse = self._run(self._image(given, stream=False))
+        response: ImageResponse = self._run(self._media("image", given, stream=False))
         return response
 
     @show_keywords(keywords_of_image)
@@ -91,7 +93,7 @@ class MediaClient(EndpointsClient):
         """Do the same as ``generate_image``, for async callers."""
         given = Hidden((prompt, images, mask, overrides))
         del prompt, images, mask, overrides
-        response: ImageResponse = await self._arun(self._image(given, stream=False))
+        response: ImageResponse = await self._arun(await self._amedia("image", given, stream=False))
         return response
 
     @show_keywords(keywords_of_image)
@@ -110,7 +112,7 @@ class MediaClient(EndpointsClient):
         """
         given = Hidden((prompt, images, mask, overrides))
         del prompt, images, mask, overrides
-        return self._stream(self._image(given, stream=True))
+        return self._stream(self._media("image", given, stream=True))
 
     @show_keywords(keywords_of_image)
     def astream_image(
@@ -124,7 +126,7 @@ class MediaClient(EndpointsClient):
         """Do the same as ``stream_image``, for async callers; it is not awaited itself."""
         given = Hidden((prompt, images, mask, overrides))
         del prompt, images, mask, overrides
-        return self._astream(self._image(given, stream=True))
+        return self._astream(self._media("image", given, stream=True))
 
     # Speech
 
@@ -147,7 +149,7 @@ class MediaClient(EndpointsClient):
         """
         given = Hidden((text, overrides))
         del text, overrides
-        response: SpeechResponse = self._run(self._speech(given, stream=False))
+        response: SpeechResponse = self._run(self._media("speech", given, stream=False))
         return response
 
     @show_keywords(keywords_of_speech)
@@ -155,7 +157,7 @@ class MediaClient(EndpointsClient):
         """Do the same as ``generate_speech``, for async callers."""
         given = Hidden((text, overrides))
         del text, overrides
-        response: SpeechResponse = await self._arun(self._speech(given, stream=False))
+        response: SpeechResponse = await self._arun(self._media("speech", given, stream=False))
         return response
 
     @show_keywords(keywords_of_speech)
@@ -166,14 +168,14 @@ class MediaClient(EndpointsClient):
         """
         given = Hidden((text, overrides))
         del text, overrides
-        return self._stream(self._speech(given, stream=True))
+        return self._stream(self._media("speech", given, stream=True))
 
     @show_keywords(keywords_of_speech)
     def astream_speech(self, text: str, **overrides: Unpack[SpeechKeywords]) -> AsyncMediaStream[bytes, SpeechResponse]:
         """Do the same as ``stream_speech``, for async callers; it is not awaited itself."""
         given = Hidden((text, overrides))
         del text, overrides
-        return self._astream(self._speech(given, stream=True))
+        return self._astream(self._media("speech", given, stream=True))
 
     # Transcriptions
 
@@ -196,7 +198,7 @@ class MediaClient(EndpointsClient):
         """
         given = Hidden((audio, overrides))
         del audio, overrides
-        response: Transcription = self._run(self._transcription(given, stream=False))
+        response: Transcription = self._run(self._media("transcription", given, stream=False))
         return response
 
     @show_keywords(keywords_of_transcription)
@@ -204,7 +206,7 @@ class MediaClient(EndpointsClient):
         """Do the same as ``transcribe``, for async callers."""
         given = Hidden((audio, overrides))
         del audio, overrides
-        response: Transcription = await self._arun(self._transcription(given, stream=False))
+        response: Transcription = await self._arun(await self._amedia("transcription", given, stream=False))
         return response
 
     @show_keywords(keywords_of_transcription)
@@ -217,7 +219,7 @@ class MediaClient(EndpointsClient):
         """
         given = Hidden((audio, overrides))
         del audio, overrides
-        return self._stream(self._transcription(given, stream=True))
+        return self._stream(self._media("transcription", given, stream=True))
 
     @show_keywords(keywords_of_transcription)
     def astream_transcription(
@@ -226,7 +228,7 @@ class MediaClient(EndpointsClient):
         """Do the same as ``stream_transcription``, for async callers; it is not awaited itself."""
         given = Hidden((audio, overrides))
         del audio, overrides
-        return self._astream(self._transcription(given, stream=True))
+        return self._astream(self._media("transcription", given, stream=True))
 
     # Videos
 
@@ -236,7 +238,7 @@ class MediaClient(EndpointsClient):
         prompt: str,
         *,
         image: Image | None = None,
-        poll_interval: float = POLL_INTERVAL,
+        poll_interval: float | None = None,
         **overrides: Unpack[VideoKeywords],
     ) -> VideoResponse:
         """Make a video: create a job, look at it until it is done, and fetch the video, all before the deadline.
@@ -247,7 +249,7 @@ class MediaClient(EndpointsClient):
         Args:
             prompt: What the video shows.
             image: Its first picture: a path, bytes, an open file or a part; a path is read on this machine.
-            poll_interval: Seconds between two looks at the job.
+            poll_interval: Seconds between two looks at the job; by default what the provider asks for, else 5.
             **overrides: ``seconds`` (how long it is), ``size`` (``1280x720``), ``model``, ``extra_body``, ``timeout``
                 (seconds for each request), ``deadline`` (seconds for everything together, by default 600),
                 ``failover_on``.
@@ -262,7 +264,8 @@ class MediaClient(EndpointsClient):
         given = Hidden((prompt, image, overrides))
         del prompt, image, overrides
         with CLEAR_VARIABLES:
-            return self._video(given, poll_interval).run(partial(self._run, finish=_as_it_is))
+            request, options = self._read_media("video", given, {})
+            return self._video(request, options, poll_interval).run(partial(self._run, finish=_as_it_is))
 
     @show_keywords(keywords_of_video)
     async def agenerate_video(
@@ -270,51 +273,52 @@ class MediaClient(EndpointsClient):
         prompt: str,
         *,
         image: Image | None = None,
-        poll_interval: float = POLL_INTERVAL,
+        poll_interval: float | None = None,
         **overrides: Unpack[VideoKeywords],
     ) -> VideoResponse:
         """Do the same as ``generate_video``, for async callers."""
         given = Hidden((prompt, image, overrides))
         del prompt, image, overrides
         with CLEAR_VARIABLES:
-            return await self._video(given, poll_interval).arun(partial(self._arun, finish=_as_it_is))
+            request, options = await self._aread_media("video", given, {})
+            return await self._video(request, options, poll_interval).arun(partial(self._arun, finish=_as_it_is))
 
     # Calls. What reads and streams media is imported with the first call of that kind: few programs make one.
 
-    def _image(self, given: Hidden[Any], *, stream: bool) -> PreparedCall:
-        from unified_llm._client import read_media
+    def _media(self, name: str, given: Hidden[Any], **fields: bool) -> PreparedCall:
+        return self._prepare_media(*self._read_media(name, given, fields))
 
-        return self._media(partial(read_media.image, stream=stream), given)
+    async def _amedia(self, name: str, given: Hidden[Any], **fields: bool) -> PreparedCall:
+        return self._prepare_media(*await self._aread_media(name, given, fields))
 
-    def _speech(self, given: Hidden[Any], *, stream: bool) -> PreparedCall:
-        from unified_llm._client import read_media
-
-        return self._media(partial(read_media.speech, stream=stream), given)
-
-    def _transcription(self, given: Hidden[Any], *, stream: bool) -> PreparedCall:
-        from unified_llm._client import read_media
-
-        return self._media(partial(read_media.transcription, stream=stream), given)
-
-    def _video(self, given: Hidden[Any], poll_interval: float) -> VideoJobs:
-        from unified_llm._client import read_media
-        from unified_llm._client.video_jobs import VideoJobs
-
-        seconds = read_media.read_poll_interval(poll_interval)
-        request, options = self._read_media(read_media.video, given)
-        return VideoJobs(request, self._chain_of(request.model, options), options, self._prepare, poll_interval=seconds)
-
-    def _media(self, read: Callable[..., Any], given: Hidden[Any]) -> PreparedCall:
-        request, options = self._read_media(read, given)
+    def _prepare_media(self, request: Any, options: CallOptions) -> PreparedCall:
         return self._prepare(request, self._chain_of(request.model, options), options)
 
-    def _read_media(self, read: Callable[..., Any], given: Hidden[Any]) -> tuple[Any, CallOptions]:
+    def _video(self, request: VideoRequest, options: CallOptions, poll_interval: float | None) -> VideoJobs:
+        from unified_llm._client.read_media import read_poll_interval
+        from unified_llm._client.video_jobs import VideoJobs
+
+        seconds = read_poll_interval(poll_interval)
+        return VideoJobs(request, self._chain_of(request.model, options), options, self._prepare, poll_interval=seconds)
+
+    def _read_media(self, name: str, given: Hidden[Any], fields: Mapping[str, bool]) -> tuple[Any, CallOptions]:
         """Return the request and the options of a call; the last of its arguments are the keywords of both."""
+        from unified_llm._client import read_media
+
         with CLEAR_VARIABLES:
             keywords = given.value[-1]
             field_names.rename(keywords)
             options = self._options.of_call(keywords, chat=False)
-            return read(*given.value), options
+            return getattr(read_media, name)(*given.value, **fields), options
+
+    async def _aread_media(self, name: str, given: Hidden[Any], fields: Mapping[str, bool]) -> tuple[Any, CallOptions]:
+        """Do the same in a thread where files are read, so that the event loop goes on meanwhile."""
+        if all(isinstance(file, (bytes, type(None))) for file in given.value[_FILES[name]]):
+            return self._read_media(name, given, fields)
+        check_loop()
+        import asyncio
+
+        return await asyncio.to_thread(self._read_media, name, given, fields)
 
 
 def _as_it_is(_: PreparedCall, outcome: Any) -> Any:

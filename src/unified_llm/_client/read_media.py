@@ -16,7 +16,7 @@ from unified_llm._lib.close_names import closest
 from unified_llm._lib.file_types import type_of_name
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, ImagePart
-from unified_llm.types.local_parts import audio_part, image_part
+from unified_llm.types.local_parts import audio_part, uploaded_image
 from unified_llm.types.media_requests import (
     ImageRequest,
     MediaFile,
@@ -29,7 +29,7 @@ from unified_llm.types.media_requests import (
 _OTHER_NAMES: Final[Mapping[str, str]] = {
     "response_format": "format", "output_format": "format", "image": "images", "input": "text", "file": "audio",
     "timestamp_granularities": "timestamps", "input_reference": "image", "duration": "seconds", "num_images": "n",
-    "resolution": "size", "style": "extra_body", "prompt": "text",
+    "resolution": "size", "prompt": "text",
 }  # fmt: skip
 _STREAMS: Final[Mapping[str, str]] = {
     "generate_image": "stream_image()",
@@ -113,14 +113,14 @@ def video(prompt: Any, picture: Any, given: Mapping[str, Any]) -> VideoRequest:
     return request
 
 
-def read_poll_interval(value: Any) -> float:
-    """Return the seconds between two looks at a job.
+def read_poll_interval(value: Any) -> float | None:
+    """Return the seconds between two looks at a job, or None.
 
     Raises:
         ValidationError: It is no number of seconds.
     """
     try:
-        return read_seconds(value, or_none=False)
+        return None if value is None else read_seconds(value, or_none=False)
     except SecondsError as wrong:
         raise ValidationError(f"poll_interval {wrong}.") from None
 
@@ -129,6 +129,8 @@ def _known(given: Mapping[str, Any]) -> dict[str, Any]:
     known = dict(given)
     if "extra_body" in known:
         known["extra_body"] = read_extra_body(known["extra_body"])
+    if isinstance(name := known.get("format"), str):  # which says here as well what comes back
+        known["format"] = name.lower()
     return known
 
 
@@ -166,6 +168,8 @@ def _check_texts(request: object, *names: str) -> None:
     for name in names:
         if not isinstance(value := getattr(request, name), (str, type(None))):
             raise ValidationError(f"{name} is a string; got {type(value).__name__}.")
+        if value is not None and not value.strip():
+            raise ValidationError(f"{name} is empty: leave it out.")
 
 
 def _check_number(name: str, value: Any, *, least: float, is_least_allowed: bool = True) -> None:
@@ -201,7 +205,7 @@ def _image_file(source: Any, number: int, argument: str = "images") -> MediaFile
     """
     if isinstance(source, MediaFile):
         return source
-    part: ImagePart = image_part(source)
+    part: ImagePart = uploaded_image(source)
     if part.data is None:
         raise ValidationError(f"{argument} takes no URL: download the image, and pass its path or bytes.")
     ending = part.media_type.partition("/")[2]

@@ -5,9 +5,10 @@ The client makes it from the user's configuration and the provider table; it is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from unified_llm._core.account import ANONYMOUS, identify
 from unified_llm._core.api_key import NoKey, Secret
@@ -20,6 +21,8 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import has_key
 from unified_llm._core.seconds import FOREVER, SecondsError, read_seconds
 from unified_llm.exceptions import ConfigurationError
+
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,11 @@ class Target:
     def sends_no_key(self) -> bool:
         """Its requests have no API key, although its server may want one."""
         return self.no_key is not None and not has_key(self.headers, self.extra_body)
+
+    @property
+    def has_dated_api(self) -> bool:
+        """The version of its API is a date: that of Azure's older one, which ``preview`` and ``v1`` are not."""
+        return _DATE.match(self.api_version or "") is not None
 
     def with_key(self, key: Secret) -> Self:
         """Return the target with the key that its callable returned; the account stays the same."""

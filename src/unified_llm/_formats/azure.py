@@ -19,7 +19,6 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.paths import segment
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
-from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
 
 __all__ = ["CODEC", "Azure"]
@@ -29,11 +28,7 @@ _DEPLOYMENT_PATHS: Final = frozenset({
     "/chat/completions", "/completions", "/embeddings", "/audio/speech", "/audio/transcriptions", "/audio/translations",
     "/images/generations", "/images/edits",
 })  # fmt: skip
-# Paths that the API of the dated versions does not have.
-_ONLY_IN_V1: Final = "/videos"
 _DEPLOYMENT_URL: Final = re.compile(r"(?P<resource>.*?)/openai/deployments/(?P<name>[^/]+)")
-# ``preview`` and ``v1`` are versions of the v1 API; versions of the older API are dates.
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Azure:
@@ -65,12 +60,7 @@ class Azure:
         if not version:
             return wire
         route, mark, query = wire.url.removeprefix(deployment.base_url).partition("?")
-        if _is_dated(version) and route.startswith(_ONLY_IN_V1):
-            raise UnsupportedOperationError(
-                f"{target.name}: Azure makes videos by its v1 API alone; leave out api_version=.",
-                provider=target.provider,
-            )
-        if _is_dated(version) and route in _DEPLOYMENT_PATHS:
+        if target.has_dated_api and route in _DEPLOYMENT_PATHS:
             route = f"/deployments/{segment(deployment.model)}{route}"
         query = f"{query}{'&' if mark else ''}api-version={quote(version, safe='')}"
         return replace(wire, url=f"{deployment.base_url}{route}?{query}")
@@ -98,12 +88,8 @@ def _deployment_target(target: Target) -> Target:
     match = _DEPLOYMENT_URL.fullmatch(base)
     if match:
         base, model = match["resource"], unquote(match["name"])
-    version = "" if _is_dated(target.api_version or "") else "/v1"
+    version = "" if target.has_dated_api else "/v1"
     return replace(target, base_url=f"{base.removesuffix('/openai')}/openai{version}", model=model)
-
-
-def _is_dated(version: str) -> bool:
-    return _DATE.match(version) is not None
 
 
 CODEC = Azure(OPENAI_CHAT)

@@ -19,6 +19,9 @@ from typing import Final
 from unified_llm._core.outcome import Failure
 
 _DAY: Final = 86_400.0
+# Seconds between two requests for the state of a job.
+_SHORTEST_POLL: Final = 0.1
+_LONGEST_POLL: Final = 60.0
 # Durations as OpenAI writes them: ``1s``, ``6m0s``, ``120ms``, ``1h2m3.5s``.
 _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 # An instant beyond this many seconds since 1970 (the year 5138) is in milliseconds, as OpenRouter writes it.
@@ -49,6 +52,12 @@ def read(failure: Failure) -> Hints:
         retry_after=next((wait for wait in waits if wait is not None), None),
         should_retry={"true": True, "false": False}.get(should_retry.strip().lower()),
     )
+
+
+def read_poll_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds after which OpenAI's API wants to be asked again about a job, from a tenth to a minute."""
+    milliseconds = _plausible(_parse_number(headers.get("openai-poll-after-ms")))
+    return None if milliseconds is None else min(max(milliseconds / 1000, _SHORTEST_POLL), _LONGEST_POLL)
 
 
 def _read_retry_after(headers: Mapping[str, str]) -> float | None:

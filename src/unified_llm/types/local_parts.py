@@ -5,9 +5,10 @@ and LangChain's messages never come here, so a path in a prompt or in a URL is t
 ``path=`` is read by its adapter.)
 """
 
+import errno
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from os import PathLike
 from pathlib import Path, PurePath
@@ -119,6 +120,15 @@ def image_part(image: Image) -> ImagePart:
     return _make_part(image, _IMAGE)
 
 
+def uploaded_image(image: Image) -> ImagePart:
+    """Do the same for an image that is sent as a file, which no URL is.
+
+    Raises:
+        ValidationError: As of ``image_part``. (The part of a URL has no data, which is for the caller to refuse.)
+    """
+    return _make_part(image, _UPLOADED_IMAGE)
+
+
 def audio_part(audio: Source | AudioPart) -> AudioPart:
     """Make a recording from a path, a ``data:`` URL, bytes or an open file; its first bytes tell the format.
 
@@ -164,14 +174,36 @@ def _read(source: Any, kind: _Kind[Any]) -> tuple[bytes, str | None]:
         elif _is_open_file(source):
             data, name = read_open_file(source), _name_of_open_file(source)
         else:
-            name = Path(source).name
+            name = _path_of(source).name
             data = read_file(source, lambda start: kind.check_start(start, name))
     except (OSError, TypeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or (str(error) if _is_open_file(source) else "that is no path")
+        reason = _reason(source, error)
         raise ValidationError(f"{_describe(source, error, kind)} cannot be read ({reason}): {kind.hint}") from None
     if len(data) > LARGEST_FILE:
         raise ValidationError(f"The {kind.noun} is larger than {LARGEST_FILE >> 20} MiB.")
     return data, name
+
+
+def _path_of(source: Any) -> Path:
+    """Return the path.
+
+    Raises:
+        OSError: It is a ``file:`` URL, or empty, which would be the working directory.
+        TypeError: It is no path.
+    """
+    if isinstance(source, str) and (not source or source[:7].lower() == "file://"):
+        raise OSError(
+            errno.EINVAL, "a file: URL is no path" if source else "the path is empty, which is the working directory"
+        )
+    return Path(source)
+
+
+def _reason(source: object, error: Exception) -> str:
+    if reason := getattr(error, "strerror", None):
+        return str(reason)
+    if _is_open_file(source):
+        return str(error)
+    return "that is no path" if isinstance(source, (str, PathLike)) else f"{type(source).__name__} is no path"
 
 
 def _describe(source: object, error: Exception, kind: _Kind[Any]) -> str:
@@ -294,6 +326,7 @@ def _file_at(url: str) -> TextPart | Media:
 
 _HINT = "pass a path, bytes, or an http(s):// or data: URL."
 _IMAGE = _Kind("images", "image", (ImagePart,), _HINT, _image_of, image_from_url, image_type)
+_UPLOADED_IMAGE = replace(_IMAGE, hint="pass a path, bytes, or a data: URL.")
 _AUDIO = _Kind(
     "audio",
     "recording",

@@ -141,6 +141,11 @@ class VideoJobRequest(FurtherRequest):
     job: str
     model: str | None = None
 
+    @property
+    def runs_model(self) -> bool:
+        """Whether a model answers it: the job runs beside it."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class VideoContentRequest(FurtherRequest):
@@ -157,6 +162,11 @@ class VideoContentRequest(FurtherRequest):
     model: str | None = None
     variant: str | None = None
     url: str | None = field(default=None, repr=False)
+
+    @property
+    def runs_model(self) -> bool:
+        """Whether a model answers it: the video is there already."""
+        return False
 
 
 for _class in (

@@ -33,6 +33,7 @@ IMAGE, SPEECH = ImageRequest("A cat"), SpeechRequest("Hello")
 TRANSCRIPTION = TranscriptionRequest(MediaFile(WAV), format="text")
 HERE = target("openai", "gpt-image-2")
 EVENTS = {"content-type": "text/event-stream"}
+AUDIO = {"headers": {"content-type": "audio/mpeg"}}
 PAGE = b"<!DOCTYPE html><html>sign in first</html>"
 ERROR = b'{"error": {"message": "no", "type": "server_error", "code": null}}'
 
@@ -81,6 +82,9 @@ def streamed(request: Any) -> Any:
     return replace(request, stream=True)
 
 
+BYTES = (SPEECH, streamed(SPEECH), VideoContentRequest("video_1"), TRANSCRIPTION)
+
+
 # Bytes
 
 
@@ -91,6 +95,20 @@ def test_a_recording_is_whole_or_arrives_in_pieces() -> None:
     assert b"".join(piece for piece in pieces if isinstance(piece, bytes)) == WAV
     assert isinstance(done, Done)
     assert done.value.audio == b""
+
+
+@each("beginning", [b"{", b"<", b" {", b"<html", b'{"', b"  "])
+def test_samples_that_begin_like_a_page_or_json_are_samples(beginning: bytes) -> None:
+    request = replace(SPEECH, format="pcm")
+    for samples in (beginning, beginning + bytes(90), beginning + bytes(90_000)):
+        pieces = [samples[start : start + 7_000] for start in range(0, len(samples), 7_000)]
+        if not samples.startswith(b"<html"):
+            assert end_of(read(request, *pieces)).audio == samples
+            *chunks, done = read(streamed(request), *pieces)
+            assert b"".join(chunk for chunk in chunks if isinstance(chunk, bytes)) == samples
+            assert isinstance(done, Done)
+        elif len(samples) > 90_000:  # which no page in place of a recording is
+            assert end_of(read(request, *pieces)).audio == samples
 
 
 def test_a_compressed_recording_is_decompressed() -> None:
@@ -112,6 +130,12 @@ def test_a_compressed_recording_is_decompressed() -> None:
         (VideoContentRequest("video_1"), [PAGE], {"headers": {"content-type": "text/html"}}, "malformed"),
         (SPEECH, [ERROR], {"headers": {"content-type": "application/json"}}, "server"),
         (VideoContentRequest("video_1"), [ERROR], {"headers": {"content-type": "application/json"}}, "server"),
+        *(
+            (kind, [b" \n", body], AUDIO, end)
+            for kind in BYTES
+            for body, end in ((PAGE, "malformed"), (ERROR, "server"))
+        ),
+        *((kind, [body[:3], body[3:]], {}, "malformed") for kind in BYTES for body in (PAGE, b'{"text": 7}')),
         (TRANSCRIPTION, [b"\xff\xfe\xff"], {}, "malformed"),
         (TRANSCRIPTION, [], {}, "empty"),
         (IMAGE, [PAGE], {}, "malformed"),
@@ -136,6 +160,8 @@ def test_a_text_loses_its_mark_and_its_last_line_feed() -> None:
 def test_a_server_may_answer_in_json_where_a_text_was_requested() -> None:
     for body in (b'{"text": "Guten Tag."}', b'"Guten Tag."'):
         assert end_of(read(TRANSCRIPTION, body, headers={"content-type": "application/json"})).text == "Guten Tag."
+    assert end_of(read(TRANSCRIPTION, b'{"text": "Guten Tag."}')).text == "Guten Tag."
+    assert end_of(read(TRANSCRIPTION, b"{coughs} Guten Tag.")).text == "{coughs} Guten Tag."
 
 
 # Events

@@ -8,6 +8,7 @@ Whole, a body of bytes is decoded once it is complete. Streamed, each piece is p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from unified_llm._backends.http.body_reader import BodyReader, malformed
 from unified_llm._core.codec import StreamedMedia, wants_stream
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import response_limits
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import SSESplitter
 from unified_llm.types.media import ImageChunk, ImageResponse, SpeechResponse, Transcription, TranscriptionChunk
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     from unified_llm._core.exchange import AnyEvent
     from unified_llm._core.target import Target
 
+# Most bytes of a body that is a page or JSON where bytes or a text should be.
+_LONGEST_HELD: Final = 64 * 1024
+_SPACE: Final = 64  # bytes in which a page or JSON begins
+_BEGINNINGS: Final = (b"<", b"{")
+_PAGE: Final = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 # Most bytes of one event: an image of 4,096 by 4,096 pixels, in base64.
 _EVENT_LIMIT: Final = 64 * 1024 * 1024
 
@@ -70,7 +77,11 @@ class _PageReader(BodyReader):
 
 
 class _ContentReader(BodyReader):
-    """Reader of bytes or text, passed on as they arrive where a stream was requested."""
+    """Reader of bytes or text, passed on as they arrive where a stream was requested.
+
+    A page or JSON may come under any content type. So what begins like one of them is held until it shows to be none,
+    which a short recording of bare samples does at its end, and any other body by its length.
+    """
 
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target, returns: Returns) -> None:
         self._codec, self._call_request, self._target, self._returns = codec, call_request, target, returns
@@ -85,10 +96,15 @@ class _ContentReader(BodyReader):
         if self._size > self._limit:
             self._body = bytearray()
             return [Failure("oversized")]
-        if self._streams:
-            return [data] if data else []
         self._body += data
-        return []
+        if not self._streams or self._may_be_no_content():
+            return []
+        data, self._body = bytes(self._body), bytearray()
+        return [data] if data else []
+
+    def _may_be_no_content(self) -> bool:
+        """Return whether all that has come so far may be a page or JSON, which are short."""
+        return self._size == len(self._body) <= _LONGEST_HELD and _first_character(self._body) in {b"", *_BEGINNINGS}
 
     @override
     def finish(self, *, incomplete: bool) -> list[AnyEvent]:
@@ -97,13 +113,32 @@ class _ContentReader(BodyReader):
         if not self._size:
             return [Failure("empty")]
         body, self._body = bytes(self._body), bytearray()
+        if not isinstance(self._call_request, RawRequest) and (end := self._end_of_no_content(body)):
+            return as_requested(end, self._call_request)
         if self._returns == "bytes":
-            return [self._codec.decode(self._call_request, self._target, b"" if self._streams else body)]
+            done = self._codec.decode(self._call_request, self._target, b"" if self._streams else body)
+            return [body, done] if self._streams and body else [done]
         try:
             text = body.decode("utf-8-sig")
         except UnicodeDecodeError:
             return [malformed(body)]
         return as_requested(self._codec.decode(self._call_request, self._target, text), self._call_request)
+
+    def _end_of_no_content(self, body: bytes) -> Done | Failure | None:
+        """Return what a page or JSON in place of the content means; None for content."""
+        if len(body) > _LONGEST_HELD or _first_character(body) not in _BEGINNINGS:
+            return None
+        if _PAGE.match(body):
+            return malformed(body)
+        try:
+            value = parse_lenient(body)
+        except JSONError:
+            return None
+        return self._codec.decode(self._call_request, self._target, value) if isinstance(value, dict) else None
+
+
+def _first_character(body: bytes | bytearray) -> bytes:
+    return bytes(body[:_SPACE].lstrip()[:1])
 
 
 def as_requested(end: Done | Failure, call_request: AnyRequest) -> list[AnyEvent]:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 _WORK_PER_TURN: Final = 16 * 1024  # bytes, before other tasks of the event loop get a turn
 _WORK_PER_PIECE: Final = 512  # for a piece of a few bytes: some servers send chunks of one byte
-_KEPT_HEADERS: Final = frozenset(("retry-after", "retry-after-ms", "x-ms-retry-after-ms", "x-should-retry", "date"))
+_KEPT_HEADERS: Final = frozenset(
+    ("retry-after", "retry-after-ms", "x-ms-retry-after-ms", "x-should-retry", "openai-poll-after-ms", "date")
+)
 _KEPT_HEADER_PREFIXES: Final = ("x-ratelimit-", "anthropic-ratelimit-")
 _REQUEST_ID_HEADERS: Final = (
     "x-request-id",
@@ -73,7 +75,7 @@ class Head:
         return framed and "close" not in self.headers.get("connection", "").lower()
 
     def kept_headers(self) -> Mapping[str, str]:
-        """Return the headers to keep in the outcome: hints when to retry, and rate limits."""
+        """Return the headers to keep in the outcome: hints when to retry or to ask again, and rate limits."""
         return MappingProxyType({
             name: value
             for name, value in self.headers.items()

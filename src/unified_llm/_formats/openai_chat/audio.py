@@ -75,7 +75,7 @@ def read_speech(request: SpeechRequest, body: object, target: Target) -> Done | 
         return Failure("malformed")
     audio = decode_bytes(body.get("audio_data"))  # Mistral
     if audio is None:
-        return read_error(body, target)
+        return read_error(body, target) if body.get("error") else Failure("malformed")
     return Done(replace(_speech(request, audio, target), usage=read_media_usage(body)))
 
 

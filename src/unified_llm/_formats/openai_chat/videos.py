@@ -98,6 +98,6 @@ def write_video_content(request: VideoContentRequest, target: Target) -> WireReq
 def read_video_content(request: VideoContentRequest, body: object, target: Target) -> Done | Failure:
     """Read the video."""
     if not isinstance(body, bytes):
-        return read_error(body, target) if is_object(body) else Failure("malformed")
+        return read_error(body, target) if object_or_empty(body).get("error") else Failure("malformed")
     media_type = type_of_data(body) or "video/mp4"
     return Done(VideoResponse(body, media_type.partition("/")[2], job=request.job))
