@@ -123,6 +123,7 @@ def test_the_response_has_what_the_provider_sent() -> None:
     ("model", "call", "hint"),
     [
         ("gpt-4o", lambda made: made.generate_image("x"), "is for chat: use generate()"),
+        ("gpt-audio", lambda made: made.generate_speech("x"), "is for chat: use generate()"),
         ("gpt-image-2", lambda made: made.generate("x"), "use generate_image()"),
         ("tts-1", lambda made: made.transcribe(WAV), "use generate_speech()"),
         ("whisper-1", lambda made: made.generate_speech("x"), "use transcribe()"),

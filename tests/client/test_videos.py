@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, say
-from unified_llm import LLMClient
+from unified_llm import LLMClient, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
     AllTargetsFailedError,
@@ -19,7 +20,7 @@ from unified_llm.exceptions import (
     LLMError,
     TimeoutError,
 )
-from unified_llm.types import VideoJob, VideoRequest
+from unified_llm.types import VideoJob, VideoJobRequest, VideoRequest
 
 KEY = "sk-CANARY-video"
 SORA, PRO = "openai/sora-2", "openai/sora-2-pro"
@@ -143,3 +144,22 @@ def test_the_next_job_is_fitted_to_its_target_as_any_fallback_is() -> None:
     assert {request.seconds for request in made} == {8}
     assert video.attempts[4].adjusted == {"size": ["...", None], "style": ["...", None]}
     assert ["x-trace" in target.headers for target in targets.targets[:3]] == [True, True, False]
+
+
+def test_looks_that_succeed_do_not_hide_that_new_jobs_fail() -> None:
+    targets = ScriptedTargets({SORA: [job(), *[job("in_progress"), DEAD] * 6, job("completed"), ANSWER]})
+    with targets.running():
+        made = client(SORA, PRO)
+        running = made.generate_video("A cat")
+        assert [attempt.outcome for attempt in running.attempts].count("server") == 6
+        assert [health["consecutive_failures"] for health in made.health()] == [0, 0]
+    reset_health()
+    # Of one job every look succeeds; beside it, each new job fails.
+    targets = ScriptedTargets({SORA: [job("in_progress"), DEAD] * 9, PRO: [job("completed"), ANSWER]})
+    with targets.running():
+        made = client(SORA, PRO)
+        look = VideoJobRequest("video_1")
+        for _ in range(5):
+            made.run_request(look, replace(made.options, retries={"limit": 0}))
+            made.generate_video("A dog", max_retries=0)
+        assert made.health()[0]["state"] == "open"

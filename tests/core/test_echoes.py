@@ -13,7 +13,7 @@ from unified_llm._core.api_key import Secret
 from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.redaction import Headers, SentKeys, keys_of_object, mask
-from unified_llm.types import LLMResponse, ModelInfo
+from unified_llm.types import LLMResponse, ModelInfo, VideoJob
 
 KEY = "sk-key/with+signs-7f3a9c"
 
@@ -79,6 +79,8 @@ def test_metadata_of_a_response_is_masked_and_its_text_is_not() -> None:
     done = mask_echoes(Done(LLMResponse(KEY, model=KEY, response_id=KEY), KEY, {"x-ratelimit-a": KEY}), sent)
     assert (done.value.content, done.value.model, done.value.response_id) == (KEY, "***", "***")
     assert (done.request_id, done.headers) == ("***", {"x-ratelimit-a": "***"})
+    job = mask_echoes(Done(VideoJob("v", "failed", error=KEY, detail=f"No {KEY}.")), sent).value
+    assert (job.error, job.detail) == ("***", "No ***.")
     models = mask_echoes(Done(([ModelInfo(KEY, "p"), ModelInfo("m", "p", owned_by=KEY)], None)), sent)
     assert models.value == ([ModelInfo("***", "p"), ModelInfo("m", "p", owned_by="***")], None)
 

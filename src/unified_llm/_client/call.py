@@ -194,6 +194,7 @@ def prepare_call(
         may_split=isinstance(request, EmbeddingRequest) and len(request.texts) > 1,
         incapable=incapable,
         runs_model=_runs_model(request),
+        shows_health=not isinstance(request, FurtherRequest) or request.shows_health,
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
     as_it_is = split.written_for is None and needs_no_fit(request, chain[0])

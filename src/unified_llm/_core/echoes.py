@@ -15,7 +15,8 @@ from unified_llm.types.responses import ModelInfo
 
 EndT = TypeVar("EndT", Done, Failure)
 
-_METADATA: Final = ("model", "response_id", "id", "job")  # of any response
+# Of any response; the last two are what a provider says of a job that failed.
+_METADATA: Final = ("model", "response_id", "id", "job", "error", "detail")
 _WORDS: Final = ("code", "subcode", "param", "detail", "body")
 _TEXTS_OF_A_MODEL: Final = ("id", "owned_by", "description", "family")
 

@@ -140,6 +140,8 @@ def _record(
 ) -> None:
     if ok and call.runs_model and attempt.target.timing.cold:
         call.health.note_response(attempt.target, now)
+    if not call.shows_health:
+        ok, weight, failure = None, 0, None
     if ok:  # it counts for callers who would have waited for it, whoever made the call among them
         limit = min(now - attempt.started, attempt.target.timing.breaker_limit(streaming=call.streaming))
     call.health.record_outcome(

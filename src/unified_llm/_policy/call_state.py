@@ -127,6 +127,8 @@ class CallState:
         incapable: Targets that cannot serve the request, and why, by the position in ``targets`` before which they
             stand in the user's chain. They are recorded as skipped when the call passes them.
         runs_model: A model has to be loaded for the response, as it has not for a list of models.
+        shows_health: What becomes of it counts at the breaker. Looks at a job do not: those that succeed would hide
+            that new jobs fail.
         states: One state for each target, in the same order.
         committed: The first chunk has been passed to the caller.
         waited: Seconds slept since the last attempt began.
@@ -151,6 +153,7 @@ class CallState:
     may_split: bool = False
     incapable: Mapping[int, Sequence[tuple[Target, str]]] = field(default_factory=lambda: _NONE_INCAPABLE)
     runs_model: bool = True
+    shows_health: bool = True
     states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)

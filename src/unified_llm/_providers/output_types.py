@@ -137,10 +137,10 @@ _WHAT_IT_DOES: Final[Mapping[Output, str]] = {
     "image": "makes images: use generate_image()",
     "video": "makes videos: use generate_video()",
     "speech": "makes speech: use generate_speech()",
-    "audio": "makes audio",
     "transcription": "transcribes speech: use transcribe()",
     "moderation": "rates texts for moderation: use moderations of unified_llm.openai_style.OpenAI",
     "text": "is for chat: use generate(), ChatUnified or UnifiedLLM",
+    "audio": "makes audio",  # of a model that chats as well, the chat is what there is a method for
 }
 
 

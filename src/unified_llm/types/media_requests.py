@@ -146,6 +146,11 @@ class VideoJobRequest(FurtherRequest):
         """Whether a model answers it: the job runs beside it."""
         return False
 
+    @property
+    def shows_health(self) -> bool:
+        """Whether what becomes of it shows if its target can make videos."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class VideoContentRequest(FurtherRequest):
@@ -166,6 +171,11 @@ class VideoContentRequest(FurtherRequest):
     @property
     def runs_model(self) -> bool:
         """Whether a model answers it: the video is there already."""
+        return False
+
+    @property
+    def shows_health(self) -> bool:
+        """Whether what becomes of it shows if its target can make videos."""
         return False
 
 

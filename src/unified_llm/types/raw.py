@@ -53,6 +53,11 @@ class RawRequest(FurtherRequest):
         """Whether a model answers it: no time to load one is expected."""
         return False
 
+    @property
+    def shows_health(self) -> bool:
+        """Whether what becomes of it shows if its target can do its work: to read what is stored shows nothing."""
+        return self.method == "POST"
+
 
 @dataclass(frozen=True, slots=True)
 class RawChunk:

@@ -48,6 +48,11 @@ class FurtherRequest:
         """Whether a model answers it."""
         return True
 
+    @property
+    def shows_health(self) -> bool:
+        """Whether what becomes of it shows if its target can do its work: to read what is stored shows nothing."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class LLMRequest:
