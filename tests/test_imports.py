@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -43,24 +44,53 @@ print(*{{name.partition(".")[0] for name in set(sys.modules) - before}})
     return set(run(program).splitlines()[-1].split()) & set(HEAVY)
 
 
-def test_importing_the_package_loads_nothing() -> None:
-    assert loaded("import unified_llm") == set()
+# What a program does at its start, in this order, in one interpreter.
+BEGINNING = {
+    "import": "import unified_llm",
+    "look": "dir(unified_llm); unified_llm.__version__; unified_llm.__doc__",
+    "catch": "from unified_llm.exceptions import LLMError, RateLimitError",
+    "class": "from unified_llm import LLMClient",
+    "sync client": "LLMClient('ollama/llama2')",
+    "clients": """LLMClient(
+    "openai/gpt-5-mini", api_key="sk-canary-x", fallbacks=["ollama/llama2", "mlx/demo"], skip_unconfigured=True
+)""",
+}
 
 
-def test_looking_at_the_package_loads_nothing_either() -> None:
-    assert loaded("import unified_llm; dir(unified_llm); unified_llm.__version__; unified_llm.__doc__") == set()
+@cache
+def loaded_at_the_beginning() -> dict[str, set[str]]:
+    """Return what had been loaded after each step of the beginning, by its name."""
+    steps = "".join(f"{code}\nprint(*{{*sys.modules}} - before)\n" for code in BEGINNING.values())
+    lines = run(f"import sys\nbefore = {{*sys.modules}}\n{steps}").split("\n")
+    return dict(zip(BEGINNING, (set(line.split()) for line in lines), strict=True))
 
 
-def test_catching_an_error_of_ours_loads_nothing() -> None:
-    assert loaded("from unified_llm.exceptions import LLMError, RateLimitError") == set()
+def heavy(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules} & {*HEAVY}
+
+
+@each("step", ["import", "look", "catch"])
+def test_importing_the_package_loads_nothing(step: str) -> None:
+    modules = loaded_at_the_beginning()[step]
+    assert "unified_llm" in modules
+    assert heavy(modules) == set()
 
 
 def test_making_a_client_loads_no_transport_and_no_model() -> None:
-    code = """
-from unified_llm import LLMClient
-LLMClient("openai/gpt-5-mini", api_key="sk-canary-x", fallbacks=["ollama/llama2", "mlx/demo"], skip_unconfigured=True)
-"""
-    assert not loaded(code) & {"httpx", "httpcore", "langchain_core", "mlx", "mlx_lm", "transformers", "numpy"}
+    unused = {"httpx", "httpcore", "langchain_core", "mlx", "mlx_lm", "transformers", "numpy"}
+    assert not heavy(loaded_at_the_beginning()["clients"]) & unused
+
+
+def test_a_sync_caller_does_not_load_asyncio() -> None:
+    assert "asyncio" not in loaded_at_the_beginning()["sync client"]
+
+
+@pytest.mark.case(72)
+def test_what_few_programs_use_is_loaded_where_they_use_it() -> None:
+    modules = loaded_at_the_beginning()
+    assert "pydantic.plugin._loader" not in modules["class"]  # loaded with the first validator
+    of_few = ("redis", "unified_llm._state.redis", "unified_llm._state.model_list")
+    assert [name for name in modules["clients"] if name.startswith(of_few)] == []
 
 
 def test_a_call_loads_nothing_of_an_extra() -> None:
@@ -163,19 +193,6 @@ except ModuleNotFoundError as error:
     assert run(code, without=("unified_llm.langchain.embeddings",)) == "unified_llm.langchain.embeddings"
 
 
-@pytest.mark.case(72)
-def test_what_few_programs_use_is_loaded_where_they_use_it() -> None:
-    code = """
-import sys
-from unified_llm import LLMClient
-validators = [name for name in sys.modules if name == "pydantic.plugin._loader"]  # loaded with the first one
-LLMClient("mlx/demo", skip_unconfigured=True)
-of_few = "redis", "unified_llm._state.redis", "unified_llm._state.model_list"
-print(validators, [name for name in sys.modules if name.startswith(of_few)])
-"""
-    assert run(code) == "[] []"
-
-
 def test_without_redis_shared_state_says_how_to_install_it() -> None:
     code = """
 from unified_llm import configure
@@ -206,7 +223,3 @@ print(LLMClient("ollama/llama2", fallbacks=["mlx/demo"], skip_unconfigured=True)
     refused, made = output.splitlines()
     assert refused.startswith("mlx/demo is not configured: MLX is not installed: run pip install 'unified-llm[mlx]'. ")
     assert made == "LLMClient(ollama/llama2)"
-
-
-def test_a_sync_caller_does_not_load_asyncio() -> None:
-    assert "asyncio" not in loaded("from unified_llm import LLMClient; LLMClient('ollama/llama2')")

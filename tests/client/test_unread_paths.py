@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from llama_index.core.base.llms.types import AudioBlock, ChatMessage, DocumentBl
 from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.sent_requests import SentRequests
 from tests.support.support_checks import WAV, recorded_answer
+from tests.support.thorough import some
 from unified_llm import LLMClient
 from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
@@ -129,12 +131,12 @@ CALLS: dict[str, Callable[[dict[str, Any], Any], Any]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_no_content_part_makes_the_client_open_a_file(call: Callable[..., Any], path: Path) -> None:
-    encoded = base64.b64encode(SECRET).decode()
+    encoded, turns = base64.b64encode(SECRET).decode(), count()
     with SentRequests().running() as network:
         for number, target in enumerate(TARGETS if call is CALLS["generate"] else TARGETS[:1]):
             for text in spellings(path)[number % 2 :: 4]:
                 contents: list[Any] = [text, *([part] for part in parts(text))]
-                for content in contents[:: 1 if number == 0 else 3]:
+                for content in some(contents[:: 1 if number == 0 else 3], 5, start=next(turns)):
                     with suppress(LLMError, ValueError, TypeError):  # refused by us or by the framework
                         call({**target, **KEY}, content)
     assert network.sent
