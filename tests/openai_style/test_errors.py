@@ -76,6 +76,21 @@ def test_an_error_is_of_our_class_of_the_family_and_of_the_sdk(error: LLMError, 
     assert translate(translated) is translated
 
 
+@each(
+    ("provider", "status", "name"),
+    [
+        ("openai", 402, "APIStatusError"),
+        ("deepseek", 402, "APIStatusError"),
+        ("azure", 429, "RateLimitError"),
+        ("anthropic", 402, "RateLimitError"),
+        ("of-your-own", 402, "RateLimitError"),
+    ],
+)
+def test_where_openais_api_is_spoken_the_status_decides_as_in_the_sdk(provider: str, status: int, name: str) -> None:
+    error = ours.QuotaExceededError("x", provider=provider, status_code=status)
+    assert type(translate(error)).__name__ == name
+
+
 def test_an_error_has_the_attributes_that_programs_read() -> None:
     error = ours.RateLimitError(
         "openai/x: too many requests.",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 from unified_llm import exceptions as ours
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
+from unified_llm._providers import registry
 from unified_llm.openai_style._headers import Headers
 
 try:
@@ -290,7 +291,7 @@ _BY_CLASS: Final[Mapping[type[ours.LLMError], type[OpenAIError]]] = {
     ours.ConfigurationError: OpenAIError,
 }
 _COMBINED: Final[dict[tuple[type[OpenAIError], type[ours.LLMError]], type[OpenAIError]]] = {}
-# Whose status says more than the class.
+# Whose status says more than the class, at any provider.
 _BY_STATUS_FIRST: Final = (
     ours.BadRequestError,
     ours.UnsupportedOperationError,
@@ -309,11 +310,20 @@ def family_of(error: ours.LLMError) -> type[OpenAIError]:
         cause = error.__cause__
         return family_of(cause) if isinstance(cause, (ours.ConnectionError, ours.TimeoutError)) else APIError
     status = error.status_code
-    if status is not None and status >= 300 and isinstance(error, _BY_STATUS_FIRST):
+    by_status = isinstance(error, _BY_STATUS_FIRST) or (
+        _has_openais_api(error.provider) and not isinstance(error, ours.ConnectionError)
+    )
+    if status is not None and status >= 300 and by_status:
         return _BY_STATUS.get(status) or (InternalServerError if status >= 500 else APIStatusError)
     if isinstance(error, ours.ConfigurationError) and any(made.outcome != "skipped" for made in error.attempts):
         return APIConnectionError  # such as a certificate that was refused
     return next((_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _BY_CLASS), APIError)
+
+
+def _has_openais_api(provider: str | None) -> bool:
+    """Return whether a provider speaks OpenAI's format: there OpenAI's SDK goes by the status alone."""
+    spec = registry.find(provider) if provider else None
+    return spec is not None and spec.format in {"openai_chat", "azure", "huggingface"}
 
 
 def translate(error: ours.LLMError) -> ours.LLMError:

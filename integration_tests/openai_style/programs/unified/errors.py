@@ -7,7 +7,7 @@ from typing import Any
 from integration_tests.openai_style.described import described
 from unified_llm.openai_style import APIError, APIStatusError, OpenAI, OpenAIError
 
-STATUSES = (400, 401, 403, 404, 409, 422, 429, 500, 503)
+STATUSES = (400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 451, 500, 503)
 
 
 def main(base_url: str, api_key: str) -> list[object]:
