@@ -100,6 +100,8 @@ def user_content(content: object, images: Images, audio: Audio, files: Files) ->
         raise ValidationError(
             "The content of Message.user is a text; images, recordings and files are arguments of it."
         )
+    if images is None and audio is None and files is None:
+        return content
     parts = [*_make_parts(images, _IMAGE), *_make_parts(audio, _AUDIO), *_make_parts(files, _FILE)]
     texts = [content, *(part.text for part in parts if isinstance(part, TextPart))]
     media = tuple(part for part in parts if not isinstance(part, TextPart))
