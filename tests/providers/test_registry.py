@@ -13,6 +13,7 @@ from tests.support.each import each
 from unified_llm._core import base_url
 from unified_llm._core.features import Feature
 from unified_llm._formats.codecs import codec_for
+from unified_llm._formats.original_body import FORMS
 from unified_llm._providers import models, registry
 from unified_llm._providers.registry import ROWS, Provider
 from unified_llm.exceptions import ConfigurationError
@@ -33,6 +34,10 @@ class TestRows:
         assert len(set(taken)) == len(taken)
         variables = [variable for row in ROWS for variable in (*row.key_env, *row.base_url_env)]
         assert len(set(variables)) == len(variables)
+
+    def test_what_a_row_has_in_a_form_of_its_own_is_known_where_requests_are_sent_as_they_are_written(self) -> None:
+        names = {name for row in ROWS for name in (*row.quirks.drop, *row.quirks.rename)}
+        assert {name for name in names if name.startswith(("messages.", "tool_choice."))} <= FORMS
 
     @every_row
     def test_a_row_is_whole(self, row: Any) -> None:

@@ -149,16 +149,14 @@ class BaseClient:
         call = prepare_call(
             request,
             extra_headers.add(targets, options.extra_headers, options.extra_query, first_is_left=first.is_primary),
-            runtime.current(),
             options,
             hedges=self._hedges,
             on_attempt=self._on_attempt,
             on_model_gone=self._drop_from_list,
             until=until,
+            skips_primary=skips_primary,
         )
-        if chain.left_out:
-            call = replace(call, unconfigured=chain.left_out)
-        return replace(call, primary=None, original=None) if skips_primary else call
+        return replace(call, unconfigured=chain.left_out) if chain.left_out else call
 
     def _vector_space(self, request: EmbeddingRequest, targets: Sequence[Target]) -> VectorSpace:
         key = targets[0].health_key, request.dimensions

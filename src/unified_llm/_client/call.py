@@ -21,8 +21,7 @@ from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest, wants_stream
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
-from unified_llm._core.pairs import conflicts
-from unified_llm._core.runtime import Runtime
+from unified_llm._core.runtime import Runtime, current
 from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import Target
 from unified_llm._observe import logs, otel
@@ -127,53 +126,44 @@ def _takes_fallbacks(request: AnyRequest) -> bool:
 def prepare_call(
     request: AnyRequest,
     chain: Sequence[Target],
-    runtime: Runtime,
     options: CallOptions,
     *,
     hedges: HedgeBudget,
     on_attempt: Callable[[Attempt], None] | None,
     on_model_gone: Callable[[Target], None],
     until: float | None = None,
+    skips_primary: bool = False,
 ) -> PreparedCall:
     """Drop targets that lack a capability; build the call's state.
 
     Args:
         request: The request.
         chain: The targets, in order.
-        runtime: Clock and randomness.
         options: The options of this call.
         hedges: The client's budget for hedges.
         on_attempt: The user's callback for attempts.
         on_model_gone: Called with a target whose provider has no such model.
         until: The instant at which the deadline passes, where the call is one of several under one deadline.
+        skips_primary: The client left the target that the call was written for out of the chain.
 
     Raises:
         UnsupportedOperationError: No target can serve the request.
         ContextOverflowError: The prompt is certainly too long for each that could.
         ValidationError: A target that might has no model.
     """
-    if options.timeout is not None:
-        chain = [_with_timeout(target, options.timeout) for target in chain]
-    elif isinstance(request, LLMRequest) and (request.reasoning_effort is not None or request.extra_body):
-        chain = [timeouts.for_request(target, request, chain[0]) for target in chain]
-    elif isinstance(request, FurtherRequest):
-        from unified_llm._config import media_timeouts  # few programs need it
-
-        chain = [media_timeouts.for_request(target, request) for target in chain]
-    if options.retries:
-        chain = [replace(target, retry=replace(target.retry, **options.retries)) for target in chain]
-    if isinstance(request, LLMRequest) and request.stream and request.tools:
-        chain = [_with_time_for_all(target, request) for target in chain]
+    chain = timeouts.for_call(chain, request, options.timeout, options.retries)
+    runtime = current()
     if runtime.observe_chain is not None:
         runtime.observe_chain(chain)
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)), logs.log_retry)
     started = runtime.now()
-    split = split_original(request, chain[0])
-    request = split.request
-    structured = plan_emulation(request, chain)
+    primary = None if skips_primary else chain[0]
+    split = split_original(request, chain, primary)
+    structured = plan_emulation(split.request, chain)
     if structured is not None and not structured.asks_natively(chain[0]):
-        split = split._replace(original=None)
-    able, incapable = _split_by_ability(split, chain, structured)
+        split = split.without_original()
+    request = split.request
+    able, incapable = _split_by_ability(split, chain, primary, structured)
     if not able:
         raise _nothing_able(trace, incapable, started)
     if until is None:
@@ -206,7 +196,7 @@ def prepare_call(
         options.deadline,
         observer,
         structured,
-        chain[0],
+        primary,
         fits_as_it_is=as_it_is,
         original=split.original,
         written_for=split.written_for,
@@ -214,7 +204,7 @@ def prepare_call(
 
 
 def _split_by_ability(
-    split: SplitRequest, chain: Sequence[Target], structured: Emulation | None
+    split: SplitRequest, chain: Sequence[Target], primary: Target | None, structured: Emulation | None
 ) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
     """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
     request = split.request
@@ -227,7 +217,7 @@ def _split_by_ability(
             reason = structured.missing(target)
         if not target.model and _needs_model(request):
             reason = errors.NO_MODEL
-        if reason is None and split.no_other_form and not gets_original(split.original, target, chain[0]):
+        if reason is None and split.no_other_form and not gets_original(split.original, target, primary):
             reason = split.no_other_form
         if reason:
             incapable.setdefault(len(able), []).append((target, reason))
@@ -267,18 +257,6 @@ def _notify_all(runtime: Runtime, on_attempt: Callable[[Attempt], None]) -> Call
         on_attempt(attempt)
 
     return notify
-
-
-def _with_timeout(target: Target, timeout: float) -> Target:
-    """Return the target with another limit for each attempt, in seconds."""
-    return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True, of_call=True))
-
-
-def _with_time_for_all(target: Target, request: LLMRequest) -> Target:
-    """Return a target that is asked for a whole response, which takes longer than its first token, with that time."""
-    if "tools with streaming" not in conflicts(request, target):
-        return target
-    return replace(target, timing=replace(target.timing, streams=False))
 
 
 def _may_hedge(request: AnyRequest, able: Sequence[Target]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from unified_llm._client.fitted_request import fit
 from unified_llm._core.codec import AnyRequest
@@ -36,21 +36,32 @@ class SplitRequest(NamedTuple):
     written_for: str | None = None
     no_other_form: str | None = None
 
+    def without_original(self) -> Self:
+        """Return the request for any target alone, which the primary gets too."""
+        request = self.request if self.original is not self.request else replace(self.original, original=None)
+        return self._replace(request=request, original=None)
 
-def split_original(request: AnyRequest, primary: Target) -> SplitRequest:
+
+def split_original(request: AnyRequest, chain: Sequence[Target], primary: Target | None) -> SplitRequest:
     """Split a request into what a program wrote and what it was read to.
 
     The primary, and the same model at another address, get what the program wrote, if they have the API and take
     everything that is asked for: what would have to be changed for them (names of tools, stop sequences that they do
-    not take) is in the other request alone.
+    not take) is in the other request alone. Where there is no other target, both are the same object.
+
+    Args:
+        request: The request of a call.
+        chain: The targets of the call.
+        primary: The first of them, for which the program wrote it; None where that is left out of the chain.
     """
     if not isinstance(request, (LLMRequest, EmbeddingRequest)) or request.original is None:
         return SplitRequest(request)
-    original, plain = request.original, replace(request, original=None)
-    if primary.format not in APIS[original.format]:
-        return SplitRequest(plain, None, _API_NAMES[original.format], original.no_other_form)
-    is_taken = takes_original(request, primary) and fit(plain, primary, primary) is None
-    return SplitRequest(plain, request if is_taken else None, None, original.no_other_form)
+    original = request.original
+    has_api = primary is not None and primary.format in APIS[original.format]
+    written_for = None if has_api else _API_NAMES[original.format]
+    is_taken = primary is not None and takes_original(request, primary) and fit(request, primary, primary) is None
+    plain = request if is_taken and len(chain) == 1 else replace(request, original=None)
+    return SplitRequest(plain, request if is_taken else None, written_for, original.no_other_form)
 
 
 def gets_original(request: LLMRequest | EmbeddingRequest | None, target: Target, primary: Target | None) -> bool:

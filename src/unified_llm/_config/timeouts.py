@@ -8,11 +8,13 @@ and whether a local model has to be loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.codec import AnyRequest
+from unified_llm._core.pairs import conflicts
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import RetryLimits, Target, Timing
@@ -20,7 +22,7 @@ from unified_llm._formats.request_fields import effective
 from unified_llm._providers import models, registry
 from unified_llm._providers.provider_fields import fields_for
 from unified_llm._providers.spec import ProviderSpec
-from unified_llm.types.requests import LLMRequest
+from unified_llm.types.requests import FurtherRequest, LLMRequest
 
 Thinking: TypeAlias = Literal["unknown", "some", "hard"]
 """How hard a model was asked to think."""
@@ -97,6 +99,40 @@ def longest(one: Timing, other: Timing) -> Timing:
     """Return the longer of each limit of two kinds of target."""
     names = ("first_token", "last_first_token", "whole", "cold")
     return replace(one, **{name: max(getattr(one, name), getattr(other, name)) for name in names})
+
+
+def for_call(
+    chain: Sequence[Target], request: AnyRequest, timeout: float | None, retries: Mapping[str, Any]
+) -> Sequence[Target]:
+    """Return the targets of a call with its limits.
+
+    Args:
+        chain: The targets.
+        request: The request.
+        timeout: Seconds for each attempt; None for what is usual.
+        retries: Fields of ``RetryLimits`` that the call changes.
+    """
+    if timeout is not None:
+        limit = {"first_token": timeout, "whole": timeout, "fixed": True, "of_call": True}
+        chain = [replace(target, timing=replace(target.timing, **limit)) for target in chain]
+    elif isinstance(request, LLMRequest) and (request.reasoning_effort is not None or request.extra_body):
+        chain = [for_request(target, request, chain[0]) for target in chain]
+    elif isinstance(request, FurtherRequest):
+        from unified_llm._config import media_timeouts  # few programs need it
+
+        chain = [media_timeouts.for_request(target, request) for target in chain]
+    if retries:
+        chain = [replace(target, retry=replace(target.retry, **retries)) for target in chain]
+    if isinstance(request, LLMRequest) and request.stream and request.tools:
+        chain = [_with_time_for_all(target, request) for target in chain]
+    return chain
+
+
+def _with_time_for_all(target: Target, request: LLMRequest) -> Target:
+    """Return a target that is asked for a whole response, which takes longer than its first token, with that time."""
+    if "tools with streaming" not in conflicts(request, target):
+        return target
+    return replace(target, timing=replace(target.timing, streams=False))
 
 
 def for_request(target: Target, request: LLMRequest, primary: Target) -> Target:

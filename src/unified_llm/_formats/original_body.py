@@ -31,6 +31,11 @@ _DEFAULTS: Final[Mapping[OriginalFormat, Mapping[str, str]]] = {
     "openai_embeddings": {"dimensions": "dimensions"},
     "openai_responses": {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_output_tokens"},
 }
+FORMS: Final = frozenset({
+    "messages.name", "messages.reasoning", "messages.content", "tool_choice.none", "tool_choice.function",
+})  # fmt: skip
+"""What some providers have in a form of their own, by its name in ``Quirks.drop`` and ``rename``."""
+
 # A field of messages that is ours: state of another provider, which only that one takes back.
 _OURS: Final = "provider_state"
 
@@ -58,7 +63,8 @@ def _has_own_form(quirks: Quirks) -> bool:
         or quirks.tool_names
         or quirks.logprobs_count
         or quirks.closed_schemas
-        or any(name.startswith(("messages.", "tool_choice.")) for name in (*quirks.drop, *quirks.rename))
+        or not FORMS.isdisjoint(quirks.drop)
+        or not FORMS.isdisjoint(quirks.rename)
     )
 
 
@@ -67,6 +73,7 @@ def _has_long_id(request: LLMRequest) -> bool:
     return any(
         len(identifier) > LONGEST_CALL_ID
         for message in request.messages
+        if message.tool_call_id or message.tool_calls
         for identifier in (message.tool_call_id or "", *(call.id for call in message.tool_calls))
     )
 

@@ -36,15 +36,14 @@ class ChunkWriter:
         self._head: dict[str, Any] | None = None  # the fields that all chunks share
         self._custom: dict[int, _CustomCall] = {}  # calls of tools that take text, by their position
 
-    def write(self, chunk: LLMChunk) -> Iterator[ChatCompletionChunk]:
+    def write(self, chunk: LLMChunk) -> list[ChatCompletionChunk]:
         """Return the chunks of the response for one of ours."""
         bodies = event_bodies(chunk.raw) if isinstance(chunk.raw, tuple) else self._make(chunk)
-        last: ChatCompletionChunk | None = None
-        for body in bodies:
-            last = ChatCompletionChunk.from_json(body)
-            if chunk.finish_reason is not None:
+        written = [ChatCompletionChunk.from_json(body) for body in bodies]
+        if chunk.finish_reason is not None:
+            for last in written:
                 last.unified_llm = serving_record(chunk)
-            yield last
+        return written
 
     def _make(self, chunk: LLMChunk) -> Iterator[dict[str, Any]]:
         if self._head is None:
@@ -55,7 +54,7 @@ class ChunkWriter:
             }  # fmt: skip
             yield self._chunk({"role": "assistant", "content": "", "refusal": None})
         if delta := self._delta(chunk):
-            yield self._chunk(delta, logprobs=write_logprobs(chunk.logprobs))
+            yield self._chunk(delta, logprobs=write_logprobs(chunk.logprobs) if chunk.logprobs else None)
         if chunk.finish_reason is not None:
             if self._custom:
                 yield self._chunk({"tool_calls": [*map(_write_input, self._custom.values())]})
@@ -80,9 +79,11 @@ class ChunkWriter:
             delta["reasoning_content"] = chunk.reasoning
         if chunk.refusal:
             delta["refusal"] = chunk.refusal
-        if annotations := write_citations(chunk.citations):
+        if chunk.citations and (annotations := write_citations(chunk.citations)):
             delta["annotations"] = annotations
-        if chunk.tool_calls and self._form.uses_functions:
+        if not chunk.tool_calls:
+            return delta
+        if self._form.uses_functions:
             first = chunk.tool_calls[0]
             if first.index == 0:
                 name = {"name": first.name} if first.name else {}

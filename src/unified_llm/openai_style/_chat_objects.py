@@ -51,12 +51,12 @@ def completion_of(response: LLMResponse, form: AnswerForm) -> ChatCompletion:
 
 def _choices_of(raw: Any, count: int, form: AnswerForm) -> list[Mapping[str, Any]] | None:
     """Return the choices of a body in OpenAI's shape; None for any other, and where calls have the other form."""
-    choices = raw.get("choices") if isinstance(raw, Mapping) else None
+    choices = raw.get("choices") if isinstance(raw, dict) else None
     if not isinstance(choices, list) or len(choices) != count:
         return None
     for choice in choices:
-        message = choice.get("message") if isinstance(choice, Mapping) else None
-        if not isinstance(message, Mapping) or (form.uses_functions and message.get("tool_calls")):
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict) or (form.uses_functions and message.get("tool_calls")):
             return None
     return choices
 

@@ -70,6 +70,8 @@ class _Converters:
         base = self._base
 
         def convert(value: Any) -> Any:
+            if type(value) is dict:  # as a rule; the other checks take longer
+                return kind.from_json(value)
             if isinstance(value, list):  # a list where one object is declared
                 return [kind.from_json(item) if isinstance(item, Mapping) else item for item in value]
             return kind.from_json(value) if isinstance(value, Mapping) and not isinstance(value, base) else value
@@ -89,7 +91,9 @@ class _Converters:
 
         def convert(value: Any) -> Any:
             chosen: Convert | None
-            if isinstance(value, list):
+            if type(value) is dict:
+                chosen = by_type.get(str(value.get(DISCRIMINATOR)), first)
+            elif isinstance(value, list):
                 chosen = lists
             elif isinstance(value, Mapping):
                 chosen = by_type.get(str(value.get(DISCRIMINATOR)), first)

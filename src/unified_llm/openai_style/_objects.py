@@ -30,6 +30,10 @@ _SHOWN: tuple[str, ...] = (
 )  # fmt: skip
 
 
+# What a dump has as it is.
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 class _Dumping(NamedTuple):
     """What to leave out of a dump, and how to name and write the rest."""
 
@@ -120,7 +124,7 @@ class OpenAIObject:
 
     def __getattr__(self, name: str) -> Any:
         # Reached for a name that is not in ``__dict__``: a field that was not read before, or none at all.
-        if not name.startswith("_"):
+        if name[:1] != "_":
             try:
                 return self._read(name)
             except KeyError:
@@ -129,15 +133,16 @@ class OpenAIObject:
 
     def _read(self, name: str) -> Any:
         """Return a field of the JSON, converted as it is declared, and keep what was made of it."""
-        declared = _declared(type(self)).get(name)
+        kind = type(self)
+        declared = (_FIELDS.get(kind) or _declared(kind)).get(name)
         if declared is None:
             return self._json[name]
-        if declared.key not in self._json:
-            return None
-        value = self._json[declared.key]
-        if value is not None and declared.convert is not None:
-            value = declared.convert(value)
-        self.__dict__[name] = value  # where the next read finds it, without a call
+        key, convert = declared
+        value = self._json.get(key)
+        if value is not None and convert is not None:
+            value = convert(value)
+        if value is not None or key in self._json:
+            self.__dict__[name] = value  # where the next read finds it, without a call
         return value
 
     def _value(self, name: str) -> Any:
@@ -172,6 +177,8 @@ class OpenAIObject:
     def _names(self) -> list[str]:
         """Return the names of all fields: the declared ones, then others that came, then others that were assigned."""
         declared = _declared(type(self))
+        if not self.ALIASES and self._json.keys() <= declared.keys() and self.__dict__.keys() <= declared.keys():
+            return [*declared]
         hidden = () if self.BOTH_NAMES else self.ALIASES.values()
         others = (name for name in self._json if name not in declared and name not in hidden)
         return list(dict.fromkeys((*declared, *others, *self.__dict__)))
@@ -278,17 +285,21 @@ class OpenAIObject:
         declared = _declared(type(self))
         fields_set = self.model_fields_set if dumping.exclude_unset else None
         dumped: FieldDict = {}
+        inside: Selection = None
+        left_out: Selection = None
         for name in self._names():
-            inside, left_out = _selected(include, name), _selected(exclude, name)
-            if (include is not None and not inside) or left_out is True:
+            if include is not None and not (inside := _selected(include, name)):
+                continue
+            if exclude is not None and (left_out := _selected(exclude, name)) is True:
                 continue
             if fields_set is not None and name not in fields_set and name not in self._json:
                 continue
             value = self._value(name)
             if value is None and (dumping.exclude_none or (dumping.exclude_defaults and name in declared)):
                 continue
-            key = self.ALIASES.get(name, name) if dumping.by_alias else name
-            dumped[key] = self._dump_value(value, dumping, None if inside is True else inside, left_out)
+            if type(value) not in _SCALARS:
+                value = self._dump_value(value, dumping, None if inside is True else inside, left_out)
+            dumped[self.ALIASES.get(name, name) if dumping.by_alias else name] = value
         return dumped
 
     @staticmethod

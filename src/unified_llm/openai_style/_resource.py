@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from inspect import iscoroutinefunction, isfunction
@@ -153,13 +152,18 @@ def refuse_unknown(given: Mapping[str, Any], known: frozenset[str]) -> None:
         field_names.refuse((name for name in given if name not in known and not is_known(name)), known)
 
 
-@contextmanager
-def family_errors() -> Generator[None, None, None]:
-    """Raise our errors as those of the family that OpenAI's SDK has, which are ours as well."""
-    try:
-        yield
-    except LLMError as error:
-        raise family_error(error).with_traceback(error.__traceback__) from error.__cause__
+class family_errors:  # noqa: N801 # as the context managers of contextlib
+    """Raise our errors as those of the family that OpenAI's SDK has, which are ours as well, in a ``with`` block."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise an error of ours in its other form."""
+        if isinstance(error, LLMError):
+            raise family_error(error).with_traceback(error.__traceback__) from error.__cause__
 
 
 def family_error(error: LLMError) -> LLMError:

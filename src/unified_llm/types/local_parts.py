@@ -32,6 +32,7 @@ from unified_llm.types.content import (
     split_data_url,
 )
 
+_NOTHING: tuple[()] = ()  # the default of these arguments; a single object in CPython
 # A path in an error message is no longer than this, in characters, and no base64.
 _LONGEST_PATH = 200
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{64,}")
@@ -100,7 +101,7 @@ def user_content(content: object, images: Images, audio: Audio, files: Files) ->
         raise ValidationError(
             "The content of Message.user is a text; images, recordings and files are arguments of it."
         )
-    if images is None and audio is None and files is None:
+    if images is _NOTHING and audio is _NOTHING and files is _NOTHING:
         return content
     parts = [*_make_parts(images, _IMAGE), *_make_parts(audio, _AUDIO), *_make_parts(files, _FILE)]
     texts = [content, *(part.text for part in parts if isinstance(part, TextPart))]

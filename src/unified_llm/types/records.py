@@ -128,7 +128,10 @@ class Attempt:
         return {name: value for name, value in _as_plain(self).items() if name in always or value}
 
 
+_FIELDS: Final = tuple(each.name for each in fields(Attempt))
+
+
 def _as_plain(attempt: Attempt) -> dict[str, Any]:
-    plain = {each.name: getattr(attempt, each.name) for each in fields(attempt)}
+    plain = {name: getattr(attempt, name) for name in _FIELDS}
     plain["adjusted"] = {name: list(values) for name, values in attempt.adjusted.items()}
     return plain
