@@ -122,6 +122,15 @@ class AnyTarget(dict[str, list[ScriptedAttempt]]):
         ]
 
 
+# What the example with files and batches receives, in order.
+STORED: Final = [
+    {"id": "file-1", "object": "file", "filename": "requests.jsonl"},
+    {"id": "batch_1", "object": "batch", "status": "validating"},
+    {"object": "list", "data": [{"id": "file-1", "filename": "requests.jsonl"}], "has_more": False},
+    {"id": "modr-1", "results": [{"flagged": True}]},
+]
+
+
 @pytest.mark.parametrize(
     ("index", "example"),
     [pytest.param(index, example, id=example.name) for index, example in EXAMPLES if not example.is_web_application],
@@ -135,7 +144,8 @@ def test_the_example_runs(
         for variable in row.key_env[:1]:
             if index > 0 or row.name == "openai":
                 monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
-    targets = ScriptedTargets(AnyTarget())
+    stored = {"openai": [[Done(types.RawResponse(body))] for body in STORED]} if ".batches." in example.source else {}
+    targets = ScriptedTargets(AnyTarget(stored))
     with targets.running():
         exec(code, {"__name__": "__main__"})  # noqa: S102 - runs the example
     for row in registry.registered():

@@ -1,7 +1,7 @@
 """A strict stand-in for Cohere's API on 127.0.0.1.
 
 Valid requests follow cohere-openapi.yaml of github.com/cohere-ai/cohere-developer-experience, refusals follow
-docs.cohere.com/reference/errors. Words in the user's last text choose the answer.
+docs.cohere.com/reference/errors; not tried against the service. Words in the user's last text choose the answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Media of the stand-in for Gemini: pictures and samples in answers, and videos of the Interactions API.
 
 Valid interactions are those of the types of google-genai (``_gaos/types/interactions``) and of
-ai.google.dev/gemini-api/docs/omni.
+ai.google.dev/gemini-api/docs/omni; not tried against the service.
 """
 
 from __future__ import annotations
