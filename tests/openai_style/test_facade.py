@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import unified_llm.openai_style
 from tests.support.each import each
 from tests.support.openai_server import OpenAIServer
 from tests.support.scripted_targets import ScriptedTargets, say
@@ -98,6 +99,12 @@ def test_a_prefix_names_the_provider_wherever_the_address_of_openai_leads(monkey
     ChatCompletion.create(model="groq/llama", messages=MESSAGES, base_url=server.url, api_key="sk-canary-own")
     assert served == ["openai/m", "openai-compatible/m", "openai-compatible/org/m", "openai/m"]
     assert [request.body["model"] for request in server.received] == ["m", "m", "org/m", "m", "llama"]
+
+
+def test_the_module_is_no_client_and_says_so() -> None:
+    with pytest.raises(AttributeError, match=r"OpenAI\(\)\.chat"):
+        unified_llm.openai_style.chat  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
+    assert not hasattr(unified_llm.openai_style, "images")
 
 
 def test_threads_get_the_same_client() -> None:

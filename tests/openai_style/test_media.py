@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,15 +260,21 @@ def test_a_video_is_polled_until_it_is_done() -> None:
 
 
 def test_what_a_target_cannot_make_is_refused_before_any_request() -> None:
-    calls: list[Callable[[Any], Any]] = [
-        lambda client: client.images.generate(model="anthropic/claude-haiku-4-5", prompt="a cat"),
-        lambda client: client.images.generate(model="gpt-5-mini", prompt="a cat"),
-        lambda client: client.audio.speech.create(model="anthropic/claude-haiku-4-5", voice="a", input="Hi"),
-        lambda client: client.audio.transcriptions.create(model="tts-1", file=b"RIFF"),
+    question = [{"role": "user", "content": "Hi"}]
+    calls: list[tuple[Callable[[Any], Any], str]] = [
+        (lambda client: client.images.generate(model="anthropic/claude-haiku-4-5", prompt="a cat"), "which openai"),
+        (lambda client: client.images.generate(model="gpt-5-mini", prompt="a cat"), "chat.completions.create()"),
+        (lambda client: client.images.generate(model="sora-2", prompt="a cat"), "videos.create()"),
+        (lambda client: client.audio.speech.create(model="anthropic/claude-haiku-4-5", voice="a", input="Hi"), "can"),
+        (lambda client: client.audio.transcriptions.create(model="tts-1", file=b"RIFF"), "audio.speech.create()"),
+        (lambda client: client.chat.completions.create(model="dall-e-3", messages=question), "images.generate()"),
+        (lambda client: client.completions.create(model="whisper-1", prompt="a"), "audio.transcriptions.create()"),
+        (lambda client: client.responses.create(model="text-embedding-3-small", input="a"), "embeddings.create()"),
+        (lambda client: client.chat.completions.create(model="dall-e-3", messages=question), "generate_image()"),
     ]
     with answering({}).running() as targets:
-        for call in calls:
-            with pytest.raises(exceptions.UnsupportedOperationError):
+        for call, hint in calls:
+            with pytest.raises(exceptions.UnsupportedOperationError, match=re.escape(hint)):
                 call(OpenAI())
         with pytest.raises(exceptions.ValidationError, match="image must be bytes"):
             OpenAI().images.edit(model="gpt-image-1.5", image="cat.png", prompt="a hat")

@@ -51,7 +51,7 @@ _NAMES: Final = {
         AsyncAzureOpenAI AsyncOpenAI AsyncStream AuthenticationError AzureOpenAI BadRequestError
         ConflictError ContentFilterFinishReasonError InternalServerError LengthFinishReasonError
         NotFoundError NotGiven Omit OpenAI OpenAIError PermissionDeniedError RateLimitError Stream Timeout
-        UnprocessableEntityError omit pydantic_function_tool
+        UnprocessableEntityError not_given omit pydantic_function_tool
     """,
 }
 _LIKENESS: Final = 0.75  # LLMclient and ChatUnifed are like our names, ChatOpenAI is not

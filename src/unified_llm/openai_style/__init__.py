@@ -72,9 +72,17 @@ __all__ = [
     "pydantic_function_tool",
 ]
 
+# What the module of OpenAI's SDK has as well, for a client of the process. Here that is ``unified_llm.ChatCompletion``.
+_OF_A_CLIENT = frozenset({
+    "audio", "batches", "chat", "completions", "embeddings", "files", "images", "models", "moderations", "responses",
+    "videos",
+})  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name."""
+    if name in _OF_A_CLIENT:
+        raise AttributeError(f"module {__name__!r} is no client: write OpenAI().{name}", name=name)
     if name not in __all__:
         from unified_llm._lib.missing_names import missing_name
 

@@ -290,6 +290,15 @@ _BY_CLASS: Final[Mapping[type[ours.LLMError], type[OpenAIError]]] = {
     ours.GenerationError: APIResponseValidationError,
     ours.ConfigurationError: OpenAIError,
 }
+# The methods of ``LLMClient`` in hints, and those of an OpenAI client.
+_METHODS: Final[Mapping[str, str]] = {
+    "embed()": "embeddings.create()",
+    "generate()": "chat.completions.create()",
+    "generate_image()": "images.generate()",
+    "generate_speech()": "audio.speech.create()",
+    "generate_video()": "videos.create()",
+    "transcribe()": "audio.transcriptions.create()",
+}
 _COMBINED: Final[dict[tuple[type[OpenAIError], type[ours.LLMError]], type[OpenAIError]]] = {}
 # Whose status says more than the class, at any provider.
 _BY_STATUS_FIRST: Final = (
@@ -320,6 +329,13 @@ def family_of(error: ours.LLMError) -> type[OpenAIError]:
     return next((_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _BY_CLASS), APIError)
 
 
+def _in_our_shape(message: str) -> str:
+    """Return a message whose hint names the method of an OpenAI client before that of ``LLMClient``."""
+    for method, theirs in _METHODS.items():
+        message = message.replace(f"use {method}", f"use {theirs}, of LLMClient {method}")
+    return message
+
+
 def _has_openais_api(provider: str | None) -> bool:
     """Return whether a provider speaks OpenAI's format: there OpenAI's SDK goes by the status alone."""
     spec = registry.find(provider) if provider else None
@@ -332,7 +348,8 @@ def translate(error: ours.LLMError) -> ours.LLMError:
         return error
     kind = combined(family_of(error), type(error))
     translated = kind.__new__(kind)
-    Exception.__init__(translated, *error.args)
+    args = map(_in_our_shape, error.args) if isinstance(error, ours.UnsupportedOperationError) else error.args
+    Exception.__init__(translated, *args)
     translated.__dict__.update(error.__dict__)
     source = error.errors[0] if isinstance(error, ours.AllTargetsFailedError) and error.errors else error
     translated.complete(source)
