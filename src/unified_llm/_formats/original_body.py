@@ -97,7 +97,10 @@ def _defaults_of(original: OriginalRequest, target: Target) -> dict[str, Any]:
     names, body = _DEFAULTS[original.format], original.body
     if "max_completion_tokens" in body:
         names = {name: field for name, field in names.items() if name != "max_tokens"}
-    return {names[name]: value for name, value in target.defaults.items() if name in names}
+    defaults = {names[name]: value for name, value in target.defaults.items() if name in names}
+    if original.format == "openai_responses" and (effort := target.defaults.get("reasoning_effort")):
+        defaults["reasoning"] = {"effort": effort}
+    return defaults
 
 
 def _fitting(body: Mapping[str, Any], target: Target) -> dict[str, Any]:
