@@ -275,12 +275,12 @@ class _OriginalStreamReader(_StreamReader):
         return events
 
     def _with_texts(self, event: AnyEvent) -> AnyEvent:
-        if isinstance(event, Done) and isinstance(event.value, LLMChunk):
-            return replace(event, value=self._with_texts(event.value))
-        if not isinstance(event, LLMChunk) or isinstance(event.raw, tuple):
-            return event
-        texts, self._texts, self._texts_size = tuple(self._texts), [], 0
-        return replace(event, raw=texts)
+        chunk = event.value if isinstance(event, Done) else event
+        if isinstance(chunk, LLMChunk) and not isinstance(chunk.raw, tuple):
+            # The decoder has just made it, and nobody else has it. To copy it would take as long as to decode it.
+            object.__setattr__(chunk, "raw", tuple(self._texts))
+            self._texts, self._texts_size = [], 0
+        return event
 
 
 class _ErrorReader(BodyReader):
