@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.each import each
+from tests.support.scripted_targets import ScriptedTargets
 from tests.support.sent_requests import SentRequests
 from unified_llm import exceptions
 from unified_llm._core.outcome import Done
@@ -257,6 +258,25 @@ def test_a_video_is_polled_until_it_is_done() -> None:
     with SentRequests(answers=answers).running() as targets:
         video = OpenAI().videos.poll("video_1", poll_interval_ms=10)
     assert (video.status, len(targets.sent)) == ("failed", 3)
+
+
+def test_a_video_is_asked_for_as_often_as_the_server_wants() -> None:
+    cases: list[tuple[str, dict[str, Any], float]] = [
+        ("2500", {}, 2.5),
+        ("soon", {}, 1.0),
+        ("2500", {"poll_interval_ms": 700}, 0.7),
+    ]
+    polls: list[Callable[[dict[str, Any]], Any]] = [
+        lambda given: OpenAI().videos.poll("video_1", **given),
+        lambda given: asyncio.run(AsyncOpenAI().videos.poll("video_1", **given)),
+    ]
+    for header, given, pause in cases:
+        for poll in polls:
+            pending = Done(RawResponse({**VIDEO, "status": "queued"}), headers={"openai-poll-after-ms": header})
+            targets = ScriptedTargets({"openai": [[pending], [Done(RawResponse(VIDEO))]]})
+            with targets.running():
+                assert poll(given).status == "completed"
+            assert targets.slept == pytest.approx([pause])
 
 
 def test_what_a_target_cannot_make_is_refused_before_any_request() -> None:

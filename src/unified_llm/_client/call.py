@@ -297,15 +297,17 @@ def finish_call(call: PreparedCall, outcome: Any) -> Any:
     if isinstance(response, RerankResponse):
         return replace(response, **_served_by(call, response.model), attempts=attempts)
     if isinstance(response, FurtherResponse):
-        return finish_further(call, response)
+        return finish_further(call, response, outcome.headers if isinstance(outcome, Done) else {})
     return response
 
 
-def finish_further(call: PreparedCall, response: Any) -> Any:
-    """Return a response of media, or of a further endpoint, with what served it, and the attempts."""
+def finish_further(call: PreparedCall, response: Any, headers: Mapping[str, str] | None = None) -> Any:
+    """Return a response of media, or of a further endpoint, with what served it, the attempts, and these headers."""
     trace = call.state.trace
+    kept = {"headers": headers} if headers and hasattr(response, "headers") else {}
     return replace(
         response,
+        **kept,
         **_served_by(call, response.model),
         request_id=trace.request_id,
         used_fallback=call.used_fallback,

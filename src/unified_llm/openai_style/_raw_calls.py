@@ -98,10 +98,13 @@ class RawCalls(_RawCalls):
     """A resource that makes such calls."""
 
     def _send(self, raw: RawCall[T]) -> T:
+        return self._send_for_headers(raw)[0]
+
+    def _send_for_headers(self, raw: RawCall[T]) -> tuple[T, Mapping[str, str]]:
         with family_errors():
             request, call = self._prepare_raw(raw)
-            response = call.client.run_request(request, call.options)
-        return _finish(raw, response)
+            response: RawResponse = call.client.run_request(request, call.options)
+        return _finish(raw, response), response.headers
 
     def _stream(self, raw: RawCall[T]) -> Stream[T]:
         with family_errors():
@@ -125,10 +128,13 @@ class AsyncRawCalls(_RawCalls, AsyncResource):
     """A resource that makes such calls, for async callers."""
 
     async def _send(self, raw: RawCall[T]) -> T:
+        return (await self._send_for_headers(raw))[0]
+
+    async def _send_for_headers(self, raw: RawCall[T]) -> tuple[T, Mapping[str, str]]:
         with family_errors():
             request, call = self._prepare_raw(raw)
-            response = await call.client.arun_request(request, call.options)
-        return _finish(raw, response)
+            response: RawResponse = await call.client.arun_request(request, call.options)
+        return _finish(raw, response), response.headers
 
     async def _stream(self, raw: RawCall[T]) -> AsyncStream[T]:
         with family_errors():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from unified_llm._core import runtime
+from unified_llm._policy.retry_after import read_poll_after
 from unified_llm.openai_style._binary_content import BinaryContent
 from unified_llm.openai_style._omitted import NOT_GIVEN, is_omitted
 from unified_llm.openai_style._pages import AsyncPage, AsyncPaginator, SyncPage
@@ -13,7 +15,7 @@ from unified_llm.openai_style.types.video import Video, VideoDeleteResponse
 
 _FEATURE: Final = "video"
 _PENDING: Final = frozenset({"queued", "in_progress"})
-_POLL_INTERVAL: Final = 1000  # milliseconds, as with OpenAI's SDK
+_POLL_INTERVAL: Final = 1.0  # seconds, as with OpenAI's SDK
 
 
 class SyncVideoPage(SyncPage):
@@ -50,9 +52,12 @@ def _remix(video_id: str, given: dict[str, Any]) -> RawCall[Video]:
     return RawCall("POST", path_of("videos", "video_id", "remix", video_id=video_id), _FEATURE, given, Video.from_json)
 
 
-def _seconds(poll_interval_ms: Any) -> float:
-    milliseconds: float = _POLL_INTERVAL if is_omitted(poll_interval_ms) else poll_interval_ms
-    return milliseconds / 1000
+def _pause(poll_interval_ms: Any, headers: Mapping[str, str]) -> float:
+    """Return the seconds until the next request for a state: as the program, or else the server, asks for."""
+    if not is_omitted(poll_interval_ms):
+        seconds: float = poll_interval_ms / 1000
+        return seconds
+    return read_poll_after(headers) or _POLL_INTERVAL
 
 
 class Videos(RawCalls):
@@ -78,7 +83,8 @@ class Videos(RawCalls):
 
         Args:
             prompt: What it shows.
-            poll_interval_ms: Milliseconds from one request for its state to the next; not given: 1000.
+            poll_interval_ms: Milliseconds from one request for its state to the next; not given: what the server
+                asks for, else 1000.
             **fields: As for ``create``.
         """
         return self.poll(self.create(prompt=prompt, **fields).id, poll_interval_ms=poll_interval_ms)
@@ -88,12 +94,15 @@ class Videos(RawCalls):
 
         Args:
             video_id: The video.
-            poll_interval_ms: Milliseconds from one request for its state to the next; not given: 1000.
+            poll_interval_ms: Milliseconds from one request for its state to the next; not given: what the server
+                asks for, else 1000.
         """
         clock = runtime.current()
-        while (video := self.retrieve(video_id)).status in _PENDING:
-            clock.sleep(clock.now() + _seconds(poll_interval_ms))
-        return video
+        while True:
+            video, headers = self._send_for_headers(_retrieve(video_id, {}))
+            if video.status not in _PENDING:
+                return video
+            clock.sleep(clock.now() + _pause(poll_interval_ms, headers))
 
     def retrieve(self, video_id: str, **options: Any) -> Video:
         """Return the state of a video."""
@@ -148,9 +157,11 @@ class AsyncVideos(AsyncRawCalls):
     async def poll(self, video_id: str, *, poll_interval_ms: Any = NOT_GIVEN) -> Video:
         """Do the same as ``Videos.poll``."""
         clock = runtime.current()
-        while (video := await self.retrieve(video_id)).status in _PENDING:
-            await clock.asleep(clock.now() + _seconds(poll_interval_ms))
-        return video
+        while True:
+            video, headers = await self._send_for_headers(_retrieve(video_id, {}))
+            if video.status not in _PENDING:
+                return video
+            await clock.asleep(clock.now() + _pause(poll_interval_ms, headers))
 
     async def retrieve(self, video_id: str, **options: Any) -> Video:
         """Do the same as ``Videos.retrieve``."""

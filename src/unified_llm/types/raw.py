@@ -77,6 +77,7 @@ class RawResponse(FurtherResponse):
         request_id: The provider's identifier of the request, for its support.
         used_fallback: Whether another target than the first answered.
         attempts: Every attempt in order.
+        headers: The headers of the HTTP response that say when to ask again, and how much is left of a rate limit.
     """
 
     value: Any = field(default=None, repr=False)
@@ -85,6 +86,7 @@ class RawResponse(FurtherResponse):
     request_id: str | None = None
     used_fallback: bool = False
     attempts: tuple[Attempt, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 for _class in (
