@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.each import each
-from tests.support.scripted_targets import ScriptedTargets, say
+from tests.support.scripted_targets import Pause, ScriptedTargets, say
 from unified_llm import LLMClient, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
@@ -144,6 +144,14 @@ def test_the_next_job_is_fitted_to_its_target_as_any_fallback_is() -> None:
     assert {request.seconds for request in made} == {8}
     assert video.attempts[4].adjusted == {"size": ["...", None], "style": ["...", None]}
     assert ["x-trace" in target.headers for target in targets.targets[:3]] == [True, True, False]
+
+
+def test_a_look_that_hangs_is_repeated_and_a_fetch_has_the_time_that_is_left() -> None:
+    targets = ScriptedTargets({SORA: [job(), [Pause()], job("completed"), [Pause(400), *ANSWER]]})
+    assert film(targets, SORA, deadline=500).model == "sora-2"
+    assert targets.clock == pytest.approx(1435.0, abs=0.5), "5 s, a look of 30 s, and 400 s"
+    with pytest.raises(TimeoutError, match=r"was not fetched within 60 s; the job video_1 is done there"):
+        film(ScriptedTargets({SORA: [job("completed"), [Pause()]]}), SORA, deadline=60)
 
 
 def test_looks_that_succeed_do_not_hide_that_new_jobs_fail() -> None:

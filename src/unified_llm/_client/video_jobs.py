@@ -182,7 +182,7 @@ class VideoJobs:
             return failure
         content = yield from self._ask(VideoContentRequest(job.id, url=job.url), target)
         if isinstance(content, Failure):
-            return _explained(content, job)
+            return self._too_late(job) if self._now() >= self._until else _explained(content, job)
         video: VideoResponse = content.value
         return replace(video, job=job.id, model=job.model, seconds=job.seconds, size=job.size)
 
@@ -194,9 +194,9 @@ class VideoJobs:
 
     def _too_late(self, job: VideoJob) -> Failure:
         limit = show_seconds(self._options.deadline or 0.0)
-        name = read_name(job.id)
-        which = f"; the job {name} goes on there" if name else ""
-        reason = f"the video was not done within {limit}{which}"
+        name, is_done = read_name(job.id), job.status == "completed"
+        which = f"; the job {name} {'is done' if is_done else 'goes on'} there" if name else ""
+        reason = f"the video was not {'fetched' if is_done else 'done'} within {limit}{which}"
         return Failure("timeout", reason=reason, advice="raise deadline=, or ask for less")
 
     def _error(self, failed: CallFailed) -> LLMError:

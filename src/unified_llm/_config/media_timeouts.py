@@ -24,11 +24,13 @@ class _Limits(NamedTuple):
         whole: To a whole response.
         first: To the first chunk of a stream.
         gap: Between two chunks.
+        always: ``whole`` holds for the last target as well, in place of what is left of the deadline.
     """
 
     whole: float
     first: float
     gap: float = 60.0
+    always: bool = False
 
 
 # docs/configuration.md has these numbers.
@@ -37,7 +39,7 @@ _LIMITS: Final[Mapping[type, _Limits]] = {
     SpeechRequest: _Limits(60.0, 30.0),
     TranscriptionRequest: _Limits(300.0, 120.0),
     VideoRequest: _Limits(60.0, 60.0),
-    VideoJobRequest: _Limits(30.0, 30.0),
+    VideoJobRequest: _Limits(30.0, 30.0, always=True),  # which is repeated
     VideoContentRequest: _Limits(300.0, 300.0),
 }
 
@@ -57,6 +59,7 @@ def for_request(target: Target, request: object) -> Target:
         last_first_token=max(limits.first, longer.last_first_token),
         whole=max(limits.whole, longer.whole),
         gap=limits.gap,
+        fixed=limits.always,
         of_call=True,
     )
     return replace(target, timing=timing)
