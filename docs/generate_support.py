@@ -169,8 +169,9 @@ What each provider's endpoint can do, with a model that can. ✗: a request is r
 ## Text
 
 *Completion* is `LLMClient.complete` and `Completion.create`: ✓ where the API continues a text (`as_text=True`);
-elsewhere a chat answers it. *Data* is bytes that are sent along (a path, bytes, an open file), *URL* is an address
-that the provider fetches: [messages.md](messages.md#images-audio-and-files). Text files can be read by all of them.
+elsewhere a chat answers it. OpenAI has [shut down](media.md#models-that-were-shut-down) its own models for it. *Data*
+is bytes that are sent along (a path, bytes, an open file), *URL* is an address that the provider fetches:
+[messages.md](messages.md#images-audio-and-files). Text files can be read by all of them.
 
 """
 _APIS = """
@@ -181,7 +182,8 @@ _MEDIA_HEAD = """
 ## Media
 
 What a provider makes of a prompt or a recording: [media.md](media.md). Those that are not in the table make none.
-Written from the documentation and SDKs of the providers, not tried against the services.
+Written from the documentation and SDKs of the providers, not tried against the services. OpenAI has
+[shut down](media.md#models-that-were-shut-down) its API for videos; servers that imitate it have their own.
 
 """
 _TESTS = """
