@@ -159,7 +159,8 @@ def test_the_chunks_of_the_provider_are_passed_on(monkeypatch: pytest.MonkeyPatc
         event(choice("", 1)), event(usage=usage),
     ]  # fmt: skip
     server.stream(*events)
-    given = {"model": INSTRUCT, "prompt": "A", "n": 2, "stream": True, "stream_options": {"include_usage": True}}
+    usage_too = {"include_usage": True}
+    given: dict[str, Any] = {"model": INSTRUCT, "prompt": "A", "n": 2, "stream": True, "stream_options": usage_too}
     if asynchronous:
 
         async def collect() -> list[Any]:

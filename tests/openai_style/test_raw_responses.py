@@ -12,6 +12,7 @@ from tests.openai_style.test_chat import GPT, HAIKU, KEY, QUESTION, client, down
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm._core.outcome import Failure
 from unified_llm.openai_style import AsyncOpenAI, OpenAI, RateLimitError
+from unified_llm.openai_style._raw_responses import RawMethods
 from unified_llm.openai_style.types.chat import ChatCompletion
 
 
@@ -43,7 +44,7 @@ def test_it_is_found_at_the_client_and_at_each_resource_and_streams() -> None:
             assert text == "Hello"
             assert raw.request_id
     assert not hasattr(client().with_raw_response, "nothing")
-    assert copy.copy(client().with_raw_response)
+    assert isinstance(copy.copy(client().with_raw_response), RawMethods)
 
 
 def test_async_methods_are_awaited_and_errors_are_those_of_the_family() -> None:

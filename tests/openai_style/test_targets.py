@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
+import operator
 import pickle
 from typing import Any
 
@@ -227,16 +229,16 @@ class Counting(OpenAI):
 
 def test_copies_of_derived_clients_keep_what_they_have_of_their_own() -> None:
     client = Counting(label="mine", api_key=KEY)
-    assert client.chat.completions
+    before = client.chat.completions
     again = pickle.loads(pickle.dumps(client))  # noqa: S301 - made here
     for made in (client.with_options(timeout=5), client.copy(), copy.copy(client), copy.deepcopy(client), again):
         assert (type(made), made.label) == (Counting, "mine")
-        assert made.chat.completions is not client.chat.completions
+        assert made.chat.completions is not before
 
 
 def test_settings_can_be_assigned_and_hold_for_later_calls() -> None:
     client = OpenAI(api_key="sk-the-first-key")
-    assert client.chat.completions
+    before = client.chat.completions
     client.api_key, client.timeout, client.max_retries = KEY, 7, 1
     client.organization, client.base_url = "org", "http://localhost:1/v1"
     assert (client.api_key.reveal(), client.timeout, client.max_retries) == (KEY, 7, 1)
@@ -244,6 +246,7 @@ def test_settings_can_be_assigned_and_hold_for_later_calls() -> None:
     target = targets_of(client, model="m")[0]
     assert (target.provider, target.base_url) == ("openai-compatible", "http://localhost:1/v1")
     assert call_of(client, model="m").options.retries == {"limit": 1}
+    assert client.chat.completions is not before
     assert KEY not in repr(vars(client))
 
 
@@ -273,6 +276,15 @@ def test_features_of_openai_alone_name_its_sdk() -> None:
         client.chatt  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(style.BadRequestError, match="fine-tuned"):
         client.models.delete("m")
+
+
+def test_signatures_show_the_arguments_of_the_sdk() -> None:
+    theirs, ours = openai.OpenAI(api_key=KEY), OpenAI(api_key=KEY)
+    for path in ("chat.completions.create", "chat.completions.parse", "completions.create", "embeddings.create"):
+        method = operator.attrgetter(path)
+        wanted = inspect.signature(method(theirs)).parameters.keys()
+        assert wanted <= inspect.signature(method(ours)).parameters.keys(), path
+        assert inspect.iscoroutinefunction(method(AsyncOpenAI(api_key=KEY)))
 
 
 def test_azure_clients_take_the_arguments_of_the_sdk() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.custom_tools import custom_names
+from unified_llm._lib.signatures import show_keywords
 from unified_llm.openai_style._chat_chunks import ChunkWriter
+from unified_llm.openai_style._chat_fields import ChatArguments, all_chat_arguments
 from unified_llm.openai_style._chat_objects import AnswerForm, completion_of
 from unified_llm.openai_style._chat_request import CHAT_FIELDS, read_chat
 from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamContext, ChatCompletionStreamContext
@@ -23,9 +25,6 @@ from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
 from unified_llm.openai_style.types.chat.parsed_chat_completion import ParsedChatCompletion
 from unified_llm.types.requests import LLMRequest
-
-if TYPE_CHECKING:
-    from unified_llm.openai_style._chat_fields import ChatArguments
 
 _ARGUMENTS = CHAT_FIELDS | CALL_OPTIONS | {"extra_body"}
 
@@ -84,6 +83,7 @@ class Completions(_Shared, StoredCompletions):
     def create(
         self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Unpack[ChatArguments]
     ) -> ChatCompletion | Stream[ChatCompletionChunk]: ...
+    @show_keywords(all_chat_arguments)
     def create(self, **fields: Any) -> Any:
         """Answer a conversation.
 
@@ -114,6 +114,7 @@ class Completions(_Shared, StoredCompletions):
             response = call.client.run(call.request, call.options)
         return completion_of(response, call.form)
 
+    @show_keywords(all_chat_arguments)
     def parse(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
     ) -> ParsedChatCompletion[Any]:
@@ -135,6 +136,7 @@ class Completions(_Shared, StoredCompletions):
             completion = self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
 
+    @show_keywords(all_chat_arguments)
     def stream(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
     ) -> ChatCompletionStreamContext:
@@ -175,6 +177,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
     async def create(
         self, *, messages: Iterable[Any], model: str = ..., stream: bool, **fields: Unpack[ChatArguments]
     ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]: ...
+    @show_keywords(all_chat_arguments)
     async def create(self, **fields: Any) -> Any:
         """Do the same as ``Completions.create``."""
         given = Hidden(fields)
@@ -192,6 +195,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
             response = await call.client.arun(call.request, call.options)
         return completion_of(response, call.form)
 
+    @show_keywords(all_chat_arguments)
     async def parse(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
     ) -> ParsedChatCompletion[Any]:
@@ -203,6 +207,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
             completion = await self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
 
+    @show_keywords(all_chat_arguments)
     def stream(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
     ) -> AsyncChatCompletionStreamContext:

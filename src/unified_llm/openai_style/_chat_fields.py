@@ -1,17 +1,18 @@
-"""Keyword arguments of chat completions, for type checkers and editors: those of OpenAI's SDK, and ours.
-
-A field that is ``NOT_GIVEN`` or ``omit`` is left out, so each of them may be that as well.
-"""
+"""Keyword arguments of chat completions, for type checkers and editors: those of OpenAI's SDK, and ours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypedDict
 
-from unified_llm.openai_style._omitted import NotGiven, Omit
+from unified_llm._lib.signatures import Keywords
+from unified_llm.openai_style._call_arguments import CallArguments, Fields, Left
 
-Fields: TypeAlias = Mapping[str, Any]
-Left: TypeAlias = NotGiven | Omit | None
+
+class _ChatCall(TypedDict, total=False):
+    messages: Iterable[Any]
+    model: str
+    stream: bool | Left
 
 
 class ChatFields(TypedDict, total=False):
@@ -53,17 +54,14 @@ class ChatFields(TypedDict, total=False):
     web_search_options: Fields | Left
 
 
-class ChatArguments(ChatFields, total=False):
+class ChatArguments(ChatFields, CallArguments, total=False):
     """The fields of a request, and the options of a call."""
 
-    extra_headers: Mapping[str, Any] | Left
-    extra_query: Fields | Left
-    extra_body: Fields | Left
-    timeout: Any
-    deadline: float | Left
-    fallbacks: Iterable[Any] | Left
-    failover_on: Mapping[Any, bool] | Left
-    hedge_after: float | Left
-    max_retries: int | Left
-    api_key: Any
-    base_url: str | Left
+
+class ChatCall(_ChatCall, ChatArguments, total=False):
+    """All arguments of a call, in the order in which signatures show them."""
+
+
+def all_chat_arguments() -> Keywords:
+    """Return the arguments of a chat completion, for signatures."""
+    return ChatCall, {}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
 from unified_llm._core import runtime
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.original_body import takes_original
+from unified_llm._lib.signatures import show_keywords
 from unified_llm.exceptions import ValidationError
+from unified_llm.openai_style._call_arguments import CompletionArguments, completion_arguments
 from unified_llm.openai_style._completion_objects import CompletionChunks, completion_of
+from unified_llm.openai_style._omitted import NOT_GIVEN
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._prompts import Prompt, read_prompts
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown
@@ -90,15 +93,16 @@ class Completions(_Shared):
     """Text completions."""
 
     @overload
-    def create(self, *, stream: Literal[False] | None = None, **given: Any) -> Completion: ...
+    def create(self, *, stream: Literal[False] | None = None, **given: Unpack[CompletionArguments]) -> Completion: ...
 
     @overload
-    def create(self, *, stream: Literal[True], **given: Any) -> Stream[Completion]: ...
+    def create(self, *, stream: Literal[True], **given: Unpack[CompletionArguments]) -> Stream[Completion]: ...
 
     @overload
-    def create(self, **given: Any) -> Any: ...
+    def create(self, *, stream: bool, **given: Unpack[CompletionArguments]) -> Any: ...
 
-    def create(self, **given: Any) -> Any:
+    @show_keywords(completion_arguments)
+    def create(self, *, stream: Any = NOT_GIVEN, **given: Any) -> Any:
         """Continue a text.
 
         A target without text completion gets the prompt as a message of a chat; one with ``suffix``, ``echo``,
@@ -115,7 +119,7 @@ class Completions(_Shared):
         Raises:
             OpenAIError: No target completed the text.
         """
-        hidden = Hidden(given)
+        hidden = Hidden({**given, "stream": stream})
         del given
         with family_errors():
             prepared = self._prepare(hidden)
@@ -130,17 +134,22 @@ class AsyncCompletions(_Shared, AsyncResource):
     """The same as ``Completions``, with async methods."""
 
     @overload
-    async def create(self, *, stream: Literal[False] | None = None, **given: Any) -> Completion: ...
+    async def create(
+        self, *, stream: Literal[False] | None = None, **given: Unpack[CompletionArguments]
+    ) -> Completion: ...
 
     @overload
-    async def create(self, *, stream: Literal[True], **given: Any) -> AsyncStream[Completion]: ...
+    async def create(
+        self, *, stream: Literal[True], **given: Unpack[CompletionArguments]
+    ) -> AsyncStream[Completion]: ...
 
     @overload
-    async def create(self, **given: Any) -> Any: ...
+    async def create(self, *, stream: bool, **given: Unpack[CompletionArguments]) -> Any: ...
 
-    async def create(self, **given: Any) -> Any:
+    @show_keywords(completion_arguments)
+    async def create(self, *, stream: Any = NOT_GIVEN, **given: Any) -> Any:
         """Do the same as ``Completions.create``."""
-        hidden = Hidden(given)
+        hidden = Hidden({**given, "stream": stream})
         del given
         with family_errors():
             prepared = self._prepare(hidden)

@@ -6,11 +6,13 @@ import base64
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._lib.signatures import show_keywords
 from unified_llm._providers import registry
 from unified_llm.exceptions import ValidationError
+from unified_llm.openai_style._call_arguments import EmbeddingArguments, embedding_arguments
 from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown
 from unified_llm.openai_style._settings import CALL_OPTIONS
@@ -75,7 +77,8 @@ class _Shared(Resource):
 class Embeddings(_Shared):
     """The vectors of texts."""
 
-    def create(self, **given: Any) -> CreateEmbeddingResponse:
+    @show_keywords(embedding_arguments)
+    def create(self, **given: Unpack[EmbeddingArguments]) -> CreateEmbeddingResponse:
         """Return a vector for each text, in their order.
 
         Fails over between targets of the same model, or of the same declared ``space``.
@@ -88,7 +91,7 @@ class Embeddings(_Shared):
         Raises:
             OpenAIError: No target embedded a text.
         """
-        hidden = Hidden(given)
+        hidden = Hidden[dict[str, Any]]({**given})
         del given
         with family_errors():
             prepared = self._prepare(hidden)
@@ -98,9 +101,10 @@ class Embeddings(_Shared):
 class AsyncEmbeddings(_Shared, AsyncResource):
     """The same as ``Embeddings``, with async methods."""
 
-    async def create(self, **given: Any) -> CreateEmbeddingResponse:
+    @show_keywords(embedding_arguments)
+    async def create(self, **given: Unpack[EmbeddingArguments]) -> CreateEmbeddingResponse:
         """Do the same as ``Embeddings.create``."""
-        hidden = Hidden(given)
+        hidden = Hidden[dict[str, Any]]({**given})
         del given
         with family_errors():
             prepared = self._prepare(hidden)

@@ -237,14 +237,14 @@ class Embedding:
         Raises:
             OpenAIError: No target embedded a text; it is an ``LLMError`` as well.
         """
-        hidden = Hidden({**given, "model": model, "input": input})
+        hidden = Hidden[dict[str, Any]]({**given, "model": model, "input": input})
         del input, given
         return _client.get(hidden.value).embeddings.create(**hidden.value)
 
     @classmethod
     async def acreate(cls, model: str, input: Any, **given: Any) -> CreateEmbeddingResponse:  # noqa: A002 - as above
         """Do the same as ``create``, for async callers."""
-        hidden = Hidden({**given, "model": model, "input": input})
+        hidden = Hidden[dict[str, Any]]({**given, "model": model, "input": input})
         del input, given
         return await _aclient.get(hidden.value).embeddings.create(**hidden.value)
 

@@ -271,7 +271,11 @@ class OpenAIObject:
 
     # Names of Pydantic 1 that programs still use.
     copy = model_copy
-    parse_obj = model_validate
+
+    @classmethod
+    def parse_obj(cls, obj: Any) -> Self:
+        """Do the same as ``model_validate``."""
+        return cls.model_validate(obj)
 
     def dict(self, **options: Any) -> FieldDict:
         """Return all fields as a dictionary; options as for ``model_dump``."""

@@ -99,17 +99,15 @@ class _RawMethods:
 class RawMethods(_RawMethods):
     """The methods of a client or a resource, each of which returns a ``RawResponse``."""
 
-    def __getattr__(self, name: str) -> Callable[..., RawResponse]:
-        method: Callable[..., RawResponse] = self._find(name, _wrap)
-        return method
+    def __getattr__(self, name: str) -> Any:
+        return self._find(name, _wrap)
 
 
 class AsyncRawMethods(_RawMethods):
     """The same for an async client."""
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[RawResponse]]:
-        method: Callable[..., Awaitable[RawResponse]] = self._find(name, _awrap)
-        return method
+    def __getattr__(self, name: str) -> Any:
+        return self._find(name, _awrap)
 
 
 def _wrap(method: Callable[..., Any]) -> Callable[..., RawResponse]:

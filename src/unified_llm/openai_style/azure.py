@@ -7,10 +7,11 @@ from typing import Any
 
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError
+from unified_llm.openai_style._base_client import BaseOpenAI
 from unified_llm.openai_style._omitted import NOT_GIVEN
 from unified_llm.openai_style._resource import family_errors
 from unified_llm.openai_style._settings import Settings
-from unified_llm.openai_style.client import AsyncOpenAI, BaseOpenAI, OpenAI
+from unified_llm.openai_style.client import AsyncOpenAI, OpenAI
 
 
 def _read_settings(given: Hidden[dict[str, Any]]) -> Settings:
