@@ -6,7 +6,9 @@ import copy
 import importlib.util
 import json
 import pickle
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -74,6 +76,18 @@ def test_an_error_is_of_our_class_of_the_family_and_of_the_sdk(error: LLMError, 
     assert translated.status_code == status
     assert str(translated) == "x"
     assert translate(translated) is translated
+
+
+def test_the_page_about_errors_has_both_names_of_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    table = page.partition("| `unified_llm.exceptions` | `unified_llm.openai_style` |\n|---|---|\n")[2].partition(
+        "\n\n"
+    )[0]
+    rows = [[re.findall(r"`(\w+)`", cell) for cell in row.split(" | ")] for row in table.splitlines()]
+    named = [name for names, _ in rows for name in names]
+    assert sorted(named) == sorted(ours.__all__)
+    for names, theirs in rows[1:-1]:
+        assert {type(translate(getattr(ours, name)("x"))).__name__ for name in names} <= {*theirs, *names, "APIError"}
 
 
 @each(

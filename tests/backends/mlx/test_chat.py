@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.mlx_ways import CHUNKS, EVERY_WAY, WHOLE
-from unified_llm import LLMClient, LLMConfig
+from unified_llm import ChatCompletion, Completion, LLMClient, LLMConfig
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx import exchange as chat
 from unified_llm._backends.mlx.engine_types import (
@@ -113,6 +113,15 @@ def test_a_text_is_completed_by_chat(script: Callable[..., FakeEngine]) -> None:
     engine = script("yes", END)
     assert LLMClient("mlx/demo").complete(QUESTION).content == "yes"
     assert engine.prompts[0].messages == ({"role": "user", "content": QUESTION},)
+
+
+def test_a_program_for_openais_client_is_answered(script: Callable[..., FakeEngine]) -> None:
+    script("a", "b", END)
+    messages = [{"role": "user", "content": QUESTION}]
+    assert ChatCompletion.create(model="mlx/demo", messages=messages).choices[0].message.content == "ab"
+    chunks = ChatCompletion.create(model="mlx/demo", messages=messages, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "ab"
+    assert Completion.create(model="mlx/demo", prompt=QUESTION).choices[0].text == "ab"
 
 
 @WHOLE
