@@ -15,12 +15,12 @@ from unified_llm.openai_style._chat_chunks import ChunkWriter
 from unified_llm.openai_style._chat_fields import ChatArguments, all_chat_arguments
 from unified_llm.openai_style._chat_objects import AnswerForm, completion_of
 from unified_llm.openai_style._chat_request import CHAT_FIELDS, read_chat
-from unified_llm.openai_style._chat_stream import AsyncChatCompletionStreamContext, ChatCompletionStreamContext
+from unified_llm.openai_style._chat_stream import AsyncChatCompletionStream, ChatCompletionStream
 from unified_llm.openai_style._parse import Wanted, parse_completion, read_wanted
 from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, refuse_unknown
 from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style._stored_completions import AsyncStoredCompletions, StoredCompletions
-from unified_llm.openai_style._streams import AsyncStream, Stream
+from unified_llm.openai_style._streams import AsyncStream, AsyncStreamManager, Stream, StreamManager
 from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
 from unified_llm.openai_style.types.chat.parsed_chat_completion import ParsedChatCompletion
@@ -139,7 +139,7 @@ class Completions(_Shared, StoredCompletions):
     @show_keywords(all_chat_arguments)
     def stream(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
-    ) -> ChatCompletionStreamContext:
+    ) -> StreamManager[ChatCompletionStream]:
         """Answer a conversation in events; to be used in a ``with`` statement, which sends the request.
 
         Args:
@@ -150,11 +150,11 @@ class Completions(_Shared, StoredCompletions):
         with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 
-        def send() -> Any:
+        def send() -> ChatCompletionStream:
             with CLEAR_VARIABLES:
-                return self._create(Hidden({**given.value, "stream": True}), wanted)
+                return ChatCompletionStream(self._create(Hidden({**given.value, "stream": True}), wanted), wanted)
 
-        return ChatCompletionStreamContext(send, wanted)
+        return StreamManager(send)
 
 
 class AsyncCompletions(_Shared, AsyncStoredCompletions):
@@ -210,18 +210,19 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
     @show_keywords(all_chat_arguments)
     def stream(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
-    ) -> AsyncChatCompletionStreamContext:
+    ) -> AsyncStreamManager[AsyncChatCompletionStream]:
         """Do the same as ``Completions.stream``; to be used in ``async with``."""
         given = Hidden({"messages": messages, "model": model, **fields})
         del messages, fields
         with CLEAR_VARIABLES, family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 
-        async def send() -> Any:
+        async def send() -> AsyncChatCompletionStream:
             with CLEAR_VARIABLES:
-                return await self._create(Hidden({**given.value, "stream": True}), wanted)
+                chunks = await self._create(Hidden({**given.value, "stream": True}), wanted)
+                return AsyncChatCompletionStream(chunks, wanted)
 
-        return AsyncChatCompletionStreamContext(send, wanted)
+        return AsyncStreamManager(send)
 
 
 class Chat(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, Self, TypeVar
 
 from unified_llm._core.hidden import CLEAR_VARIABLES
@@ -148,39 +148,3 @@ class AsyncChatCompletionStream(_Events[AsyncStream[ChatCompletionChunk]]):
     async def __aexit__(self, *_: object) -> None:
         """Close."""
         await self.close()
-
-
-class ChatCompletionStreamContext:
-    """What ``stream()`` returns: the request is sent when the ``with`` block begins, and closed when it ends."""
-
-    def __init__(self, send: Callable[[], Stream[ChatCompletionChunk]], wanted: Wanted) -> None:
-        self._send, self._wanted = send, wanted
-        self._stream: ChatCompletionStream | None = None
-
-    def __enter__(self) -> ChatCompletionStream:
-        """Send the request."""
-        self._stream = ChatCompletionStream(self._send(), self._wanted)
-        return self._stream
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        if self._stream is not None:
-            self._stream.close()
-
-
-class AsyncChatCompletionStreamContext:
-    """The same for ``async with``."""
-
-    def __init__(self, send: Callable[[], Awaitable[AsyncStream[ChatCompletionChunk]]], wanted: Wanted) -> None:
-        self._send, self._wanted = send, wanted
-        self._stream: AsyncChatCompletionStream | None = None
-
-    async def __aenter__(self) -> AsyncChatCompletionStream:
-        """Send the request."""
-        self._stream = AsyncChatCompletionStream(await self._send(), self._wanted)
-        return self._stream
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close."""
-        if self._stream is not None:
-            await self._stream.close()

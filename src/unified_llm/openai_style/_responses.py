@@ -17,7 +17,7 @@ from unified_llm.openai_style._responses_events import EventWriter
 from unified_llm.openai_style._responses_input import read_request
 from unified_llm.openai_style._responses_output import response_of
 from unified_llm.openai_style._responses_parse import parse_response, read_wanted
-from unified_llm.openai_style._responses_stream import AsyncResponseStreamOpener, ResponseStreamOpener
+from unified_llm.openai_style._responses_stream import AsyncResponseStream, ResponseStream
 from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style._stored_responses import (
     AsyncInputItems,
@@ -26,7 +26,7 @@ from unified_llm.openai_style._stored_responses import (
     StoredResponses,
     count_call,
 )
-from unified_llm.openai_style._streams import AsyncStream, Stream
+from unified_llm.openai_style._streams import AsyncStream, AsyncStreamManager, Stream, StreamManager
 from unified_llm.openai_style.types.responses.input_token_count_response import InputTokenCountResponse
 from unified_llm.openai_style.types.responses.parsed_response import ParsedResponse
 from unified_llm.openai_style.types.responses.response import Response
@@ -195,7 +195,7 @@ class Responses(_Shared, StoredResponses):
             response = self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
 
-    def stream(self, **fields: Any) -> ResponseStreamOpener:
+    def stream(self, **fields: Any) -> StreamManager[ResponseStream]:
         """Answer an input in events; to be used in a ``with`` statement, which sends the request.
 
         Args:
@@ -208,13 +208,15 @@ class Responses(_Shared, StoredResponses):
             wanted = read_wanted(given.value)
         identifier, after = _resumed(given.value)
 
-        def send() -> Any:
-            if identifier is not None:
-                return self.retrieve(identifier, stream=True, **given.value)
+        def send() -> ResponseStream:
             with CLEAR_VARIABLES:
-                return self._create(Hidden({**given.value, "stream": True}))
+                if identifier is not None:
+                    events = self.retrieve(identifier, stream=True, **given.value)
+                else:
+                    events = self._create(Hidden({**given.value, "stream": True}))
+                return ResponseStream(events, wanted, after)
 
-        return ResponseStreamOpener(send, wanted, after)
+        return StreamManager(send)
 
 
 class AsyncResponses(_Shared, AsyncStoredResponses):
@@ -262,7 +264,7 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
             response = await self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
 
-    def stream(self, **fields: Any) -> AsyncResponseStreamOpener:
+    def stream(self, **fields: Any) -> AsyncStreamManager[AsyncResponseStream]:
         """Do the same as ``Responses.stream``; to be used in ``async with``."""
         given = Hidden(fields)
         del fields
@@ -270,13 +272,15 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
             wanted = read_wanted(given.value)
         identifier, after = _resumed(given.value)
 
-        async def send() -> Any:
-            if identifier is not None:
-                return await self.retrieve(identifier, stream=True, **given.value)
+        async def send() -> AsyncResponseStream:
             with CLEAR_VARIABLES:
-                return await self._create(Hidden({**given.value, "stream": True}))
+                if identifier is not None:
+                    events = await self.retrieve(identifier, stream=True, **given.value)
+                else:
+                    events = await self._create(Hidden({**given.value, "stream": True}))
+                return AsyncResponseStream(events, wanted, after)
 
-        return AsyncResponseStreamOpener(send, wanted, after)
+        return AsyncStreamManager(send)
 
 
 def _resumed(given: dict[str, Any]) -> tuple[str | None, int | None]:

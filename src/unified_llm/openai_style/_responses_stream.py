@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, Self, TypeVar
 
 from unified_llm.openai_style._objects import OpenAIObject
@@ -127,41 +127,3 @@ class AsyncResponseStream(_Events[AsyncStream[Any]]):
     async def close(self) -> None:
         """Stop, and give the connection back."""
         await self._events.close()
-
-
-class ResponseStreamOpener:
-    """What ``responses.stream`` returns: the request is sent when its ``with`` block begins."""
-
-    def __init__(self, send: Callable[[], Stream[Any]], wanted: Wanted, after: int | None = None) -> None:
-        self._send, self._wanted, self._after = send, wanted, after
-        self._stream: ResponseStream | None = None
-
-    def __enter__(self) -> ResponseStream:
-        """Send the request, and return the events."""
-        self._stream = ResponseStream(self._send(), self._wanted, self._after)
-        return self._stream
-
-    def __exit__(self, *_: object) -> None:
-        """Close the stream."""
-        if self._stream is not None:
-            self._stream.close()
-
-
-class AsyncResponseStreamOpener:
-    """The same as ``ResponseStreamOpener``, for ``async with``."""
-
-    def __init__(
-        self, send: Callable[[], Awaitable[AsyncStream[Any]]], wanted: Wanted, after: int | None = None
-    ) -> None:
-        self._send, self._wanted, self._after = send, wanted, after
-        self._stream: AsyncResponseStream | None = None
-
-    async def __aenter__(self) -> AsyncResponseStream:
-        """Send the request, and return the events."""
-        self._stream = AsyncResponseStream(await self._send(), self._wanted, self._after)
-        return self._stream
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close the stream."""
-        if self._stream is not None:
-            await self._stream.close()

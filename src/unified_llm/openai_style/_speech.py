@@ -13,7 +13,7 @@ from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
-from unified_llm.openai_style._streams import AsyncStream, Stream
+from unified_llm.openai_style._streams import AsyncStream, AsyncStreamManager, Stream, StreamManager
 from unified_llm.types.media import SpeechResponse
 from unified_llm.types.media_requests import SpeechRequest
 from unified_llm.types.raw import RawRequest
@@ -219,13 +219,13 @@ class StreamingSpeech:
     def __init__(self, send: Callable[[Mapping[str, Any]], StreamedSpeech]) -> None:
         self._send = send
 
-    def create(self, **fields: Any) -> SpeechContext:
+    def create(self, **fields: Any) -> StreamManager[StreamedSpeech]:
         """Read a text aloud; to be used in a ``with`` statement, which sends the request.
 
         Args:
             **fields: As for ``audio.speech.create``.
         """
-        return SpeechContext(lambda: self._send(fields))
+        return StreamManager(lambda: self._send(fields))
 
 
 class AsyncStreamingSpeech:
@@ -234,42 +234,6 @@ class AsyncStreamingSpeech:
     def __init__(self, send: Callable[[Mapping[str, Any]], Awaitable[AsyncStreamedSpeech]]) -> None:
         self._send = send
 
-    def create(self, **fields: Any) -> AsyncSpeechContext:
+    def create(self, **fields: Any) -> AsyncStreamManager[AsyncStreamedSpeech]:
         """Do the same as ``StreamingSpeech.create``, for ``async with``."""
-        return AsyncSpeechContext(lambda: self._send(fields))
-
-
-class SpeechContext:
-    """Sends the request for audio when its ``with`` block begins."""
-
-    def __init__(self, send: Callable[[], StreamedSpeech]) -> None:
-        self._send = send
-        self._response: StreamedSpeech | None = None
-
-    def __enter__(self) -> StreamedSpeech:
-        """Send the request, and return the response."""
-        self._response = self._send()
-        return self._response
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        if self._response is not None:
-            self._response.close()
-
-
-class AsyncSpeechContext:
-    """The same for ``async with``."""
-
-    def __init__(self, send: Callable[[], Awaitable[AsyncStreamedSpeech]]) -> None:
-        self._send = send
-        self._response: AsyncStreamedSpeech | None = None
-
-    async def __aenter__(self) -> AsyncStreamedSpeech:
-        """Send the request, and return the response."""
-        self._response = await self._send()
-        return self._response
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close."""
-        if self._response is not None:
-            await self._response.close()
+        return AsyncStreamManager(lambda: self._send(fields))

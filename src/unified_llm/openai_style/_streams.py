@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
@@ -166,6 +166,66 @@ class AsyncStream(_Converted[ItemT]):
     ) -> None:
         """Close."""
         await self.close()
+
+
+class Closeable(Protocol):
+    """A stream for sync callers."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class AsyncCloseable(Protocol):
+    """A stream for async callers."""
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+OpenedT = TypeVar("OpenedT", bound=Closeable)
+AsyncOpenedT = TypeVar("AsyncOpenedT", bound=AsyncCloseable)
+
+
+class StreamManager(Generic[OpenedT]):
+    """What is to be used in a ``with`` statement: the request is sent when the block begins, and closed at its end.
+
+    Args:
+        send: Sends the request, and returns its stream.
+    """
+
+    def __init__(self, send: Callable[[], OpenedT]) -> None:
+        self._send = send
+        self._opened: OpenedT | None = None
+
+    def __enter__(self) -> OpenedT:
+        """Send the request, and return its stream."""
+        self._opened = self._send()
+        return self._opened
+
+    def __exit__(self, *_: object) -> None:
+        """Close the stream."""
+        if self._opened is not None:
+            self._opened.close()
+
+
+class AsyncStreamManager(Generic[AsyncOpenedT]):
+    """The same for ``async with``."""
+
+    def __init__(self, send: Callable[[], Awaitable[AsyncOpenedT]]) -> None:
+        self._send = send
+        self._opened: AsyncOpenedT | None = None
+
+    async def __aenter__(self) -> AsyncOpenedT:
+        """Send the request, and return its stream."""
+        self._opened = await self._send()
+        return self._opened
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the stream."""
+        if self._opened is not None:
+            await self._opened.close()
 
 
 def event_bodies(texts: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
