@@ -18,7 +18,6 @@ from unified_llm._formats.custom_tools import custom_choice, is_custom
 from unified_llm._formats.history import is_text, text_of
 from unified_llm._formats.tool_schemas import object_schema
 from unified_llm._lib.bounded_json import JSONError, dump
-from unified_llm._lib.multipart import FormFile, encode_form
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import FilePart, ImagePart, data_url
 from unified_llm.types.messages import Tool
@@ -76,6 +75,8 @@ def post_form(
     Raises:
         ValidationError: A text has half of a surrogate pair.
     """
+    from unified_llm._lib.multipart import FormFile, encode_form  # no chat is sent as a form
+
     form = [
         (name, value if isinstance(value, str) else FormFile(value.data, value.filename, value.media_type))
         for name, value in fields
