@@ -20,7 +20,7 @@ from unified_llm.openai_style._parse import Wanted, parse_completion, read_wante
 from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, refuse_unknown
 from unified_llm.openai_style._settings import CALL_OPTIONS
 from unified_llm.openai_style._stored_completions import AsyncStoredCompletions, StoredCompletions
-from unified_llm.openai_style._streams import AsyncStream, AsyncStreamManager, Stream, StreamManager
+from unified_llm.openai_style._streams import AsyncStream, AsyncStreamOpener, Stream, StreamOpener
 from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
 from unified_llm.openai_style.types.chat.parsed_chat_completion import ParsedChatCompletion
@@ -139,7 +139,7 @@ class Completions(_Shared, StoredCompletions):
     @show_keywords(all_chat_arguments)
     def stream(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
-    ) -> StreamManager[ChatCompletionStream]:
+    ) -> StreamOpener[ChatCompletionStream]:
         """Answer a conversation in events; to be used in a ``with`` statement, which sends the request.
 
         Args:
@@ -154,7 +154,7 @@ class Completions(_Shared, StoredCompletions):
             with CLEAR_VARIABLES:
                 return ChatCompletionStream(self._create(Hidden({**given.value, "stream": True}), wanted), wanted)
 
-        return StreamManager(send)
+        return StreamOpener(send)
 
 
 class AsyncCompletions(_Shared, AsyncStoredCompletions):
@@ -210,7 +210,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
     @show_keywords(all_chat_arguments)
     def stream(
         self, *, messages: Iterable[Any], model: str | None = None, **fields: Unpack[ChatArguments]
-    ) -> AsyncStreamManager[AsyncChatCompletionStream]:
+    ) -> AsyncStreamOpener[AsyncChatCompletionStream]:
         """Do the same as ``Completions.stream``; to be used in ``async with``."""
         given = Hidden({"messages": messages, "model": model, **fields})
         del messages, fields
@@ -222,7 +222,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
                 chunks = await self._create(Hidden({**given.value, "stream": True}), wanted)
                 return AsyncChatCompletionStream(chunks, wanted)
 
-        return AsyncStreamManager(send)
+        return AsyncStreamOpener(send)
 
 
 class Chat(Resource):

@@ -26,7 +26,7 @@ from unified_llm.openai_style._stored_responses import (
     StoredResponses,
     count_call,
 )
-from unified_llm.openai_style._streams import AsyncStream, AsyncStreamManager, Stream, StreamManager
+from unified_llm.openai_style._streams import AsyncStream, AsyncStreamOpener, Stream, StreamOpener
 from unified_llm.openai_style.types.responses.input_token_count_response import InputTokenCountResponse
 from unified_llm.openai_style.types.responses.parsed_response import ParsedResponse
 from unified_llm.openai_style.types.responses.response import Response
@@ -195,7 +195,7 @@ class Responses(_Shared, StoredResponses):
             response = self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
 
-    def stream(self, **fields: Any) -> StreamManager[ResponseStream]:
+    def stream(self, **fields: Any) -> StreamOpener[ResponseStream]:
         """Answer an input in events; to be used in a ``with`` statement, which sends the request.
 
         Args:
@@ -216,7 +216,7 @@ class Responses(_Shared, StoredResponses):
                     events = self._create(Hidden({**given.value, "stream": True}))
                 return ResponseStream(events, wanted, after)
 
-        return StreamManager(send)
+        return StreamOpener(send)
 
 
 class AsyncResponses(_Shared, AsyncStoredResponses):
@@ -264,7 +264,7 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
             response = await self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
 
-    def stream(self, **fields: Any) -> AsyncStreamManager[AsyncResponseStream]:
+    def stream(self, **fields: Any) -> AsyncStreamOpener[AsyncResponseStream]:
         """Do the same as ``Responses.stream``; to be used in ``async with``."""
         given = Hidden(fields)
         del fields
@@ -280,7 +280,7 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
                     events = await self._create(Hidden({**given.value, "stream": True}))
                 return AsyncResponseStream(events, wanted, after)
 
-        return AsyncStreamManager(send)
+        return AsyncStreamOpener(send)
 
 
 def _resumed(given: dict[str, Any]) -> tuple[str | None, int | None]:

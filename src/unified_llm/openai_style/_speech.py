@@ -13,7 +13,7 @@ from unified_llm.openai_style._media_streams import aopen_stream, open_stream
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
-from unified_llm.openai_style._streams import AsyncStream, AsyncStreamManager, Stream, StreamManager
+from unified_llm.openai_style._streams import AsyncStream, AsyncStreamOpener, Stream, StreamOpener
 from unified_llm.types.media import SpeechResponse
 from unified_llm.types.media_requests import SpeechRequest
 from unified_llm.types.raw import RawRequest
@@ -219,13 +219,13 @@ class StreamingSpeech:
     def __init__(self, send: Callable[[Mapping[str, Any]], StreamedSpeech]) -> None:
         self._send = send
 
-    def create(self, **fields: Any) -> StreamManager[StreamedSpeech]:
+    def create(self, **fields: Any) -> StreamOpener[StreamedSpeech]:
         """Read a text aloud; to be used in a ``with`` statement, which sends the request.
 
         Args:
             **fields: As for ``audio.speech.create``.
         """
-        return StreamManager(lambda: self._send(fields))
+        return StreamOpener(lambda: self._send(fields))
 
 
 class AsyncStreamingSpeech:
@@ -234,6 +234,6 @@ class AsyncStreamingSpeech:
     def __init__(self, send: Callable[[Mapping[str, Any]], Awaitable[AsyncStreamedSpeech]]) -> None:
         self._send = send
 
-    def create(self, **fields: Any) -> AsyncStreamManager[AsyncStreamedSpeech]:
+    def create(self, **fields: Any) -> AsyncStreamOpener[AsyncStreamedSpeech]:
         """Do the same as ``StreamingSpeech.create``, for ``async with``."""
-        return AsyncStreamManager(lambda: self._send(fields))
+        return AsyncStreamOpener(lambda: self._send(fields))

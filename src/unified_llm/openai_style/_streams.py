@@ -188,7 +188,7 @@ OpenedT = TypeVar("OpenedT", bound=Closeable)
 AsyncOpenedT = TypeVar("AsyncOpenedT", bound=AsyncCloseable)
 
 
-class StreamManager(Generic[OpenedT]):
+class StreamOpener(Generic[OpenedT]):
     """What is to be used in a ``with`` statement: the request is sent when the block begins, and closed at its end.
 
     Args:
@@ -210,7 +210,7 @@ class StreamManager(Generic[OpenedT]):
             self._opened.close()
 
 
-class AsyncStreamManager(Generic[AsyncOpenedT]):
+class AsyncStreamOpener(Generic[AsyncOpenedT]):
     """The same for ``async with``."""
 
     def __init__(self, send: Callable[[], Awaitable[AsyncOpenedT]]) -> None:
