@@ -14,7 +14,7 @@ from tests.support.media_answers import PICTURE, VIDEO, WORDS
 from tests.support.sent_requests import SentRequest, SentRequests
 from tests.support.support_checks import recorded_answer
 from unified_llm import LLMClient, reset_health
-from unified_llm.exceptions import AllTargetsFailedError, UnsupportedOperationError
+from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, UnsupportedOperationError
 
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt "
 OPENAI, GEMINI, XAI = "openai/gpt-image-2", "gemini/gemini-3.1-flash-image", "xai/grok-imagine-image"
@@ -93,6 +93,20 @@ def test_a_fallback_that_cannot_be_sent_the_request_is_passed_over() -> None:
     with pytest.raises(AllTargetsFailedError) as error:
         run(lambda made: made.transcribe(WAV), GROQ, "cohere/cohere-transcribe-03-2026")
     assert "language=" in str(error.value)
+
+
+@each("other", ["cohere/cohere-transcribe-03-2026", "mistral/voxtral-mini-latest"])
+def test_subtitles_come_from_targets_that_write_them(other: str) -> None:
+    def call(made: LLMClient) -> Any:
+        return made.transcribe(WAV, format="srt", language="en")
+
+    with pytest.raises(UnsupportedOperationError, match="cannot write subtitles: leave out format='vtt'"):
+        client(other).transcribe(WAV, format="VTT")
+    with pytest.raises(ServiceUnavailableError):
+        run(call, WHISPER, other)
+    response, sent = run(lambda made: made.transcribe(WAV, format="json", prompt="x", language="en"), WHISPER, other)
+    assert [request.target for request in sent] == [WHISPER, other]
+    assert response.attempts[-1].adjusted.keys() == {"format", "prompt"}
 
 
 def test_what_no_target_has_is_refused_before_anything_is_sent() -> None:

@@ -79,8 +79,6 @@ _TAKE_TOKENS: Final = frozenset({"openai_chat", "openai_responses", "azure", "az
 # Features that few providers have, so that errors name these; only the first of many.
 _OF_FEW: Final = MEDIA | ENDPOINTS
 _MOST_NAMED: Final = 6
-# What Azure's older API lacks (learn.microsoft.com/azure/ai-foundry/openai/reference).
-_NOT_DATED: Final[frozenset[Feature]] = frozenset({"video"})
 # What ``_structured`` emulates, except at a last resort.
 _NONE: Final[frozenset[Feature]] = frozenset()
 _EMULATED: Final[frozenset[Feature]] = frozenset({"tool_choice", "json_object", "json_schema"})
@@ -101,8 +99,8 @@ def missing(ask: AnyRequest, target: Target) -> str | None:
     for need in _needs(ask):
         if need not in target.features and need not in emulated:
             return f"it cannot {_WORDS[need]}{_who_can(need, target.provider)}"
-        if need in _NOT_DATED and target.has_dated_api:
-            return f"it cannot {_WORDS[need]} by a dated API: leave out api_version"
+    if isinstance(ask, FurtherRequest):
+        return _lack_of_further(ask, target)
     if target.exclusive and isinstance(ask, LLMRequest):
         for pair in conflicts(ask, target):
             if target.last_resort or pair not in _EMULATED_PAIRS:
@@ -118,6 +116,12 @@ def _wanted(ask: AnyRequest) -> tuple[Output, str] | None:
         wanted = wanted_output(ask)
         return (wanted[0], _WORDS[wanted[1]]) if wanted else None
     return _WANTED.get(type(ask))
+
+
+def _lack_of_further(ask: FurtherRequest, target: Target) -> str | None:
+    from unified_llm._providers.further_needs import lack_of  # few programs need it
+
+    return lack_of(ask, target)
 
 
 @cache

@@ -147,7 +147,9 @@ MAKERS: Final = (
         format="cohere",
         features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("model_info", "rerank", "transcription"),
         quirks=Quirks(
-            drop=frozenset({"parallel_tool_calls", "top_logprobs", "presence_penalty.with_frequency_penalty"}),
+            # Those of the second line are of transcriptions.
+            drop=frozenset({"parallel_tool_calls", "top_logprobs", "presence_penalty.with_frequency_penalty"})
+            | {"prompt", "format", "timestamps"},
             # docs.cohere.com/reference/errors and docs.cohere.com/reference/chat
             limits={
                 "temperature": (0.0, 1.0),

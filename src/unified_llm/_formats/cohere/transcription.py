@@ -29,7 +29,7 @@ def write_transcription(request: TranscriptionRequest, target: Target) -> WireRe
         ValidationError: The request does not say which language it is in.
     """
     if request.language is None:
-        raise ValidationError(f"{target.name} has to know which language a recording is in: pass language=.")
+        raise ValidationError("it has to know which language a recording is in: pass language=.")
     for name in _NOT_SENT:
         if getattr(request, name):
             report_dropped(name, target.name, "whose format has no such field")

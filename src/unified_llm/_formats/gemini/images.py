@@ -40,12 +40,10 @@ def write_image(request: ImageRequest, target: Target) -> WireRequest:
     """
     if request.mask is not None:
         raise UnsupportedOperationError(
-            f"{target.name} edits images without a mask: say in the prompt what to change.", provider=target.provider
+            "it edits images without a mask: say in the prompt what to change.", provider=target.provider
         )
     if request.n is not None and request.n > 1:
-        raise UnsupportedOperationError(
-            f"{target.name} makes one image for a request: leave out n.", provider=target.provider
-        )
+        raise UnsupportedOperationError("it makes one image for a request: leave out n.", provider=target.provider)
     for name in _NOT_SENT:
         if getattr(request, name) is not None:
             report_dropped(name, target.name, "whose format has no such field")

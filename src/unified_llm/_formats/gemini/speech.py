@@ -45,7 +45,7 @@ def write_speech(request: SpeechRequest, target: Target) -> WireRequest:
     """
     if request.format not in {None, *_FORMATS}:
         raise UnsupportedOperationError(
-            f"{target.name} makes recordings as wav or pcm, and not as {request.format}.", provider=target.provider
+            f"it makes recordings as wav or pcm, and not as {request.format}.", provider=target.provider
         )
     if request.speed is not None:
         report_dropped("speed", target.name, "whose format has no such field")

@@ -143,7 +143,7 @@ def write_video_content(request: VideoContentRequest, target: Target) -> WireReq
     """
     if request.variant not in {None, "video"}:
         raise UnsupportedOperationError(
-            f"{target.name} has no {request.variant} of a video: leave out variant.", provider=target.provider
+            f"it has no {request.variant} of a video: leave out variant.", provider=target.provider
         )
     return get(f"/interactions/{segment(request.job)}", target)
 

@@ -52,7 +52,7 @@ def images_in_json(request: ImageRequest, target: Target) -> dict[str, Any]:
     """
     if request.mask is not None:
         raise UnsupportedOperationError(
-            f"{target.name} edits images without a mask: say in the prompt what to change.", provider=target.provider
+            "it edits images without a mask: say in the prompt what to change.", provider=target.provider
         )
     images = [_image(image) for image in request.images]
     return {"image": images[0]} if len(images) == 1 else {"images": images}
