@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from openai import APIError, APIStatusError, OpenAI, OpenAIError
@@ -9,6 +10,16 @@ from openai import APIError, APIStatusError, OpenAI, OpenAIError
 from integration_tests.openai_style.described import described
 
 STATUSES = (400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 451, 500, 503)
+CALLS: list[Callable[[OpenAI], object]] = [
+    lambda client: client.embeddings.create(model="text-embedding-3-small", input="x"),
+    lambda client: client.completions.create(model="gpt-3.5-turbo-instruct", prompt="x"),
+    lambda client: client.responses.create(model="gpt-4o", input="x"),
+    lambda client: client.images.generate(model="gpt-image-2", prompt="x"),
+    lambda client: client.audio.speech.create(model="gpt-4o-mini-tts", voice="alloy", input="x"),
+    lambda client: client.moderations.create(input="x"),
+    lambda client: client.files.create(file=("x.jsonl", b"{}"), purpose="batch"),
+    lambda client: client.models.list(),
+]
 
 
 def main(base_url: str, api_key: str) -> list[object]:
@@ -25,10 +36,11 @@ def main(base_url: str, api_key: str) -> list[object]:
                 client.chat.completions.create(model="gpt-4o", messages=question, stream=True)
             except APIError as error:
                 found.append(described(error))
-            try:
-                client.embeddings.create(model="text-embedding-3-small", input="x")
-            except OpenAIError as error:
-                found.append(described(error))
+            for call in CALLS:
+                try:
+                    call(client)
+                except OpenAIError as error:
+                    found.append(described(error))
     with OpenAI(base_url=base_url, api_key="sk-wrong", max_retries=0) as client:
         try:
             client.models.list()
