@@ -282,6 +282,8 @@ def test_a_stream_of_another_api_has_the_events_of_this_one() -> None:
         assert response.output[1].content[0].annotations[0].url == "https://example.org/a"
         assert events[0].response.id == response.id
         assert events[0].response.model == "deepseek-chat"
+        begun = next(event for event in events if event.type == "response.content_part.added")
+        assert (begun.part.text, begun.part.annotations) == ("", []), "an event stays as it was sent"
         assert response.unified_llm["served_by"] == DEEPSEEK
 
 

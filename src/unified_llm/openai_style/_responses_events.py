@@ -73,7 +73,7 @@ class _OpenPart:
         """The part so far."""
         text = "".join(self.texts)
         if self.kind == "output_text":
-            return {**text_part(text), "annotations": self.annotations, "logprobs": self.logprobs}
+            return {**text_part(text), "annotations": [*self.annotations], "logprobs": [*self.logprobs]}
         return {"type": self.kind, _KINDS[self.kind].field: text}
 
 

@@ -32,16 +32,15 @@ class _Events(Generic[StreamT]):
 
     def __init__(self, events: StreamT, wanted: Wanted, after: int | None = None) -> None:
         self._events, self._wanted, self._after = events, wanted, after
-        self._texts: dict[tuple[Any, Any], list[str]] = {}
+        self._texts: dict[tuple[Any, Any], str] = {}
         self._final: ParsedResponse[Any] | None = None
 
     def _extended(self, event: Any) -> OpenAIObject:
         """Return an event with what the SDK adds to it: the text so far, the object that a text is."""
         kind = event.type
         if kind in _DELTAS:
-            texts = self._texts.setdefault((event.output_index, event.get("content_index")), [])
-            texts.append(event.delta)
-            event.snapshot = "".join(texts)
+            part = event.output_index, event.get("content_index")
+            event.snapshot = self._texts[part] = self._texts.get(part, "") + event.delta
         elif kind == "response.output_text.done":
             with family_errors():
                 event.parsed = parse_content(event.text, self._wanted)
