@@ -316,8 +316,8 @@ def test_a_stream_of_media_in_code_of_the_other_kind_says_what_to_write() -> Non
 class Painter:
     """A provider of the user's own, which chats."""
 
-    def generate(self, _request: Any) -> str:
-        return "Hello"
+    def generate(self, request: Any) -> str:
+        return f"Hello, {len(request.messages)}"
 
 
 def test_objects_that_chat_make_no_media() -> None:

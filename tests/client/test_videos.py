@@ -37,7 +37,7 @@ def client(*models: str) -> LLMClient:
     return LLMClient(models[0], fallbacks=models[1:], api_key=KEY)
 
 
-def job(status: Any = "queued", **fields: Any) -> list[Any]:
+def job(status: Any = "queued", **fields: Any) -> Any:
     return [Done(VideoJob("video_1", status, **fields))]
 
 

@@ -208,7 +208,7 @@ def test_half_of_a_surrogate_pair_is_one_clear_error(text: str) -> None:
 
 
 def test_azure_has_media_below_the_deployment_and_videos_in_its_v1_api_alone() -> None:
-    resource = {"base_url": "https://r.openai.azure.com"}
+    resource: dict[str, Any] = {"base_url": "https://r.openai.azure.com"}
     dated, v1 = at("mine", "azure", api_version="2024-10-21", **resource), at("mine", "azure", **resource)
     requests: dict[str, AnyRequest] = {
         "images/generations": ImageRequest("A cat"), "images/edits": ImageRequest("A cat", images=(PNG,)),
