@@ -113,7 +113,7 @@ def for_call(
         retries: Fields of ``RetryLimits`` that the call changes.
     """
     if timeout is not None:
-        limit = {"first_token": timeout, "whole": timeout, "fixed": True, "of_call": True}
+        limit: dict[str, Any] = {"first_token": timeout, "whole": timeout, "fixed": True, "of_call": True}
         chain = [replace(target, timing=replace(target.timing, **limit)) for target in chain]
     elif isinstance(request, LLMRequest) and (request.reasoning_effort is not None or request.extra_body):
         chain = [for_request(target, request, chain[0]) for target in chain]
