@@ -130,12 +130,12 @@ class Snapshot:
         """Parse what has come of a text and of arguments, which may be cut anywhere."""
         content = choice.message.get("content")
         if self._wanted.kind is not None and content and content.strip() and not choice.message.get("refusal"):
-            choice.message["parsed"] = from_json(content.encode(), allow_partial=True)
+            choice.message["parsed"] = _read_partly(content)
         for fragment in delta.get("tool_calls") or ():
             function = choice.call(fragment.get("index")).get("function") or {}
             known = self._wanted.functions.get(function.get("name", ""))
             if known is not None and known.get("strict") and function.get("arguments"):
-                function["parsed_arguments"] = from_json(function["arguments"].encode(), allow_partial=True)
+                function["parsed_arguments"] = _read_partly(function["arguments"])
 
     def _events(self, new: Mapping[str, Any], choice: _Choice) -> Iterator[types.ChatCompletionStreamEvent]:
         delta, message = new.get("delta") or {}, choice.message
@@ -197,6 +197,14 @@ class Snapshot:
                 "type": "tool_calls.function.arguments.done", "index": index, "name": function["name"],
                 "arguments": function["arguments"], "parsed_arguments": parsed,
             })  # fmt: skip
+
+
+def _read_partly(text: str) -> Any:
+    """Return what has come of a value; None where it is no JSON, which is an error once the text is whole."""
+    try:
+        return from_json(text.encode(), allow_partial=True)
+    except ValueError:
+        return None
 
 
 def _is_first(choice: _Choice, event: Any) -> bool:
