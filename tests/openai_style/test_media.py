@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -258,6 +260,28 @@ def test_a_video_is_polled_until_it_is_done() -> None:
     with SentRequests(answers=answers).running() as targets:
         video = OpenAI().videos.poll("video_1", poll_interval_ms=10)
     assert (video.status, len(targets.sent)) == ("failed", 3)
+
+
+def test_async_clients_read_files_beside_the_event_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    class File(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            threads.append(threading.current_thread())
+            return super().read(size)
+
+    async def run() -> None:
+        client = AsyncOpenAI()
+        await client.images.edit(model="gpt-image-2", image=[File(PNG)], mask=File(PNG), prompt="a hat")
+        await client.images.create_variation(model="dall-e-2", image=File(PNG))
+        with pytest.raises(exceptions.ValidationError, match="file cannot be read"):
+            await client.audio.transcriptions.create(model="whisper-1", file=File(b""))
+
+    with answering(IMAGES).running() as targets:
+        asyncio.run(run())
+    assert len(targets.sent) == 2
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_a_video_is_asked_for_as_often_as_the_server_wants() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from unified_llm._core import runtime
@@ -16,7 +17,7 @@ from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._resource import Call, Resource, family_errors
 from unified_llm.openai_style._responses_output import write_usage
 from unified_llm.openai_style._streams import event_bodies
-from unified_llm.openai_style._uploads import form_of, read_upload
+from unified_llm.openai_style._uploads import beside_loop, form_of, read_upload
 from unified_llm.openai_style.types.image_edit_completed_event import ImageEditCompletedEvent
 from unified_llm.openai_style.types.image_edit_partial_image_event import ImageEditPartialImageEvent
 from unified_llm.openai_style.types.image_gen_completed_event import ImageGenCompletedEvent
@@ -142,7 +143,10 @@ class AsyncImages(_Shared, AsyncRawCalls):
 
     async def _make(self, given: Mapping[str, Any], *, edits: bool) -> Any:
         with family_errors():
-            request, call = self._read_image(given, edits=edits)
+            if edits:
+                request, call = await beside_loop(partial(self._read_image, edits=True), given)
+            else:
+                request, call = self._read_image(given, edits=False)
         if request.stream:
             return await aopen_stream(call.client, request, call.options, _events_for(edits=edits))
         with family_errors():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
 from unified_llm.openai_style._streams import AsyncStream, Stream, event_bodies
-from unified_llm.openai_style._uploads import form_of
+from unified_llm.openai_style._uploads import beside_loop, form_of
 from unified_llm.types.raw import RawChunk, RawRequest, RawResponse
 
 T = TypeVar("T")
@@ -132,7 +132,10 @@ class AsyncRawCalls(_RawCalls, AsyncResource):
 
     async def _send_for_headers(self, raw: RawCall[T]) -> tuple[T, Mapping[str, str]]:
         with family_errors():
-            request, call = self._prepare_raw(raw)
+            if raw.files is None:
+                request, call = self._prepare_raw(raw)
+            else:
+                request, call = await beside_loop(lambda given: self._prepare_raw(replace(raw, given=given)), raw.given)
             response: RawResponse = await call.client.arun_request(request, call.options)
         return _finish(raw, response), response.headers
 

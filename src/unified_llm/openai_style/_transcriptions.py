@@ -11,7 +11,7 @@ from unified_llm.openai_style._objects import OpenAIObject
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._records import with_record
 from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
-from unified_llm.openai_style._uploads import read_upload
+from unified_llm.openai_style._uploads import beside_loop, read_upload
 from unified_llm.openai_style.types.audio.transcription import Transcription
 from unified_llm.openai_style.types.audio.transcription_diarized import TranscriptionDiarized
 from unified_llm.openai_style.types.audio.transcription_stream_event import TranscriptionStreamEvent
@@ -98,7 +98,7 @@ class AsyncTranscriptions(_Shared, AsyncResource):
     async def create(self, *, file: Any, **fields: Any) -> Any:
         """Do the same as ``Transcriptions.create``."""
         with family_errors():
-            request, call = self._read_recording({"file": file, **fields})
+            request, call = await beside_loop(self._read_recording, {"file": file, **fields})
         if request.stream:
             return await aopen_stream(call.client, request, call.options, _events)
         with family_errors():

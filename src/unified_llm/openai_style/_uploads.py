@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping
 from os import PathLike
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from unified_llm._client.drivers import check_loop
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.request_fields import form_fields
 from unified_llm._lib.local_files import read_file, read_open_file
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.media_requests import MediaFile
 
+T = TypeVar("T")
 _UNNAMED: Final = "upload"
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
@@ -27,6 +31,19 @@ def form_of(body: Mapping[str, Any], file_fields: Collection[str]) -> tuple[tupl
         ValidationError: A file cannot be read.
     """
     return tuple(pair for name, value in body.items() for pair in _fields_of(name, value, name in file_fields))
+
+
+async def beside_loop(read: Callable[[Mapping[str, Any]], T], given: Mapping[str, Any]) -> T:
+    """Return what ``read`` makes of the arguments of a call with files, while the event loop goes on."""
+    hidden = Hidden(given)
+    del given
+    check_loop()
+    return await asyncio.to_thread(_read_hidden, read, hidden)
+
+
+def _read_hidden(read: Callable[[Mapping[str, Any]], T], given: Hidden[Mapping[str, Any]]) -> T:
+    with CLEAR_VARIABLES:
+        return read(given.value)
 
 
 def _fields_of(name: str, value: Any, is_file: bool) -> Iterator[tuple[str, str | MediaFile]]:  # noqa: FBT001
