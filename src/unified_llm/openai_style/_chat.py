@@ -56,7 +56,7 @@ class _Shared(Resource):
         Raises:
             OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
         """
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             refuse_unknown(given.value, _ARGUMENTS)
             body, call = self._read(given.value, chat=True)
             request = read_chat(body, call.model, wanted and wanted.check)
@@ -99,10 +99,7 @@ class Completions(_Shared, StoredCompletions):
         Raises:
             OpenAIError: The request is wrong, or no target answered.
         """
-        given = Hidden(fields)
-        del fields
-        with CLEAR_VARIABLES:
-            return self._create(given)
+        return self._create(Hidden(fields))
 
     def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
         call = self._read_chat(given, wanted)
@@ -130,8 +127,7 @@ class Completions(_Shared, StoredCompletions):
             pydantic.ValidationError: The answer does not fit the class.
         """
         given = Hidden({"messages": messages, "model": model, **fields})
-        del messages, fields
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
             completion = self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
@@ -146,8 +142,7 @@ class Completions(_Shared, StoredCompletions):
             **fields: As for ``parse``.
         """
         given = Hidden({"messages": messages, "model": model, **fields})
-        del messages, fields
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 
         def send() -> ChatCompletionStream:
@@ -180,10 +175,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
     @show_keywords(all_chat_arguments)
     async def create(self, **fields: Any) -> Any:
         """Do the same as ``Completions.create``."""
-        given = Hidden(fields)
-        del fields
-        with CLEAR_VARIABLES:
-            return await self._create(given)
+        return await self._create(Hidden(fields))
 
     async def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
         call = self._read_chat(given, wanted)
@@ -201,8 +193,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
     ) -> ParsedChatCompletion[Any]:
         """Do the same as ``Completions.parse``."""
         given = Hidden({"messages": messages, "model": model, **fields})
-        del messages, fields
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             wanted = read_wanted(given.value, strict_tools=True)
             completion = await self._create(Hidden({**given.value, "stream": False}), wanted)
             return parse_completion(completion, wanted)
@@ -213,8 +204,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
     ) -> AsyncStreamOpener[AsyncChatCompletionStream]:
         """Do the same as ``Completions.stream``; to be used in ``async with``."""
         given = Hidden({"messages": messages, "model": model, **fields})
-        del messages, fields
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             wanted = read_wanted(given.value, strict_tools=False)
 
         async def send() -> AsyncChatCompletionStream:

@@ -74,7 +74,7 @@ class _Shared(Resource):
         Raises:
             OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
         """
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             refuse_unknown(given.value, _ARGUMENTS)
             body, call = self._read(given.value, chat=True, api=_API)
             body = plain(body)
@@ -95,9 +95,7 @@ class InputTokens(_Shared):
         Raises:
             UnsupportedOperationError: No target can count.
         """
-        given = Hidden(fields)
-        del fields
-        call = self._prepare(given)
+        call = self._prepare(Hidden(fields))
         with family_errors():
             if call.has_api:
                 raw = call.client.run_request(count_call(call.body, call.request), call.options)
@@ -113,9 +111,7 @@ class AsyncInputTokens(_Shared, AsyncResource):
 
     async def count(self, **fields: Any) -> InputTokenCountResponse:
         """Do the same as ``InputTokens.count``."""
-        given = Hidden(fields)
-        del fields
-        call = self._prepare(given)
+        call = self._prepare(Hidden(fields))
         with family_errors():
             if call.has_api:
                 raw = await call.client.arun_request(count_call(call.body, call.request), call.options)
@@ -162,10 +158,7 @@ class Responses(_Shared, StoredResponses):
         Raises:
             OpenAIError: The request is wrong, or no target answered.
         """
-        given = Hidden(fields)
-        del fields
-        with CLEAR_VARIABLES:
-            return self._create(given)
+        return self._create(Hidden(fields))
 
     def _create(self, given: Hidden[dict[str, Any]]) -> Any:
         call = self._prepare(given)
@@ -189,8 +182,7 @@ class Responses(_Shared, StoredResponses):
             pydantic.ValidationError: The answer does not fit the class.
         """
         given = Hidden(fields)
-        del fields
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             wanted = read_wanted(given.value)
             response = self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
@@ -203,7 +195,6 @@ class Responses(_Shared, StoredResponses):
                 ``starting_after`` is the number of the last event that is left out.
         """
         given = Hidden(fields)
-        del fields
         with family_errors():
             wanted = read_wanted(given.value)
         identifier, after = _resumed(given.value)
@@ -240,10 +231,7 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
     async def create(self, *, stream: bool, **fields: Any) -> Response | AsyncStream[ResponseStreamEvent]: ...
     async def create(self, **fields: Any) -> Any:
         """Do the same as ``Responses.create``."""
-        given = Hidden(fields)
-        del fields
-        with CLEAR_VARIABLES:
-            return await self._create(given)
+        return await self._create(Hidden(fields))
 
     async def _create(self, given: Hidden[dict[str, Any]]) -> Any:
         call = self._prepare(given)
@@ -258,8 +246,7 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
     async def parse(self, **fields: Any) -> ParsedResponse[Any]:
         """Do the same as ``Responses.parse``."""
         given = Hidden(fields)
-        del fields
-        with CLEAR_VARIABLES, family_errors():
+        with family_errors():
             wanted = read_wanted(given.value)
             response = await self._create(Hidden({**given.value, "stream": NOT_GIVEN}))
             return parse_response(response, wanted)
@@ -267,7 +254,6 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
     def stream(self, **fields: Any) -> AsyncStreamOpener[AsyncResponseStream]:
         """Do the same as ``Responses.stream``; to be used in ``async with``."""
         given = Hidden(fields)
-        del fields
         with family_errors():
             wanted = read_wanted(given.value)
         identifier, after = _resumed(given.value)
