@@ -187,6 +187,14 @@ def test_state_of_another_provider_is_taken_out_of_messages_alone() -> None:
     assert written({"messages": None}) == {"model": "some-model", "messages": None}
 
 
+def test_reasoning_of_another_provider_goes_only_to_servers_that_may_take_it() -> None:
+    plain = {"role": "assistant", "content": "Hi"}
+    thought = {**plain, "reasoning_content": "Hm."}
+    stateful = {**thought, "provider_state": {"provider": "anthropic"}}
+    assert written({"messages": [thought, stateful]})["messages"] == [plain, plain]
+    assert written({"messages": [thought, stateful]}, with_quirks(any_model=True))["messages"] == [thought, plain]
+
+
 def test_a_known_model_shows_all_of_it() -> None:
     """A row of the provider table and one of the models, with no quirks of a test."""
     gpt = target("openai", "gpt-5.1")

@@ -36,8 +36,10 @@ FORMS: Final = frozenset({
 })  # fmt: skip
 """What some providers have in a form of their own, by its name in ``Quirks.drop`` and ``rename``."""
 
-# A field of messages that is ours: state of another provider, which only that one takes back.
-_OURS: Final = "provider_state"
+# Fields of messages that an answer in OpenAI's shape has where another provider gave it: its state and its reasoning,
+# which only that one takes back. The second is one of some servers as well.
+_STATE: Final = "provider_state"
+_REASONING: Final = "reasoning_content"
 
 
 def takes_original(request: LLMRequest | EmbeddingRequest, target: Target) -> bool:
@@ -87,7 +89,7 @@ def write_original(path: str, request: LLMRequest | EmbeddingRequest, target: Ta
     original = cast("OriginalRequest", request.original)
     body = {**target.quirks.send, **target.extra_body, **_defaults_of(original, target), **original.body}
     if "messages" in body:
-        body["messages"] = _without_ours(body["messages"])
+        body["messages"] = _without_ours(body["messages"], is_known=not target.quirks.any_model)
     stream = isinstance(request, LLMRequest) and request.stream
     return post(path, {**_fitting(body, target), "model": target.model}, target, stream=stream)
 
@@ -117,7 +119,20 @@ def _fitting(body: Mapping[str, Any], target: Target) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in body.items() if name not in dropped}
 
 
-def _without_ours(messages: Any) -> Any:
-    if not isinstance(messages, Sequence) or not any(_OURS in message for message in messages):
+def _without_ours(messages: Any, *, is_known: bool) -> Any:
+    """Return messages without what only another provider takes back.
+
+    Args:
+        messages: The messages.
+        is_known: Whether the provider is known to take no reasoning: those that do have a form of their own.
+    """
+    if not isinstance(messages, Sequence):
         return messages
-    return [{name: message[name] for name in message if name != _OURS} for message in messages]
+    if not any(_STATE in message or (is_known and _REASONING in message) for message in messages):
+        return messages
+    return [
+        {name: message[name] for name in message if name not in {_STATE, _REASONING}}
+        if is_known or _STATE in message
+        else message
+        for message in messages
+    ]
