@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import openai
 import pytest
 
 from tests.support.each import each
+from tests.support.openai_sdk import SDK
 from tests.support.openai_server import OpenAIServer
 from unified_llm import LLMResponse, Usage, exceptions
 from unified_llm import openai_style as style
@@ -146,7 +146,7 @@ def test_what_a_chat_cannot_do_is_refused_by_its_name(given: dict[str, Any], mes
     ],
 )
 def test_what_cannot_be_a_request_is_refused_once(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(openai.BadRequestError, match=message):
+    with pytest.raises(SDK.BadRequestError, match=message):
         OpenAI().completions.create(model=INSTRUCT, **given)
 
 

@@ -7,10 +7,10 @@ import base64
 import struct
 from typing import Any
 
-import openai
 import pytest
 
 from tests.support.each import each
+from tests.support.openai_sdk import SDK
 from tests.support.openai_server import OpenAIServer
 from unified_llm import openai_style as style
 from unified_llm.openai_style import AsyncOpenAI, OpenAI
@@ -100,7 +100,7 @@ def test_tokens_go_to_no_target_that_takes_texts_alone() -> None:
     ],
 )
 def test_what_cannot_be_embedded_is_refused_once(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(openai.BadRequestError, match=message) as caught:
+    with pytest.raises(SDK.BadRequestError, match=message) as caught:
         OpenAI().embeddings.create(model=MODEL, **given)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
@@ -109,7 +109,7 @@ def test_an_error_of_the_server_is_one_of_the_sdk(monkeypatch: pytest.MonkeyPatc
     server = OpenAIServer(monkeypatch)
     error = {"message": "Slow down", "type": "requests", "param": None, "code": "rate_limit_exceeded"}
     server.reply({"error": error}, status=429, headers={"retry-after": "7", "x-request-id": "req_2"})
-    with pytest.raises(openai.RateLimitError) as caught:
+    with pytest.raises(SDK.RateLimitError) as caught:
         OpenAI(base_url=server.url, max_retries=0).embeddings.create(model=MODEL, input="a")
     raised: Any = caught.value
     assert isinstance(raised, style.RateLimitError)

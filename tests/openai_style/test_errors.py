@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 
 from tests.support.each import each
+from tests.support.openai_sdk import SDK
 from unified_llm import exceptions as ours
 from unified_llm import openai_style as family
 from unified_llm.exceptions import LLMError
@@ -72,7 +72,7 @@ def test_an_error_is_of_our_class_of_the_family_and_of_the_sdk(error: LLMError, 
     assert type(translated).__name__ == name
     assert isinstance(translated, type(error))
     assert isinstance(translated, getattr(family, name))
-    assert isinstance(translated, getattr(openai, name))
+    assert isinstance(translated, getattr(SDK, name))
     assert translated.status_code == status
     assert str(translated) == "x"
     assert translate(translated) is translated
@@ -116,7 +116,7 @@ def test_an_error_has_the_attributes_that_programs_read() -> None:
         response_headers={"retry-after": "7"},
     )
     caught = translate(error)
-    assert isinstance(caught, openai.RateLimitError)
+    assert isinstance(caught, SDK.RateLimitError)
     assert caught.message == "openai/x: too many requests."
     assert (caught.code, caught.type, caught.param) == (None, "requests", "messages[0]")
     assert caught.body == json.loads(BODY)["error"]
@@ -147,7 +147,7 @@ def test_several_failures_are_an_error_of_the_kind_of_the_first() -> None:
     first = ours.RateLimitError("a", status_code=429, response_body=BODY)
     second = ours.ServiceUnavailableError("b", status_code=503)
     caught = translate(ours.AllTargetsFailedError("both", errors=(first, second), status_code=503))
-    assert issubclass(type(caught), openai.RateLimitError)
+    assert issubclass(type(caught), SDK.RateLimitError)
     assert issubclass(type(caught), ours.AllTargetsFailedError)
     assert (caught.status_code, caught.type, str(caught)) == (429, "requests", "both")
     assert caught.errors == (first, second)
@@ -157,7 +157,7 @@ def test_a_broken_stream_is_an_error_of_the_kind_of_its_cause() -> None:
     error = ours.StreamInterruptedError("broke", partial="text so far")
     error.__cause__ = ours.TimeoutError("late")
     caught = translate(error)
-    assert isinstance(caught, openai.APITimeoutError)
+    assert isinstance(caught, SDK.APITimeoutError)
     assert isinstance(caught, ours.StreamInterruptedError)
     assert caught.partial == "text so far"
 
@@ -177,7 +177,7 @@ def test_errors_are_copied_and_pickled_without_texts(error: LLMError) -> None:
 def test_errors_of_a_parsed_response_keep_it_and_are_pickled_without_it() -> None:
     error = family.LengthFinishReasonError(completion="the response")
     assert error.completion == "the response"
-    assert isinstance(error, openai.LengthFinishReasonError)
+    assert isinstance(error, SDK.LengthFinishReasonError)
     assert isinstance(error, ours.GenerationError)
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - ours
     assert type(again) is family.LengthFinishReasonError
@@ -192,7 +192,7 @@ def test_errors_can_be_made_by_tests_of_programs() -> None:
 
     error = family.RateLimitError("slow down", response=Response(), body={"code": "a", "type": "b"})
     assert (error.status_code, error.request_id, error.code, error.type) == (429, "req_1", "a", "b")
-    with pytest.raises(openai.RateLimitError, match="slow down"):
+    with pytest.raises(SDK.RateLimitError, match="slow down"):
         raise error
 
 
@@ -206,4 +206,4 @@ def test_the_family_does_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> Non
     caught = without_sdk.translate(ours.RateLimitError("x", status_code=429))
     assert isinstance(caught, without_sdk.RateLimitError)
     assert isinstance(caught, ours.RateLimitError)
-    assert not isinstance(caught, openai.OpenAIError)
+    assert not isinstance(caught, SDK.OpenAIError)

@@ -10,10 +10,10 @@ import pickle
 from typing import Any
 
 import httpx
-import openai
 import pytest
 
 from tests.support.each import each
+from tests.support.openai_sdk import SDK
 from tests.support.openai_server import OpenAIServer
 from unified_llm import LLMConfig, exceptions
 from unified_llm import openai_style as style
@@ -183,9 +183,9 @@ class StepLimits:
         (Timeout(None, read=4), (4, 600, None)),
         (httpx.Timeout(9.0, connect=2.0), (9, 600, 2)),
         (StepLimits(None, None), (604_800, 600, None)),
-        (openai.Timeout(5.0), (5, 600, 5)),
+        (SDK.Timeout(5.0), (5, 600, 5)),
         (style.NOT_GIVEN, (None, 600, None)),
-        (openai.NOT_GIVEN, (None, 600, None)),
+        (SDK.NOT_GIVEN, (None, 600, None)),
     ],
 )
 def test_timeouts_have_the_forms_of_the_sdk(timeout: Any, expected: tuple[Any, ...]) -> None:
@@ -279,7 +279,7 @@ def test_features_of_openai_alone_name_its_sdk() -> None:
 
 
 def test_signatures_show_the_arguments_of_the_sdk() -> None:
-    theirs, ours = openai.OpenAI(api_key=KEY), OpenAI(api_key=KEY)
+    theirs, ours = SDK.OpenAI(api_key=KEY), OpenAI(api_key=KEY)
     for path in ("chat.completions.create", "chat.completions.parse", "completions.create", "embeddings.create"):
         method = operator.attrgetter(path)
         wanted = inspect.signature(method(theirs)).parameters.keys()
