@@ -321,6 +321,7 @@ class TestVideos:
                 interaction("failed", errors=[{"code": "https://e.test/errors/internal", "message": "Oops"}]),
                 "failed", "internal", False,
             ),
+            (interaction("failed", errors=[{"code": "SAFETY", "message": "No."}]), "failed", "SAFETY", True),
             (
                 interaction("failed", errors=[{"message": "The prompt was blocked by the content policy."}]),
                 "failed", "failed", True,
@@ -331,6 +332,15 @@ class TestVideos:
                 job = decoded(request, body, OMNI)
                 assert isinstance(job, VideoJob)
                 assert (job.id, job.status, job.error, job.blocked) == ("v1_abc", status, error, blocked)
+
+    def test_a_video_that_is_elsewhere_is_a_failure_that_says_so(self) -> None:
+        body = interaction("completed", {"type": "video", "uri": "https://e.test/video"})
+        failure = CODEC.decode(VideoContentRequest("v1_abc"), OMNI, body)
+        assert isinstance(failure, Failure)
+        assert (failure.kind, failure.reason) == (
+            "empty",
+            "it returned the address of the video, which is not fetched, and not the video",
+        )
 
     def test_an_error_of_the_step_that_should_have_the_video_ends_the_job(self) -> None:
         step = {

@@ -146,6 +146,8 @@ def test_a_video_is_a_job() -> None:
         ({"status": "in_progress", "progress": 40}, ("in_progress", None, 40.0, None, False)),
         ({"status": "processing", "seconds": 8}, ("in_progress", 8.0, None, None, False)),
         ({"status": "succeeded", "seconds": "x"}, ("completed", None, None, None, False)),
+        ({"status": "PENDING"}, ("queued", None, None, None, False)),
+        ({"status": "Failed", "error": "out of memory"}, ("failed", None, None, None, False)),
         (
             {"status": "failed", "error": {"code": "moderation_blocked", "message": "x"}},
             ("failed", None, None, "moderation_blocked", True),
@@ -159,6 +161,8 @@ def test_the_state_of_a_job_is_read(body: dict[str, Any], expected: Any) -> None
     assert isinstance(answer, Done)
     job = answer.value
     assert (job.status, job.seconds, job.progress, job.error, job.blocked) == expected
+    error = body.get("error")
+    assert job.detail == (error if isinstance(error, str) else (error or {}).get("message"))
 
 
 def test_a_transcription_is_read_in_each_form() -> None:

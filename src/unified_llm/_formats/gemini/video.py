@@ -15,6 +15,7 @@ from unified_llm._core.codec import WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.paths import segment
 from unified_llm._core.target import Target
+from unified_llm._formats.finish_reasons import finish_reason_of
 from unified_llm._formats.gemini.errors import read_error
 from unified_llm._formats.gemini.response import read_body
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
@@ -38,6 +39,7 @@ _STATUSES: Final[Mapping[str, _Status]] = {
     "completed": "completed",
 }
 _NO_VIDEO: Final = "no_video"
+_AT_ADDRESS: Final = "it returned the address of the video, which is not fetched, and not the video"
 _LONGEST_NAME: Final = 80
 
 
@@ -117,6 +119,8 @@ def _name_of(error: Mapping[str, Any]) -> str | None:
 
 
 def _is_blocked(error: Mapping[str, Any]) -> bool:
+    if finish_reason_of(_name_of(error), has_calls=False) == "content_filter":
+        return True
     return read_error({"error": {"code": 400, "message": error.get("message")}}).kind == "filter"
 
 
@@ -156,7 +160,7 @@ def read_video_content(request: VideoContentRequest, body: object, _: Target) ->
     blocks = [*_videos_of(interaction)]
     data = decode_bytes(blocks[-1].get("data")) if blocks else None
     if data is None:
-        return Failure("empty")
+        return Failure("empty", reason=_AT_ADDRESS if blocks and blocks[-1].get("uri") else None)
     media_type = text_or_none(blocks[-1].get("mime_type")) or "video/mp4"
     model = text_or_none(object_or_empty(interaction).get("model")) or ""
     return Done(VideoResponse(data, media_type.partition("/")[2], job=request.job, model=model))

@@ -53,7 +53,7 @@ def read_video_job(request: VideoRequest | VideoJobRequest, body: object, target
     del request
     if not is_object(body):
         return Failure("malformed")
-    status = _STATUSES.get(str(body.get("status")))
+    status = _STATUSES.get(str(body.get("status")).lower())
     identifier = text_or_none(body.get("id"))
     if identifier is None or status is None:
         return read_error(body, target) if body.get("error") else Failure("malformed")
@@ -65,7 +65,7 @@ def read_video_job(request: VideoRequest | VideoJobRequest, body: object, target
             progress=finite(body.get("progress")),
             url=text_or_none(body.get("url")),
             error=text_or_none(object_or_empty(error).get("code")),
-            detail=brief(object_or_empty(error).get("message")),
+            detail=brief(object_or_empty(error).get("message")) or brief(error),
             blocked=error is not None and _is_blocked(error, target),
             model=text_or_none(body.get("model")) or "",
             seconds=_seconds(body.get("seconds")),
