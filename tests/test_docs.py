@@ -144,8 +144,9 @@ def test_the_example_runs(
         for variable in row.key_env[:1]:
             if index > 0 or row.name == "openai":
                 monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
-    stored = {"openai": [[Done(types.RawResponse(body))] for body in STORED]} if ".batches." in example.source else {}
-    targets = ScriptedTargets(AnyTarget(stored))
+    targets = ScriptedTargets(AnyTarget())
+    if ".batches." in example.source:
+        targets = ScriptedTargets(AnyTarget(openai=[[Done(types.RawResponse(body))] for body in STORED]))
     with targets.running():
         exec(code, {"__name__": "__main__"})  # noqa: S102 - runs the example
     for row in registry.registered():

@@ -123,7 +123,8 @@ def test_looks_keep_the_pauses_that_the_target_asks_for(call: Call) -> None:
 
 def test_a_job_that_its_target_has_lost_is_neither_a_missing_model_nor_a_wrong_path() -> None:
     gone = Failure("model_not_found", 404, code="model_not_found")
-    for steps in ([job(), gone], [job("completed"), Failure("not_found", 404)]):
+    jobs: list[Any] = [[job(), gone], [job("completed"), Failure("not_found", 404)]]
+    for steps in jobs:
         with pytest.raises(
             GenerationError, match=r"it has no video job video_1 any more.*; try again, or add a fallback"
         ):

@@ -103,7 +103,7 @@ def test_a_prefix_names_the_provider_wherever_the_address_of_openai_leads(monkey
 
 def test_the_module_is_no_client_and_says_so() -> None:
     with pytest.raises(AttributeError, match=r"OpenAI\(\)\.chat"):
-        unified_llm.openai_style.chat  # type: ignore[attr-defined] # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
+        unified_llm.openai_style.chat  # noqa: B018 # pyright: ignore[reportAttributeAccessIssue]
     assert not hasattr(unified_llm.openai_style, "images")
 
 

@@ -166,7 +166,8 @@ def events_of(wanted: Wanted, *chunks: Any) -> tuple[list[Any], Any]:
 
 
 def test_a_refusal_and_log_probabilities_have_events_of_their_own() -> None:
-    yes, no = ({"token": token, "logprob": -0.1, "bytes": None, "top_logprobs": []} for token in ("yes", "no"))
+    head: dict[str, Any] = {"logprob": -0.1, "bytes": None, "top_logprobs": []}
+    yes, no = {**head, "token": "yes"}, {**head, "token": "no"}
     events, final = events_of(
         Wanted(Point, {}),
         chunk({"role": "assistant", "content": "y"}),
