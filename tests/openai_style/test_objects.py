@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pydantic
@@ -203,3 +205,11 @@ def test_an_object_made_of_a_dump_is_equal_and_names_its_fields_in_schemas() -> 
     schema = pydantic.TypeAdapter(ChatCompletion).json_schema()
     assert list(schema["properties"]) == list(made.model_dump())[:-1]  # all but one that is not declared
     assert ChatCompletion.model_json_schema() == schema
+
+
+def test_programs_that_import_the_module_alone_find_its_types() -> None:
+    code = (
+        "import unified_llm.openai_style as openai\n"
+        "assert openai.types.chat.ChatCompletion and openai.types.responses.Response and openai.types.Completion\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

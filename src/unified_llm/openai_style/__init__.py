@@ -83,6 +83,10 @@ def __getattr__(name: str) -> Any:
     """Import a public name."""
     if name in _OF_A_CLIENT:
         raise AttributeError(f"module {__name__!r} is no client: write OpenAI().{name}", name=name)
+    if name == "types":  # programs that import the module alone find it so
+        import unified_llm.openai_style.types as types  # noqa: PLR0402 - the other form asks here for the name
+
+        return types
     if name not in __all__:
         from unified_llm._lib.missing_names import missing_name
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from unified_llm.openai_style.types.batch import Batch, BatchError, BatchRequestCounts, BatchUsage
     from unified_llm.openai_style.types.completion import Completion
     from unified_llm.openai_style.types.completion_choice import CompletionChoice
@@ -52,7 +54,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import all classes, which are small, with the first that is used."""
+    """Import all classes, which are small, with the first that is used; and a package when it is first used."""
+    package: ModuleType | None = None
+    match name:
+        case "audio":
+            import unified_llm.openai_style.types.audio as package
+        case "chat":
+            import unified_llm.openai_style.types.chat as package
+        case "responses":
+            import unified_llm.openai_style.types.responses as package
+    if package is not None:
+        return package
     if name not in __all__:
         from unified_llm._lib.missing_names import missing_name
 
