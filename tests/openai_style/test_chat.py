@@ -133,6 +133,17 @@ def test_a_fallback_is_asked_to_correct_what_does_not_fit_the_class() -> None:
     assert targets.names == [GPT, HAIKU, HAIKU]
 
 
+def test_a_target_that_is_asked_for_json_in_words_gets_no_request_as_it_was_written() -> None:
+    for fallbacks in ([], [{"model": HAIKU, "api_key": KEY}]):
+        with ScriptedTargets({"openai/gpt-3.5-turbo": [say('{"x": 1}')]}).running() as targets:
+            OpenAI(api_key=KEY, fallbacks=fallbacks).chat.completions.create(
+                model="gpt-3.5-turbo",
+                messages=QUESTION,
+                response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}},
+            )
+        assert asked(targets).original is None
+
+
 @each("text", ["no JSON: CANARY", '{"name": ["CANARY"]}', '{"name": {"CANARY": 1}, "size": "CANARY"}'])
 def test_an_answer_that_does_not_fit_is_an_error_of_pydantic_that_does_not_quote_it(text: str) -> None:
     running = ScriptedTargets({GPT: [say(text)]}).running()

@@ -162,6 +162,7 @@ def prepare_call(
     structured = plan_emulation(split.request, chain)
     if structured is not None and not structured.asks_natively(chain[0]):
         split = split.without_original()
+        structured = plan_emulation(split.request, chain)
     request = split.request
     able, incapable = _split_by_ability(split, chain, primary, structured)
     if not able:
