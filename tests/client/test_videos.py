@@ -58,6 +58,28 @@ def test_only_the_target_that_took_the_job_is_asked_about_it() -> None:
     assert (video.job, video.used_fallback, len(video.attempts)) == ("video_1", True, 7)
 
 
+def test_a_video_has_what_its_job_says_of_it() -> None:
+    done = Done(VideoJob("video_1", "completed", model="sora-2-2026", seconds=8, size="1x1", url="https://x/video"))
+    looks: list[Any] = [[done], ANSWER]
+    targets = ScriptedTargets({SORA: [job(), *looks]})
+    video = film(targets, SORA)
+    assert (video.job, video.model, video.seconds, video.size) == ("video_1", "sora-2-2026", 8, "1x1")
+    assert video.request_id == video.attempts[-1].request_id
+    assert not video.used_fallback
+    fetch: Any = targets.asked[-1][1]
+    assert (fetch.job, fetch.url) == ("video_1", "https://x/video")
+
+
+def test_five_failed_looks_in_a_row_are_too_many_and_any_other_begins_again() -> None:
+    looks: list[Any] = [*[BUSY] * 4, job("in_progress"), *[BUSY] * 4, job("completed"), ANSWER]
+    assert film(ScriptedTargets({SORA: [job(), *looks]}), SORA, max_retries=0).job == "video_1"
+    looks = [*[BUSY] * 5, job("completed"), ANSWER]
+    targets = ScriptedTargets({SORA: [job(), *looks]})
+    with pytest.raises(LLMError):
+        film(targets, SORA, max_retries=0)
+    assert len(targets.asked) == 6
+
+
 @each("call", VIDEO_CALLS)
 def test_a_job_that_fails_is_followed_by_one_at_the_next_target(call: Call) -> None:
     targets = ScriptedTargets({SORA: [job("failed", error="generation_failed")], PRO: [job("completed"), ANSWER]})
@@ -90,7 +112,7 @@ def test_a_blocked_video_is_a_content_filters_doing() -> None:
 
 def test_a_video_that_is_not_done_in_time_names_its_job() -> None:
     targets = ScriptedTargets({SORA: [job()], PRO: [ANSWER]})
-    with pytest.raises(TimeoutError, match=r"not done within 60 s; the job video_1 goes on there"):
+    with pytest.raises(TimeoutError, match=r"not done within 60 s; the job video_1 goes on there.*raise deadline="):
         film(targets, SORA, PRO, deadline=60)
     assert PRO not in targets.names
     assert targets.clock == pytest.approx(1060.0, abs=0.1)
