@@ -63,6 +63,8 @@ def __getattr__(name: str) -> Any:
             import unified_llm.openai_style.types.chat as package
         case "responses":
             import unified_llm.openai_style.types.responses as package
+        case _:
+            pass
     if package is not None:
         return package
     if name not in __all__:
