@@ -12,7 +12,9 @@ from typing import Any
 import pydantic
 import pytest
 
+from unified_llm.openai_style import NOT_GIVEN
 from unified_llm.openai_style._objects import OpenAIObject
+from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style.types import CompletionUsage, CreateEmbeddingResponse
 from unified_llm.openai_style.types.chat import (
     ChatCompletion,
@@ -213,3 +215,17 @@ def test_programs_that_import_the_module_alone_find_its_types() -> None:
         "assert openai.types.chat.ChatCompletion and openai.types.responses.Response and openai.types.Completion\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_objects_of_other_packages_go_back_as_their_json_without_what_was_parsed() -> None:
+    class Message:
+        __api_exclude__ = frozenset({"secret"})
+
+        def model_dump(self, **options: Any) -> dict[str, Any]:
+            assert options == {"mode": "json", "exclude_unset": True, "exclude": {"secret"}, "by_alias": True}
+            return {"role": "assistant", "parsed": 1, "calls": [{"parsed_arguments": 2, "name": "f"}]}
+
+    assert plain({"a": [Message()], "b": NOT_GIVEN}) == {"a": [{"role": "assistant", "calls": [{"name": "f"}]}]}
+    assert plain(Message) is Message, "a class is no message"
+    assert plain(b"bytes") == b"bytes"
+    assert plain(text for text in "ab") == ["a", "b"]
