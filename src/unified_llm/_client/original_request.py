@@ -38,8 +38,9 @@ class SplitRequest(NamedTuple):
 
     def without_original(self) -> Self:
         """Return the request for any target alone, which the primary gets too."""
-        request = self.request if self.original is not self.request else replace(self.original, original=None)
-        return self._replace(request=request, original=None)
+        if self.original is None or self.original is not self.request:
+            return self._replace(original=None)
+        return self._replace(request=replace(self.original, original=None), original=None)
 
 
 def split_original(request: AnyRequest, chain: Sequence[Target], primary: Target | None) -> SplitRequest:
