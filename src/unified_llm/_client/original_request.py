@@ -38,9 +38,10 @@ class SplitRequest(NamedTuple):
 
     def without_original(self) -> Self:
         """Return the request for any target alone, which the primary gets too."""
-        if self.original is None or self.original is not self.request:
+        original = self.original
+        if original is None or original is not self.request:
             return self._replace(original=None)
-        return self._replace(request=replace(self.original, original=None), original=None)
+        return self._replace(request=replace(original, original=None), original=None)
 
 
 def split_original(request: AnyRequest, chain: Sequence[Target], primary: Target | None) -> SplitRequest:
