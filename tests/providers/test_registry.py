@@ -146,7 +146,8 @@ class TestNames:
     @given(st.text(max_size=60))
     def test_no_text_breaks_the_look_up(self, text: str) -> None:
         assert registry.unknown_model(text)
-        assert registry.suggest(text) in {None, *(row.name for row in ROWS)}
+        # Other tests of this process may have registered providers.
+        assert registry.suggest(text) in {None, *(spec.name for spec in (*ROWS, *registry.registered()))}
 
 
 class TestModelProfiles:
