@@ -198,8 +198,8 @@ def _is_one_request(call: Call, request: LLMRequest) -> bool:
     return len(targets) == 1 and takes_original(request, targets[0])
 
 
-class _StreamsInOrder:
-    """The streams of several prompts, one after the other."""
+class _PromptStreams:
+    """The streams of several prompts, one after the other: the part that needs no waiting."""
 
     def __init__(self, prepared: _CompletionCall) -> None:
         self._prepared = prepared
@@ -211,6 +211,10 @@ class _StreamsInOrder:
         """The model that answers."""
         model: str | None = self._stream.model if self._stream is not None else None
         return model
+
+
+class _StreamsInOrder(_PromptStreams):
+    """The streams of several prompts, for sync callers."""
 
     def __iter__(self) -> Iterator[LLMChunk]:
         """Return itself."""
@@ -234,19 +238,8 @@ class _StreamsInOrder:
             self._stream.close()
 
 
-class _AsyncStreamsInOrder:
-    """The same, for async callers."""
-
-    def __init__(self, prepared: _CompletionCall) -> None:
-        self._prepared = prepared
-        self._left = [*prepared.requests]
-        self._stream: Any = None
-
-    @property
-    def model(self) -> str | None:
-        """The model that answers."""
-        model: str | None = self._stream.model if self._stream is not None else None
-        return model
+class _AsyncStreamsInOrder(_PromptStreams):
+    """The streams of several prompts, for async callers."""
 
     def __aiter__(self) -> AsyncIterator[LLMChunk]:
         """Return itself."""
