@@ -9,7 +9,6 @@ from typing import Any, Final, Literal, Unpack, overload
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
 from unified_llm._core import runtime
-from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.original_body import takes_original
 from unified_llm._lib.signatures import show_keywords
 from unified_llm.exceptions import ValidationError
@@ -70,23 +69,22 @@ class _Shared(Resource):
 
     PATH = "completions"
 
-    def _prepare(self, given: Hidden[dict[str, Any]]) -> _CompletionCall:
+    def _prepare(self, given: Mapping[str, Any]) -> _CompletionCall:
         """Read the arguments of a call.
 
         Raises:
             ValidationError: An argument makes no sense.
         """
-        with CLEAR_VARIABLES:
-            started = runtime.current().now()
-            refuse_unknown(given.value, _ARGUMENTS)
-            prompts = read_prompts(given.value.get("prompt"))
-            arguments = {**given.value, "prompt": _prompt_of(prompts)} if "prompt" in given.value else given.value
-            body, call = self._read(arguments, chat=True)
-            body = plain(body)
-            requests = [_read_request(body, call, prompts)]
-            if len(prompts) > 1 and not _is_one_request(call, requests[0]):
-                requests = [_read_request({**body, "prompt": prompt.value}, call, [prompt]) for prompt in prompts]
-            return _CompletionCall(call, requests, body, started)
+        started = runtime.current().now()
+        refuse_unknown(given, _ARGUMENTS)
+        prompts = read_prompts(given.get("prompt"))
+        arguments = {**given, "prompt": _prompt_of(prompts)} if "prompt" in given else given
+        body, call = self._read(arguments, chat=True)
+        body = plain(body)
+        requests = [_read_request(body, call, prompts)]
+        if len(prompts) > 1 and not _is_one_request(call, requests[0]):
+            requests = [_read_request({**body, "prompt": prompt.value}, call, [prompt]) for prompt in prompts]
+        return _CompletionCall(call, requests, body, started)
 
 
 class Completions(_Shared):
@@ -119,10 +117,8 @@ class Completions(_Shared):
         Raises:
             OpenAIError: No target completed the text.
         """
-        hidden = Hidden({**given, "stream": stream})
-        del given
         with family_errors():
-            prepared = self._prepare(hidden)
+            prepared = self._prepare({**given, "stream": stream})
             client = prepared.call.client
             if not prepared.body.get("stream"):
                 return completion_of([client.run(request, prepared.options()) for request in prepared.requests])
@@ -149,10 +145,8 @@ class AsyncCompletions(_Shared, AsyncResource):
     @show_keywords(completion_arguments)
     async def create(self, *, stream: Any = NOT_GIVEN, **given: Any) -> Any:
         """Do the same as ``Completions.create``."""
-        hidden = Hidden({**given, "stream": stream})
-        del given
         with family_errors():
-            prepared = self._prepare(hidden)
+            prepared = self._prepare({**given, "stream": stream})
             client = prepared.call.client
             if not prepared.body.get("stream"):
                 responses = [await client.arun(request, prepared.options()) for request in prepared.requests]

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Unpack
 
-from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._lib.signatures import show_keywords
 from unified_llm._providers import registry
 from unified_llm.exceptions import ValidationError
@@ -46,32 +45,31 @@ class _Shared(Resource):
 
     PATH = "embeddings"
 
-    def _prepare(self, given: Hidden[dict[str, Any]]) -> _EmbeddingCall:
+    def _prepare(self, given: Mapping[str, Any]) -> _EmbeddingCall:
         """Read the arguments of a call.
 
         Raises:
             ValidationError: An argument makes no sense.
         """
-        with CLEAR_VARIABLES:
-            refuse_unknown(given.value, _ARGUMENTS)
-            body, call = self._read(given.value)
-            if "input" not in body:
-                raise ValidationError("input is missing: pass input= a text, or a list of texts.")
-            texts = _read_input(body)
-            dimensions = body.get("dimensions")
-            if dimensions is not None and (isinstance(dimensions, bool) or not isinstance(dimensions, int)):
-                raise ValidationError("dimensions must be a whole number.")
-            asked = body.get("encoding_format")
-            if asked is None and _takes_base64(call):
-                body["encoding_format"] = _BASE64  # which OpenAI's SDK asks for, too: half the size of decimals
-            request = EmbeddingRequest(
-                texts,
-                call.model,
-                dimensions,
-                extra_body={name: value for name, value in body.items() if name not in _READ},
-                original=OriginalRequest("openai_embeddings", body),
-            )
-            return _EmbeddingCall(call, request, asked == _BASE64)
+        refuse_unknown(given, _ARGUMENTS)
+        body, call = self._read(given)
+        if "input" not in body:
+            raise ValidationError("input is missing: pass input= a text, or a list of texts.")
+        texts = _read_input(body)
+        dimensions = body.get("dimensions")
+        if dimensions is not None and (isinstance(dimensions, bool) or not isinstance(dimensions, int)):
+            raise ValidationError("dimensions must be a whole number.")
+        asked = body.get("encoding_format")
+        if asked is None and _takes_base64(call):
+            body["encoding_format"] = _BASE64  # which OpenAI's SDK asks for, too: half the size of decimals
+        request = EmbeddingRequest(
+            texts,
+            call.model,
+            dimensions,
+            extra_body={name: value for name, value in body.items() if name not in _READ},
+            original=OriginalRequest("openai_embeddings", body),
+        )
+        return _EmbeddingCall(call, request, asked == _BASE64)
 
 
 class Embeddings(_Shared):
@@ -91,10 +89,8 @@ class Embeddings(_Shared):
         Raises:
             OpenAIError: No target embedded a text.
         """
-        hidden = Hidden[dict[str, Any]]({**given})
-        del given
         with family_errors():
-            prepared = self._prepare(hidden)
+            prepared = self._prepare(given)
             return _as_object(prepared, prepared.call.client.run_embedding(prepared.request, prepared.call.options))
 
 
@@ -104,10 +100,8 @@ class AsyncEmbeddings(_Shared, AsyncResource):
     @show_keywords(embedding_arguments)
     async def create(self, **given: Unpack[EmbeddingArguments]) -> CreateEmbeddingResponse:
         """Do the same as ``Embeddings.create``."""
-        hidden = Hidden[dict[str, Any]]({**given})
-        del given
         with family_errors():
-            prepared = self._prepare(hidden)
+            prepared = self._prepare(given)
             client = prepared.call.client
             return _as_object(prepared, await client.arun_embedding(prepared.request, prepared.call.options))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from unified_llm._client.client import LLMClient
@@ -10,7 +10,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._omitted import is_omitted
 from unified_llm.openai_style._pages import AsyncPage, AsyncPaginator, SyncPage
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors
+from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors
 from unified_llm.openai_style._unsupported import unsupported_method
 from unified_llm.openai_style.types.model import Model
 from unified_llm.types.responses import ModelInfo
@@ -33,24 +33,18 @@ class _Shared(Resource):
 
     PATH = "models"
 
-    def _lister(self, given: Hidden[dict[str, Any]]) -> LLMClient:
+    def _lister(self, given: Mapping[str, Any]) -> LLMClient:
         """Return the client whose models are listed.
 
         Raises:
             ValidationError: There are options, which the requests for lists do not take.
         """
-        options = given.value.items()
-        if names := sorted(name for name, value in options if value is not None and not is_omitted(value)):
-            del options
+        if names := sorted(name for name, value in given.items() if value is not None and not is_omitted(value)):
             raise ValidationError(
                 f"models.list() takes no {', '.join(names)}: make a client with such settings, such as "
                 "default_headers=, and list its models."
             )
         return self._settings.targets.default_client()
-
-    def _read_hidden(self, given: Hidden[dict[str, Any]]) -> tuple[dict[str, Any], Call]:
-        with CLEAR_VARIABLES:
-            return self._read(given.value)
 
     def _as_page(self, models: Sequence[ModelInfo]) -> dict[str, Any]:
         own = self._settings.targets.own.provider
@@ -71,10 +65,8 @@ class Models(_Shared):
         Raises:
             OpenAIError: No provider responded.
         """
-        given = Hidden(options)
-        del options
         with family_errors():
-            models = self._lister(given).list_models(use_cache=False)
+            models = self._lister(options).list_models(use_cache=False)
         return SyncModelPage.from_json(self._as_page(models))
 
     def retrieve(self, model: str, **options: Any) -> Model:
@@ -84,10 +76,8 @@ class Models(_Shared):
             model: As for a call.
             **options: ``timeout``, ``extra_headers`` ... of a call.
         """
-        given = Hidden({"model": model, **options})
-        del options
         with family_errors():
-            _, call = self._read_hidden(given)
+            _, call = self._read({"model": model, **options})
             info = call.client.run_model_info(call.model, call.options)
         return Model.from_json(_as_model(info, info.provider))
 
@@ -110,18 +100,16 @@ class AsyncModels(_Shared, AsyncResource):
         del options
 
         async def fetch() -> AsyncModelPage:
-            with family_errors():
-                models = await self._lister(given).alist_models(use_cache=False)
+            with CLEAR_VARIABLES, family_errors():  # which runs after ``list`` has returned
+                models = await self._lister(given.value).alist_models(use_cache=False)
             return AsyncModelPage.from_json(self._as_page(models))
 
         return AsyncPaginator(fetch)
 
     async def retrieve(self, model: str, **options: Any) -> Model:
         """Do the same as ``Models.retrieve``."""
-        given = Hidden({"model": model, **options})
-        del options
         with family_errors():
-            _, call = self._read_hidden(given)
+            _, call = self._read({"model": model, **options})
             info = await call.client.arun_model_info(call.model, call.options)
         return Model.from_json(_as_model(info, info.provider))
 
