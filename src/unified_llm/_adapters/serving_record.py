@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Answer: TypeAlias = (
     "LLMResponse | LLMChunk | EmbeddingResponse | ImageResponse | SpeechResponse | Transcription | RawResponse"
 )
-"""What says how it came: a response, or the last chunk of a stream."""
+"""A response, or the last chunk of a stream: both have the attempts and what served the call."""
 
 
 def serving_record(answer: Answer) -> dict[str, Any]:

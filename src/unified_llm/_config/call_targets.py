@@ -29,7 +29,7 @@ from unified_llm.exceptions import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class CallTargets:
-    """What a call names in place of the targets of its client; None where it names nothing.
+    """Targets that a call names in place of those of its client; None where it names nothing.
 
     Attributes:
         model: The model of the first target, or a model string of another provider.

@@ -33,7 +33,7 @@ _MANY_RETRIES: Final = 10  # more are warned of
 
 @dataclass(frozen=True, slots=True)
 class Primary:
-    """What fallbacks take over from the target that they stand in for.
+    """Settings that fallbacks take over from the target that they stand in for.
 
     Attributes:
         settings: Its configuration, or what stands beside a wrapped model.

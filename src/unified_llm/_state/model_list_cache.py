@@ -81,7 +81,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a caller wants.
+    """Request of a caller for a model list.
 
     Attributes:
         key: Names the list.

@@ -14,7 +14,7 @@ from unified_llm.openai_style._unsupported import missing_attribute
 
 
 class BaseOpenAI:
-    """What the sync and the async client share: settings and copies."""
+    """Base of the sync and the async client: settings and copies."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class _Prepared:
 
 
 class _Shared(Resource):
-    """What the sync and the async resource share."""
+    """Base of the sync and the async resource."""
 
     PATH = "chat.completions"
 

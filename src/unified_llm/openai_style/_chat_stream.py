@@ -23,7 +23,7 @@ _CHUNK = "chat.completion.chunk"
 
 
 class _Events(Generic[StreamT]):
-    """What the sync and the async stream of events share.
+    """Base of the sync and the async stream of events.
 
     Attributes:
         unified_llm: What served the call, once the stream has ended.

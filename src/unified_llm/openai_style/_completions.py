@@ -65,7 +65,7 @@ class _CompletionCall:
 
 
 class _Shared(Resource):
-    """What the sync and the async resource share."""
+    """Base of the sync and the async resource."""
 
     PATH = "completions"
 

@@ -41,7 +41,7 @@ class _EmbeddingCall:
 
 
 class _Shared(Resource):
-    """What the sync and the async resource share."""
+    """Base of the sync and the async resource."""
 
     PATH = "embeddings"
 

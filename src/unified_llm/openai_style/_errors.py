@@ -37,7 +37,7 @@ class ErrorRequest:
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """What is kept of the response to a request that failed.
+    """Part that is kept of the response to a request that failed.
 
     Attributes:
         status_code: The HTTP status.

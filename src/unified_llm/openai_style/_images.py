@@ -44,7 +44,7 @@ _EVENTS: Final[Mapping[str, type[OpenAIObject]]] = {
 
 
 class _Shared(Resource):
-    """What the sync and the async resource share."""
+    """Base of the sync and the async resource."""
 
     PATH = "images"
 

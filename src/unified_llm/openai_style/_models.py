@@ -29,7 +29,7 @@ class AsyncModelPage(AsyncPage):
 
 
 class _Shared(Resource):
-    """What the sync and the async resource share."""
+    """Base of the sync and the async resource."""
 
     PATH = "models"
 

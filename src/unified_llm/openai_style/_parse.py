@@ -105,7 +105,7 @@ def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class Wanted(NamedTuple):
-    """What the answers to a request are parsed to.
+    """Classes that the answers to a request are parsed to.
 
     Attributes:
         kind: The class of the content, or None.

@@ -64,7 +64,7 @@ class _Prepared:
 
 
 class _Shared(Resource):
-    """What the sync and the async resource share."""
+    """Base of the sync and the async resource."""
 
     PATH = "responses"
 

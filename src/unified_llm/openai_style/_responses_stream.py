@@ -19,7 +19,7 @@ _ENDS = frozenset({"response.completed", "response.incomplete"})
 
 
 class _Events(Generic[StreamT]):
-    """What the sync and the async stream of events share.
+    """Base of the sync and the async stream of events.
 
     Args:
         events: The events.

@@ -35,7 +35,7 @@ _TAG: Final = re.compile(r"latest\b|v?\d")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What tells the clients apart that serve the calls of one OpenAI client.
+    """Key of the client that serves a call of an OpenAI client.
 
     Attributes:
         provider: The provider, or a profile; None for the provider of the OpenAI client.

@@ -69,7 +69,7 @@ _P = TypeVar("_P")
 
 @dataclass(frozen=True, slots=True)
 class _Kind(Generic[_P]):
-    """What one argument takes.
+    """Rule for one argument of ``Message.user``: what it takes, and how it is called in errors.
 
     Attributes:
         argument: Its name.

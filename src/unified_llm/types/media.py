@@ -172,7 +172,7 @@ class TranscriptionWord:
 
 @dataclass(frozen=True, slots=True)
 class Transcription(FurtherResponse):
-    """What is said in a recording. ``str(transcription)`` is its text.
+    """Transcription of a recording. ``str(transcription)`` is its text.
 
     Attributes:
         text: The text; with the formats ``srt`` and ``vtt``, the subtitles.

@@ -68,7 +68,7 @@ class RawChunk:
 
 @dataclass(frozen=True, slots=True)
 class RawResponse(FurtherResponse):
-    """What such an endpoint returned.
+    """Response of such an endpoint.
 
     Attributes:
         value: Parsed JSON, a text or bytes; None at the end of a stream.

@@ -22,7 +22,7 @@ ExchangeT = TypeVar("ExchangeT", Exchange, AsyncExchange)
 
 
 class _Keyed(Generic[ExchangeT]):
-    """What both exchanges share.
+    """Base of the sync and the async exchange.
 
     Args:
         source: The callable that returns the key.
