@@ -60,7 +60,7 @@ def generated(name: str, function: Any) -> bool:
 
 def test_the_names_are_those_of_the_design() -> None:
     assert set(unified_llm.__all__) == {
-        "LLMClient", "LLMConfig", "BreakerConfig",
+        "LLMClient", "LLMConfig", "BreakerConfig", "MLXConfig",
         "Message", "LLMRequest", "LLMResponse", "LLMChunk", "EmbeddingResponse", "ModelInfo", "Usage", "ToolCall",
         "Attempt", "ChatCompletion", "Completion", "Embedding",
         "Provider", "ChatProvider", "ProviderBase", "FailureKind", "KnownModelName", "register_provider",

@@ -7,8 +7,9 @@ import pytest
 
 from tests.support.mlx_calls import AskModel, Submit, collect, prompt
 from unified_llm._backends.mlx import demo_folder, unavailable_reason
-from unified_llm._backends.mlx.engine import Engine, get_engine
+from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import Output
+from unified_llm._backends.mlx.engines import get_engine
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ import pytest
 from tests.support.mlx_calls import TIMEOUT, AskModel, Submit, collect, prompt
 from unified_llm import LLMClient, health_snapshot
 from unified_llm._backends.mlx import demo_folder, unavailable_reason
-from unified_llm._backends.mlx.engine import Engine, close_engines, get_engine
+from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import EngineError, Output
+from unified_llm._backends.mlx.engines import close_engines, get_engine
 from unified_llm.exceptions import UnsupportedOperationError
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
@@ -220,7 +221,7 @@ def test_closing_an_engine_ends_the_answers_that_it_was_writing() -> None:
 def run(code: str) -> subprocess.CompletedProcess[str]:
     """Run code in a new interpreter, where no other test has loaded anything."""
     setup = "import os, queue, sys\nfrom unified_llm._backends.mlx import demo_folder, unavailable_reason\n"
-    setup += "from unified_llm._backends.mlx.engine import get_engine\n"
+    setup += "from unified_llm._backends.mlx.engines import get_engine\n"
     setup += "from unified_llm._backends.mlx.engine_types import Prompt\n"
     setup += "outputs = queue.SimpleQueue()\nquestion = Prompt(({'role': 'user', 'content': 'What is RAG?'},))\n"
     command = [sys.executable, "-W", "error", "-c", setup + code]
@@ -260,7 +261,7 @@ def test_a_fork_is_noticed_by_the_process_id(
 
 def test_a_child_of_a_process_that_used_no_engine_may_use_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     close_engines()
-    monkeypatch.setattr("unified_llm._backends.mlx.engine._engines_pid", -1)
+    monkeypatch.setattr("unified_llm._backends.mlx.engines._engines_pid", -1)
     engine = get_engine(tmp_path)
     close_engines()
     assert engine.ended is not None

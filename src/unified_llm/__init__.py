@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unified_llm._config.process_defaults import configure
     from unified_llm._config.provider_base import ProviderBase
     from unified_llm._config.user_providers import ChatProvider, register_provider
+    from unified_llm._core.mlx_config import MLXConfig
     from unified_llm._core.outcome import FailureKind
     from unified_llm._core.target import BreakerConfig
     from unified_llm._providers.known_models import KnownModelName
@@ -48,6 +49,7 @@ __all__ = [
     "LLMConfig",
     "LLMRequest",
     "LLMResponse",
+    "MLXConfig",
     "Message",
     "ModelInfo",
     "Provider",
@@ -84,6 +86,8 @@ def __getattr__(name: str) -> Any:  # noqa: C901, PLR0912 - one case for each mo
             import unified_llm._config.provider_base as home
         case "ChatProvider" | "register_provider":
             import unified_llm._config.user_providers as home
+        case "MLXConfig":
+            import unified_llm._core.mlx_config as home
         case "FailureKind":
             import unified_llm._core.outcome as home
         case "BreakerConfig":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.each import each
-from unified_llm import LLMClient, LLMConfig, configure
+from unified_llm import LLMClient, LLMConfig, MLXConfig, configure
 from unified_llm._config import process_settings
 from unified_llm._config.merged_fields import merge
 from unified_llm._config.setting_layers import environment_layer
@@ -182,6 +182,7 @@ VALUES: dict[str, Any] = {
     "retry_delay": 0.5, "retry_max_delay": 3.0, "retry_exponential_base": 1.5, "resend": False, "cache_ttl": 9.0,
     "breaker": BreakerConfig(failures=2), "max_response_bytes": 1000, "verify_ssl": False, "allow_http": True,
     "default_headers": {"X-Team": "one"}, "extra_body": {"user": "u"}, "context_window": 4000, "last_resort": True,
+    "mlx": MLXConfig(kv_bits=8), "download": True, "memory_limit": 1000, "standby": "warm",
     "proxy": "http://user:pw-CANARY@127.0.0.1:3128", "space": "s", "api_version": "2024-10-21",
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 import pydantic
 from pydantic import (
@@ -40,12 +40,13 @@ from unified_llm._adapters.models_and_health import ModelsAndHealth
 from unified_llm._config.always_validated import AlwaysValidated
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_signatures import ShowsFields, accepted_names
-from unified_llm._config.field_types import Limit, Wait, check_account, check_variable, read_url
+from unified_llm._config.field_types import Limit, MemorySize, Wait, check_account, check_variable, read_url
 from unified_llm._config.llm_config import LLMConfig, without_unset
 from unified_llm._config.network_fields import ClientCertSetting, ProxySetting, VerifySSL
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.key_callable import KeyCallable
+from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.redaction import Headers, hide_misplaced_keys, show_chain
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import freeze
@@ -98,6 +99,10 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
         client_cert: The primary's client certificate: paths of PEM files. See ``LLMConfig``.
         allow_http: Permit plain HTTP to another machine although a key travels.
         breaker: When the circuit breaker of a failing target opens, and for how long.
+        mlx: How the primary's model is loaded and run, if that is in this process; see ``LLMConfig``.
+        download: Whether a model of the Hugging Face hub that is not on this machine is downloaded at construction.
+        memory_limit: What the models in this process may take together, in bytes or as text (``"24GB"``).
+        standby: ``"warm"``: a local model is loaded when the target before it is in trouble.
         cache_ttl: Seconds that a provider's model list stays fresh.
         deadline: Seconds for a whole call, all attempts and waits included (600); None for no limit.
         failover_on: Kinds of failure that fail over or not, where that differs from the default (``{"filter": True}``):
@@ -138,6 +143,10 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
     client_cert: ClientCertSetting = Field(default=None, exclude=True, repr=False)
     allow_http: bool = False
     breaker: BreakerConfig | None = None
+    mlx: MLXConfig | None = None
+    download: bool = False
+    memory_limit: MemorySize = None
+    standby: Literal["warm"] | None = None
     cache_ttl: Wait = None
     deadline: Limit = 600.0
     failover_on: Annotated[Mapping[str, bool] | None, SkipValidation] = None  # the client checks it

@@ -22,7 +22,6 @@ _ADVICE: Final = {
     "tuple_type": "must be a string, or a list of strings",
     "dict_type": "must be a mapping",
     "mapping_type": "must be a mapping",
-    "dataclass_type": "must be a BreakerConfig(...), or a mapping of its fields",
     "string_unicode": "has characters that are no valid text",
     "int_parsing_size": "must be a whole number of at most 4300 digits",
     "unexpected_keyword_argument": "is no field",
@@ -50,6 +49,8 @@ def _bound(error: Any) -> str | None:
     for name, words in (("gt", "greater than"), ("ge", "at least"), ("lt", "less than"), ("le", "at most")):
         if name in error.get("ctx", {}):
             return f"must be {words} {error['ctx'][name]}"
+    if error["type"] == "dataclass_type":
+        return f"must be a {error['ctx']['class_name']}(...), or a mapping of its fields"
     if error["type"] == "literal_error":
         return f"must be {error['ctx']['expected']}"
     return "must be a finite number" if error["type"] == "finite_number" else None

@@ -25,7 +25,7 @@ TARGET_FIELDS: Final = frozenset({"model", "provider", "name", "fallbacks"})
 # Fields that no UNIFIED_LLM_* sets: lists and mappings, what tells the targets of a chain apart, and what the variables
 # of the providers themselves set.
 NOT_IN_ENVIRONMENT: Final = CONNECTION_FIELDS | {
-    "name", "fallbacks", "default_headers", "extra_body", "breaker", "stop",
+    "name", "fallbacks", "default_headers", "extra_body", "breaker", "mlx", "stop",
 }  # fmt: skip
 
 

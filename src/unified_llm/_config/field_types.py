@@ -20,6 +20,7 @@ from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.base_url import normalise
 from unified_llm._core.redaction import looks_like_a_key
 from unified_llm._core.seconds import read_seconds
+from unified_llm._lib.byte_sizes import read_bytes
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -61,6 +62,22 @@ Wait: TypeAlias = Annotated[float | None, BeforeValidator(read_wait)]
 def read_ttl(value: object) -> object:
     """Read a time to keep something, which may have no end."""
     return value if value == float("inf") else read_seconds(value, or_zero=True)
+
+
+def read_memory(value: object) -> object:
+    """Read a size of memory; None is the default.
+
+    Raises:
+        WrongValueError: It is no size.
+    """
+    try:
+        return value if value is None else read_bytes(value)
+    except ValueError as wrong:
+        raise WrongValueError(str(wrong)) from None
+
+
+MemorySize: TypeAlias = Annotated[int | None, BeforeValidator(read_memory)]
+"""A size in bytes, or None; also text with a unit, such as ``"24GB"``."""
 
 
 def read_stop(value: object) -> object:

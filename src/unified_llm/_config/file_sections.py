@@ -21,6 +21,7 @@ from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.profile_names import PROFILE_NAME, profile_named, suggest_profile
 from unified_llm._config.setting_layers import Layer, check_key
 from unified_llm._config.unknown_fields import refuse_unknown
+from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.redaction import MASK, has_key, looks_like_a_key
 from unified_llm._core.repeated_warnings import warn_once
@@ -34,8 +35,12 @@ Read = TypeVar("Read")
 SECTIONS: Final = ("defaults", "providers", "profiles")
 _VARIABLE: Final = re.compile(r"^\$\w+$|\$\{\w+\}")
 _AS_IT_IS: Final = frozenset({"extra_body", "stop"})  # texts for the model, or for its server
-_PARTS: Final = frozenset({"breaker", "default_headers"})
-_BREAKER: Final = tuple(BreakerConfig.__dataclass_fields__)
+_PARTS: Final = frozenset({"breaker", "mlx", "default_headers"})
+# The fields of a part whose names are fixed.
+_GROUPS: Final = {
+    "breaker": tuple(BreakerConfig.__dataclass_fields__),
+    "mlx": tuple(MLXConfig.__dataclass_fields__),
+}
 _LIKE_A_SECTION: Final = 0.85
 _SET_ELSEWHERE: Final = {
     "config": "configure(config=...) or UNIFIED_LLM_CONFIG",
@@ -155,7 +160,7 @@ class _Reader:
             raise self._document.error((*path, name), f"{where} has no field {name!r}: {hint}")
         others = (
             f"known are {', '.join(known)}."
-            if known is _BREAKER
+            if known in _GROUPS.values()
             else "further fields of the request go into extra_body: {...}."
         )
         self.at((*path, name), lambda: refuse_unknown({name: None}, known, where, otherwise=others), where="")
@@ -171,8 +176,8 @@ class _Reader:
         return self.at(path, lambda: checked_field(name, value))
 
     def _part(self, name: str, part: str, item: Any, path: Path) -> None:
-        if name == "breaker":
-            self._check_name(part, path, _BREAKER)
+        if name in _GROUPS:
+            self._check_name(part, path, _GROUPS[name])
         self._refuse_variables(item, (*path, part))
         self.at((*path, part), lambda: checked_field(name, {part: item}), where=_shown(path[:-1]))
 

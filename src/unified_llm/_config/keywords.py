@@ -18,6 +18,7 @@ from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.features import Feature
 from unified_llm._core.key_callable import KeyCallable
+from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import BreakerConfig
@@ -72,6 +73,10 @@ class EndpointKeywords(TypedDict, total=False):
     extra_body: Mapping[str, Any] | None
     context_window: int | None
     breaker: BreakerConfig | Mapping[str, Any] | None
+    mlx: MLXConfig | Mapping[str, Any] | None
+    download: bool | None
+    memory_limit: int | str | None
+    standby: Literal["warm"] | None
 
 
 class SamplingKeywords(TypedDict, total=False):

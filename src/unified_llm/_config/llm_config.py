@@ -25,6 +25,7 @@ from unified_llm._config.field_types import (
     LEFT_OUT,
     NUMBER,
     Limit,
+    MemorySize,
     check_account,
     check_base_url,
     check_headers,
@@ -45,6 +46,7 @@ from unified_llm._core import paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.key_callable import KeyCallable
+from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import ReadOnlyDict, freeze
@@ -125,6 +127,14 @@ class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, m
         text_tool_calls: False leaves tool calls that are written as text as text; see ``LLMRequest``.
         merge_messages: False sends the messages in the order in which they are given; see ``LLMRequest``.
         breaker: When the circuit breaker of this target opens, and for how long.
+        mlx: How a model in this process is loaded and run: an adapter, a draft model, a quantized cache, its queue.
+        download: Whether a model of the Hugging Face hub that is not on this machine is downloaded when the client is
+            made; never during a call.
+        memory_limit: Bytes, or text such as ``"24GB"``: what the models in this process may take together when this one
+            is loaded; those that were not used for longest are unloaded first. None: half of the memory that was
+            available at import, on a Mac the working set that the system recommends.
+        standby: ``"warm"``: a local model (MLX, Ollama, LM Studio) is loaded in the background when the primary is in
+            trouble, and unloaded 10 minutes after it is back.
         fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig`` (alias ``fallback_configs``).
         last_resort: Does not lower what the chain advertises. None: true for ``mlx/demo`` alone.
         space: The name of the vector space, for embeddings: targets that declare the same one may replace each
@@ -192,6 +202,10 @@ class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, m
     text_tool_calls: bool | None = None
     merge_messages: bool | None = None
     breaker: BreakerConfig = BreakerConfig()
+    mlx: MLXConfig = MLXConfig()
+    download: bool = False
+    memory_limit: MemorySize = None
+    standby: Literal["warm"] | None = None
     fallbacks: Annotated[tuple[Any, ...], BeforeValidator(read_fallbacks)] = Field(
         default=(), validation_alias=AliasChoices("fallbacks", "fallback_configs")
     )

@@ -46,7 +46,7 @@ def check_mlx(model: str) -> str | None:
     """
     from unified_llm._backends import mlx
     from unified_llm._backends.mlx import model_folder
-    from unified_llm._backends.mlx.exchange import resolve_folder
+    from unified_llm._backends.mlx.model_names import resolve_folder
 
     if reason := mlx.unavailable_reason():
         return reason.rstrip(".")
@@ -69,7 +69,7 @@ def mlx_features(model: str) -> frozenset[Feature]:
     if not model:
         return CHAT
     from unified_llm._backends.mlx import model_folder
-    from unified_llm._backends.mlx.exchange import resolve_folder
+    from unified_llm._backends.mlx.model_names import resolve_folder
 
     return model_folder.read_features(resolve_folder(model))
 
@@ -79,6 +79,6 @@ def mlx_window(model: str) -> int | None:
     if not model:
         return None
     from unified_llm._backends.mlx import model_folder
-    from unified_llm._backends.mlx.exchange import resolve_folder
+    from unified_llm._backends.mlx.model_names import resolve_folder
 
     return model_folder.read_window(resolve_folder(model))

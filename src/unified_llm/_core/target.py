@@ -16,6 +16,7 @@ from unified_llm._core.base_url import split_origin
 from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.features import CHAT, Feature, FeaturePair, Output
 from unified_llm._core.key_callable import KeyCallable
+from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.proxy import Proxy
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import has_key
@@ -169,6 +170,10 @@ class Target:
         vector_length: The length of its vectors, where its model has only one.
         label: The user's own name for it.
         suffix: What tells it apart from other targets of its name in the chain: its host, a number.
+        mlx: How its model is loaded and run, where that is in this process.
+        download: A model of the Hugging Face hub that is not here may be downloaded.
+        memory_limit: The bytes that models in this process may take when this one is loaded; None for the default.
+        standby: Its model is loaded in the background when the primary is in trouble (``warm``).
         account_name: The user's own name for the account, in place of its key, headers and fields of bodies.
         key_callable: The callable that returns its key, which an exchange calls: codecs see a target with the key.
         tokens_as_bearer: Signed tokens go as ``Authorization: Bearer`` even where a key has a header of its own.
@@ -221,6 +226,10 @@ class Target:
     vector_length: int | None = None
     label: str | None = None
     suffix: str = ""
+    mlx: MLXConfig = field(default_factory=MLXConfig)
+    download: bool = False
+    memory_limit: int | None = None
+    standby: Literal["warm"] | None = None
     account_name: str | None = None
     key_callable: KeyCallable | None = None
     tokens_as_bearer: bool = False

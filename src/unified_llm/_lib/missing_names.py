@@ -19,7 +19,7 @@ from unified_llm._lib.close_names import closest
 _NAMES: Final = {
     "unified_llm": """
         Attempt BreakerConfig ChatCompletion ChatProvider Completion Embedding EmbeddingResponse FailureKind
-        KnownModelName LLMChunk LLMClient LLMConfig LLMRequest LLMResponse Message ModelInfo Provider
+        KnownModelName LLMChunk LLMClient LLMConfig LLMRequest LLMResponse MLXConfig Message ModelInfo Provider
         ProviderBase ToolCall Usage configure health_snapshot register_provider reset_health
     """,
     "unified_llm.langchain": """

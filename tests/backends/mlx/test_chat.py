@@ -22,7 +22,8 @@ from unified_llm._backends.mlx.engine_types import (
     Prompt,
     TextChunk,
 )
-from unified_llm._backends.mlx.exchange import MLXModel, resolve_folder
+from unified_llm._backends.mlx.exchange import MLXModel
+from unified_llm._backends.mlx.model_names import resolve_folder
 from unified_llm._core.target import Target
 from unified_llm.exceptions import (
     ConfigurationError,

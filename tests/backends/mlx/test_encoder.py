@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import pytest
 
 from unified_llm import EmbeddingResponse, LLMClient
-from unified_llm._backends.mlx import demo_folder, encoder, engine, unavailable_reason
+from unified_llm._backends.mlx import demo_folder, encoder, engines, unavailable_reason
 from unified_llm._backends.mlx.encoder import Encoder
-from unified_llm._backends.mlx.engine import get_engine
 from unified_llm._backends.mlx.engine_types import Encoded, EngineError, EngineRequest, Output, TextChunk, Texts
+from unified_llm._backends.mlx.engines import get_engine
 from unified_llm.exceptions import (
     ConfigurationError,
     GenerationError,
@@ -57,7 +57,7 @@ SYNC_AND_ASYNC = pytest.mark.parametrize("ask", [embed, aembed])
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder for one model; its engine is closed after the test."""
     yield tmp_path
-    if started := engine._engines.pop(tmp_path, None):
+    if started := engines._engines.pop(tmp_path, None):
         started.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.each import each
 from unified_llm import LLMClient, ModelInfo
 from unified_llm._backends.mlx import local_models
-from unified_llm._backends.mlx.exchange import resolve_folder
+from unified_llm._backends.mlx.model_names import resolve_folder
 
 QWEN = {"model_type": "qwen3", "max_position_embeddings": 40_960, "quantization": {"bits": 4, "group_size": 64}}
 CHAT = {"chat_template": "{{ messages }}"}

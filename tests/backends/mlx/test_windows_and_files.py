@@ -15,11 +15,11 @@ from tests.support.mlx_calls import TIMEOUT
 from tests.support.mlx_ways import EVERY_WAY, WHOLE
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, health_snapshot
-from unified_llm._backends.mlx import engine as engines
-from unified_llm._backends.mlx import exchange, loading, unavailable_reason
+from unified_llm._backends.mlx import engine, engines, exchange, loading, model_names, unavailable_reason
 from unified_llm._backends.mlx.batch import Batch
-from unified_llm._backends.mlx.engine import Engine, get_engine
+from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
+from unified_llm._backends.mlx.engines import get_engine
 from unified_llm._backends.mlx.hub_cache import find_snapshot
 from unified_llm._backends.mlx.loading import LoadedModel
 from unified_llm._backends.mlx.model_folder import read_window
@@ -248,7 +248,7 @@ def test_local_15_damaged_files_are_no_failure_of_the_server(folder: Path, monke
 def test_an_engine_that_was_closed_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model: Any = None
     tokenizer: Any = FakeTokenizer()
-    monkeypatch.setattr(engines, "load", lambda _: LoadedModel(model, tokenizer, 64))
+    monkeypatch.setattr(engine, "load", lambda _: LoadedModel(model, tokenizer, 64))
     monkeypatch.setattr(Batch, "_new_generator", lambda _: FakeGenerator())
     first = get_engine(write(folder))
     assert get_engine(folder) is first
@@ -291,7 +291,7 @@ def test_local_15_a_name_is_found_in_the_cache_of_hugging_face(tmp_path: Path, m
             monkeypatch.setenv(variable, str(values[variable]))
         snapshot(cache, name, "0" * 40, main=False)
         current = snapshot(cache, name, "1" * 40)
-        assert exchange.resolve_folder(name) == current
+        assert model_names.resolve_folder(name) == current
     (target,) = LLMClient(f"mlx/{name}").targets
     assert (target.name, target.context_window) == (f"mlx/{name}", 40_960)
     assert LLMClient(LLMConfig(provider="mlx", model=name)).targets[0].model == name

@@ -31,7 +31,6 @@ embedding model has the same queue; its requests take turns (see ``encoder``).
 
 from __future__ import annotations
 
-import atexit
 import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport] - see below
 import os
 import sys
@@ -83,7 +82,7 @@ class Engine:
                 cancels the request.
         """
         request = EngineRequest(payload, on_output, self._queue.put)
-        refusal = _fork_error(self._pid)
+        refusal = fork_error(self._pid)
         if refusal is None:
             with self._lock:  # the thread empties the queue for the last time under the same lock
                 refusal = self.ended
@@ -102,7 +101,7 @@ class Engine:
 
     def close(self) -> None:
         """End the thread and free the model; requests that still run receive an ``EngineError``."""
-        if _fork_error(self._pid) is None and self._thread is not threading.current_thread():
+        if fork_error(self._pid) is None and self._thread is not threading.current_thread():
             self._queue.put(None)
             self._thread.join()
 
@@ -135,41 +134,7 @@ def _release_thread() -> None:
         mx.clear_streams()
 
 
-_engines: dict[Path, Engine] = {}
-_engines_lock = make_lock()
-_engines_pid = os.getpid()
-
-
-def get_engine(folder: Path) -> Engine:
-    """Return this process's engine for a model, starting it on first use; one that has ended is replaced.
-
-    A model whose files cannot be loaded is not loaded again until one of the files has changed: its engine refuses each
-    request at once.
-
-    Raises:
-        EngineError: An engine was started before this process was forked.
-    """
-    global _engines_pid  # noqa: PLW0603 - the process that started the engines
-    if _engines_pid != os.getpid():
-        if _engines and (refusal := _fork_error(_engines_pid)):
-            raise refusal
-        _engines_pid = os.getpid()
-    folder = folder.resolve()
-    with _engines_lock:
-        engine = _engines.get(folder)
-        if engine is None or engine.may_be_replaced:
-            engine = _engines[folder] = Engine(folder)
-        return engine
-
-
-@atexit.register
-def close_engines() -> None:
-    """Close every engine of this process; called at exit, and harmless at any other time."""
-    while _engines and _engines_pid == os.getpid():
-        _engines.popitem()[1].close()
-
-
-def _fork_error(pid: int) -> EngineError | None:
+def fork_error(pid: int) -> EngineError | None:
     """Return an error in a forked child of the process in which MLX was started: its threads do not exist there."""
     if pid == os.getpid():
         return None

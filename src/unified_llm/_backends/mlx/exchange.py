@@ -1,7 +1,7 @@
 """A model in this process as a target: sync and async exchanges over an engine's callbacks.
 
-``mlx/demo`` is the embedded demo model; any other ``mlx/<folder>`` is a local folder in the Hugging Face layout, with
-a chat model or an embedding model in it.
+``mlx/demo`` is the embedded demo model; any other ``mlx/<name>`` is a folder in the Hugging Face layout, with a chat
+model or an embedding model in it (``model_names``).
 """
 
 from __future__ import annotations
@@ -9,129 +9,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Protocol, cast
+from typing import Any
 
-from unified_llm._backends import mlx
-from unified_llm._backends.mlx.encoder import no_chat_message
-from unified_llm._backends.mlx.engine import get_engine
-from unified_llm._backends.mlx.engine_types import (
-    Encoded,
-    EngineError,
-    EngineRequest,
-    Finished,
-    OpenedBlock,
-    Output,
-    Payload,
-    Prompt,
-    TextChunk,
-    Texts,
-)
-from unified_llm._backends.mlx.hub_cache import find_snapshot, is_hub_id
+from unified_llm._backends.mlx.chat_call import ChatCall
+from unified_llm._backends.mlx.engine_calls import EmbeddingCall, EngineCall, to_failure
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output
+from unified_llm._backends.mlx.engines import get_engine
 from unified_llm._backends.mlx.local_models import find_models
-from unified_llm._backends.mlx.model_folder import find_configured
+from unified_llm._backends.mlx.model_names import resolve_folder
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
-from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
-from unified_llm._formats.request_fields import NOT_IN_FORMAT, log_dropped
-from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.types.messages import Message
-from unified_llm.types.records import Usage
-from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsRequest
-from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMChunk, LLMResponse
-
-
-class EngineCall(Protocol):
-    """One request to an engine: what is submitted, and how its outputs become events."""
-
-    @property
-    def refusal(self) -> Failure | None:
-        """Return why the model cannot serve the request at all; checked before it is loaded."""
-        ...
-
-    def encode(self) -> Payload:
-        """Return what is submitted to the engine."""
-        ...
-
-    def decode(self, output: Output) -> Event | None:
-        """Convert an output of the engine to an event; None if there is none yet."""
-        ...
-
-
-class _EmbeddingCall:
-    """An embedding request."""
-
-    refusal: Failure | None = None  # a target without embeddings gets no embedding requests
-
-    def __init__(self, target: Target, request: EmbeddingRequest) -> None:
-        self._target = target
-        self._request = request
-
-    def encode(self) -> Payload:
-        return Texts(self._request.texts, self._request.purpose, self._request.dimensions)
-
-    def decode(self, output: Output) -> Event | None:
-        if not isinstance(output, Encoded):
-            return to_failure(output)
-        return Done(
-            EmbeddingResponse(
-                vectors=output.vectors,
-                model=self._target.model,
-                provider=self._target.provider,
-                usage=Usage(prompt_tokens=output.tokens, total_tokens=output.tokens),
-            )
-        )
-
-
-def to_failure(output: Output) -> Failure:
-    """Convert an engine's error; any other output here means that the model in the folder was replaced."""
-    if isinstance(output, EngineError):
-        return Failure(output.kind, detail=str(output), context_window=output.context_window)
-    return Failure("malformed")
-
-
-# The default of max_tokens for the demo model, which may never end. Any other model has the rest of its window.
-_DEMO_TOKENS: Final = 512
-_DEMO: Final = "demo"
-
-
-def resolve_folder(model: str) -> Path:
-    """Return the folder of a model's name.
-
-    Raises:
-        ConfigurationError: There is no such folder.
-    """
-    if model == _DEMO:
-        return mlx.demo_folder()
-    folder = expand_home(model)
-    if folder.is_dir():
-        return folder
-    if (configured := find_configured(model)) is not None:
-        return configured
-    if (snapshot := find_snapshot(model)) is not None:
-        return snapshot
-    raise ConfigurationError(_not_found_message(model, folder))
-
-
-def _not_found_message(model: str, folder: Path) -> str:
-    # Quoted only where the name is none that could be a key.
-    shown = repr(str(folder.absolute())) if quoted(model) == repr(model) else quoted(model)
-    problem = f"There is no such folder for mlx/: {shown}; and no model of that name in the local Hugging Face cache."
-    if not is_hub_id(model) or quoted(model) != repr(model):
-        return f"{problem} Pass the path of a folder in the Hugging Face layout: config.json, tokenizer and weights."
-    name = model.partition("/")[2]
-    return (
-        f"{problem} If it is a model of the Hugging Face hub, run hf download {model} --local-dir {name} "
-        f"and pass mlx/{name}, or the path of that folder."
-    )
+from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
 
 
 class MLXModel:
@@ -165,98 +59,8 @@ class MLXModel:
 
     def _call(self, request: Any) -> EngineCall:
         if isinstance(request, EmbeddingRequest):
-            return _EmbeddingCall(self._target, request)
-        return _ChatCall(self._target, request)
-
-
-def _prompt(request: LLMRequest, target: Target) -> Prompt:
-    def effective(name: str, default: Any) -> Any:
-        value = getattr(request, name)
-        return target.defaults.get(name, default) if value in (None, ()) else value
-
-    log_dropped(NOT_IN_FORMAT["mlx"], request, target)
-    return Prompt(
-        messages=tuple({"role": message.role, "content": message.text} for message in _turns(request, target)),
-        max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
-        window=target.context_window,
-        temperature=effective("temperature", 0.0),
-        top_p=effective("top_p", 1.0),
-        seed=effective("seed", None),
-        stop=effective("stop", ()),
-    )
-
-
-def _turns(request: LLMRequest, target: Target) -> Sequence[Message]:
-    """Return the conversation in the roles of chat templates; the result of a tool is passed on as the user's."""
-    turns = [
-        replace(message, role="user", tool_call_id=None) if message.role == "tool" else replace(message, tool_calls=())
-        for message in request.messages
-    ]
-    return cast(
-        "LLMRequest", with_accepted_order(replace(request, messages=tuple(turns)), target, keep_empty=True)
-    ).messages
-
-
-class _ChatCall:
-    """A chat request."""
-
-    def __init__(self, target: Target, request: LLMRequest) -> None:
-        self._target = target
-        self._request = request
-        self._texts: list[str] = []
-        self._rules = reading_rules(request, target)
-        self._opened: str | None = None
-        self._reader: TextReader | None = None
-
-    @property
-    def refusal(self) -> Failure | None:
-        if "embeddings" not in self._target.features:
-            return None
-        return Failure("unsupported", detail=no_chat_message(resolve_folder(self._target.model)))
-
-    def encode(self) -> Payload:
-        return _prompt(self._request, self._target)
-
-    def decode(self, output: Output) -> Event | None:
-        if isinstance(output, TextChunk):
-            self._texts.append(output.text)
-            return self._read(LLMChunk(content=output.text)) if self._request.stream else None
-        if isinstance(output, OpenedBlock):
-            self._opened = output.tag
-            return None
-        if isinstance(output, Finished):
-            return self._finish(output)
-        return to_failure(output)
-
-    def _read(self, chunk: LLMChunk) -> LLMChunk | None:
-        if self._rules is None:
-            return chunk
-        if self._reader is None:
-            self._reader = TextReader(self._rules, self._opened)
-        return chunk if self._reader.decided else self._reader.read(chunk)
-
-    def _finish(self, finished: Finished) -> Event:
-        if not self._texts and finished.finish_reason == "stop":
-            return Failure("empty")
-        usage = Usage(
-            prompt_tokens=finished.prompt_tokens,
-            completion_tokens=finished.completion_tokens,
-            total_tokens=finished.prompt_tokens + finished.completion_tokens,
-        )
-        reason: FinishReason = finished.finish_reason
-        if self._request.stream:
-            last = LLMChunk(finish_reason=reason, usage=usage, model=self._target.model, provider=self._target.provider)
-            return Done(last) if self._reader is None else self._reader.join_end(Done(last))
-        done = Done(
-            LLMResponse(
-                content="".join(self._texts),
-                model=self._target.model,
-                provider=self._target.provider,
-                finish_reason=reason,
-                usage=usage,
-            )
-        )
-        return read_whole(done, self._rules, opened=self._opened)
+            return EmbeddingCall(self._target, request)
+        return ChatCall(self._target, request)
 
 
 class _EngineExchange:
