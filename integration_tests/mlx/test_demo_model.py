@@ -22,7 +22,7 @@ from training.train import UNKNOWN, Text, make_tokenizer
 from unified_llm import LLMClient
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import Output, Prompt
+from unified_llm._backends.mlx.engine_types import Output, Prompt, Sampling
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,11 @@ REQUESTS = [messages[-1]["content"] for messages in everyday()]
 
 def not_declined(engine: Engine, conversations: Iterable[list[Message]], *, temperature: float = 0.0) -> list[str]:
     """Send all conversations at once; return what was answered with anything but the refusal."""
+    sampling = Sampling(temperature=temperature, seed=1)
     waiting: list[tuple[str, SimpleQueue[Output]]] = []
     for messages in conversations:
         outputs: SimpleQueue[Output] = SimpleQueue()
-        engine.submit(Prompt(tuple(messages), max_tokens=64, temperature=temperature, seed=1), outputs.put)
+        engine.submit(Prompt(tuple(messages), max_tokens=64, sampling=sampling), outputs.put)
         waiting.append((messages[-1]["content"][-60:], outputs))
     texts = [(request, collect(outputs).text) for request, outputs in waiting]
     return [f"{request!r} -> {text!r}" for request, text in texts if not declines(text)]

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Prompt, TextChunk
+from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Prompt, Sampling, TextChunk
 
 TIMEOUT = 60
 """Seconds to wait for an output before a test fails; answers take milliseconds."""
+
+
+SAMPLING = {field.name for field in fields(Sampling)}
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class Answer:
 
 
 def prompt(question: str, **options: Any) -> Prompt:
-    return Prompt(({"role": "user", "content": question},), **options)
+    """Make a prompt; ``options`` are fields of it or of ``Sampling``."""
+    sampling = Sampling(**{name: options.pop(name) for name in SAMPLING & options.keys()})
+    return Prompt(({"role": "user", "content": question},), sampling=sampling, **options)
 
 
 def collect(outputs: SimpleQueue[Output]) -> Answer:

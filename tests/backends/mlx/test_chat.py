@@ -20,6 +20,7 @@ from unified_llm._backends.mlx.engine_types import (
     OpenedBlock,
     Output,
     Prompt,
+    Sampling,
     TextChunk,
 )
 from unified_llm._backends.mlx.exchange import MLXModel
@@ -101,13 +102,14 @@ def test_the_conversation_reaches_the_engine_in_the_roles_of_its_template(
         ("assistant", "Wait."),
         ("user", "noon"),
     ]
-    assert (prompt.temperature, prompt.top_p, prompt.seed, prompt.stop) == (0.0, 0.5, 4, ("END",))
+    assert (prompt.sampling, prompt.stop) == (Sampling(temperature=0.0, top_p=0.5, seed=4), ("END",))
 
 
 def test_an_answer_has_a_bound_of_its_own(script: Callable[..., FakeEngine]) -> None:
     engine = script("yes", END)
     LLMClient("mlx/demo").generate(QUESTION)
-    assert (engine.prompts[0].max_tokens, engine.prompts[0].temperature, engine.prompts[0].stop) == (512, 0.0, ())
+    (prompt,) = engine.prompts
+    assert (prompt.max_tokens, prompt.sampling, prompt.stop) == (512, Sampling(), ())
 
 
 def test_a_text_is_completed_by_chat(script: Callable[..., FakeEngine]) -> None:

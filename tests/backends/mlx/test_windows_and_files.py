@@ -102,9 +102,9 @@ class FakeGenerator:
     def __init__(self) -> None:
         self.limits: list[int] = []
 
-    def insert(self, prompts: Any, max_tokens: list[int], *, samplers: Any) -> list[int]:
+    def insert(self, prompts: Any, max_tokens: list[int], *, samplers: Any, logits_processors: Any) -> list[int]:
         assert len(prompts) == 1
-        assert samplers is None
+        assert (samplers, logits_processors) == (None, [[]])
         self.limits += max_tokens
         return [len(self.limits)]
 

@@ -6,12 +6,10 @@ answer does not depend on the others in the batch. ``engine`` shows the life of 
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 
 from unified_llm._backends.mlx.engine_types import (
     EngineError,
@@ -23,12 +21,9 @@ from unified_llm._backends.mlx.engine_types import (
     TextChunk,
 )
 from unified_llm._backends.mlx.loading import Detokenizer, LoadedModel
+from unified_llm._backends.mlx.sampling import Processor, Sampler, make_processors, make_sampler
 from unified_llm._formats.text_reasoning import opened_tag
 from unified_llm._lib.stop_strings import StopFilter
-
-if TYPE_CHECKING:
-    import mlx.core as mx
-
 
 # The most tokens of an answer where neither the caller nor the model's configuration has a limit.
 _UNKNOWN_ROOM: Final = 32_768
@@ -51,7 +46,8 @@ class Generator(Protocol):
         prompts: list[list[int]],
         max_tokens: list[int],
         *,
-        samplers: list[Callable[[mx.array], mx.array]] | None,
+        samplers: list[Sampler] | None,
+        logits_processors: list[list[Processor]],
     ) -> list[int]:
         """Add requests to the batch and return a number for each."""
         ...
@@ -142,8 +138,9 @@ class Batch:
             raise EngineError("context", message, context_window=window)
         limit = room if prompt.max_tokens is None else min(room, prompt.max_tokens)
         try:
-            sampler = _make_sampler(prompt)
-            (uid,) = self._generator.insert([ids], [limit], samplers=None if sampler is None else [sampler])
+            sampler, processors = make_sampler(prompt.sampling), make_processors(prompt, self._loaded, ids)
+            samplers = None if sampler is None else [sampler]
+            (uid,) = self._generator.insert([ids], [limit], samplers=samplers, logits_processors=[processors])
         except (TypeError, ValueError) as error:
             # The library's message is left out: it could quote the prompt.
             message = f"MLX refused the request ({type(error).__name__}): check its sampling fields and max_tokens."
@@ -205,25 +202,3 @@ class Batch:
         for running in self._running.values():
             running.request.deliver(error)
         self._running.clear()
-
-
-def _make_sampler(prompt: Prompt) -> Callable[[mx.array], mx.array] | None:
-    """Make the function that draws a token; None for the greedy choice, which the whole batch shares."""
-    if prompt.temperature <= 0:
-        return None
-    import mlx.core as mx
-    from mlx_lm.sample_utils import apply_top_p
-
-    # Each request draws with its own key: MLX's global seed would couple it to the others in the batch.
-    seed = random.getrandbits(63) if prompt.seed is None else prompt.seed % 2**63
-    key = mx.random.key(seed)
-
-    def draw(logprobs: mx.array) -> mx.array:
-        nonlocal key
-        key, step_key = mx.random.split(key)
-        logprobs = logprobs / prompt.temperature
-        if 0 < prompt.top_p < 1:
-            logprobs = apply_top_p(logprobs, prompt.top_p)
-        return mx.random.categorical(logprobs, key=step_key)
-
-    return draw

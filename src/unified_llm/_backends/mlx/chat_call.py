@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.encoder import no_chat_message
 from unified_llm._backends.mlx.engine_calls import to_failure
-from unified_llm._backends.mlx.engine_types import Finished, OpenedBlock, Output, Payload, Prompt, TextChunk
+from unified_llm._backends.mlx.engine_types import Finished, OpenedBlock, Output, Payload, Prompt, Sampling, TextChunk
 from unified_llm._backends.mlx.model_names import resolve_folder
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
@@ -34,9 +34,9 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
         messages=tuple({"role": message.role, "content": message.text} for message in _turns(request, target)),
         max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
         window=target.context_window,
-        temperature=effective("temperature", 0.0),
-        top_p=effective("top_p", 1.0),
-        seed=effective("seed", None),
+        sampling=Sampling(
+            temperature=effective("temperature", 0.0), top_p=effective("top_p", 1.0), seed=effective("seed", None)
+        ),
         stop=effective("stop", ()),
     )
 

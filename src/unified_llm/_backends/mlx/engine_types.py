@@ -7,6 +7,57 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from unified_llm._core.outcome import FailureKind
+from unified_llm.types.responses import TokenLogprob
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the tokens of a response are chosen.
+
+    Attributes:
+        temperature: 0 takes the likeliest token each time.
+        top_p: The share of probability from which a token is drawn; 0 takes the likeliest token.
+        top_k: The number of likeliest tokens from which one is drawn; 0 for all.
+        min_p: The least probability of a token that is drawn, as a share of that of the likeliest.
+        seed: Makes the draw repeatable, whatever else runs in the batch.
+        repetition_penalty: Logits of tokens that prompt or response contain are divided by it, negative ones
+            multiplied; 1 changes nothing.
+        repetition_context_size: The number of last tokens that are looked at for that; 0 for all.
+        presence_penalty: Subtracted from the logit of each token that the response contains.
+        frequency_penalty: The same, for each time that it contains the token.
+        logit_bias: Added to the logits of tokens, by their ids.
+        logprobs: Whether the response has the log probability of each token.
+        top_logprobs: The number of likeliest tokens that are listed with theirs at each place, 0 to 20.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    repetition_penalty: float = 1.0
+    repetition_context_size: int = 20
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict[int, float], repr=False)
+    logprobs: bool = False
+    top_logprobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What a response has to conform to, token by token.
+
+    Attributes:
+        kind: The language of ``text``: a JSON schema, a regular expression that the whole response matches, or a
+            grammar in the dialect of Lark that llguidance reads.
+        text: The schema (as JSON), the expression, or the grammar.
+        after: The constraint begins once this text has been written (the closing tag of reasoning); None: at once.
+    """
+
+    kind: Literal["json_schema", "regex", "lark"]
+    text: str = field(repr=False)
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +68,16 @@ class Prompt:
         messages: The conversation as the chat template takes it: mappings with ``role`` and ``content``.
         max_tokens: The most tokens to write, at least 1; None for the rest of the context window.
         window: The most tokens to read and write, where that is less than the model can.
-        temperature: 0 takes the likeliest token each time.
-        top_p: The share of probability from which a token is drawn, where the temperature is above 0.
-        seed: Makes the draw repeatable, whatever else runs in the batch.
+        sampling: How its tokens are chosen.
+        constraint: What the response has to conform to; None for any text.
         stop: Texts at which to end, not part of the answer.
     """
 
     messages: tuple[Mapping[str, Any], ...] = field(repr=False)
     max_tokens: int | None = None
     window: int | None = None
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
+    sampling: Sampling = Sampling()
+    constraint: Constraint | None = None
     stop: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -56,9 +105,13 @@ class OpenedBlock:
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """Text that the model has just written; never empty."""
+    """Text that the model has just written, and the log probabilities of its tokens where they were requested.
+
+    Only the last one may have an empty text: then it has log probabilities.
+    """
 
     text: str = field(repr=False)
+    logprobs: tuple[TokenLogprob, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
