@@ -23,6 +23,7 @@ from unified_llm._backends.mlx.engines import get_engine
 from unified_llm._backends.mlx.hub_cache import find_snapshot
 from unified_llm._backends.mlx.loading import LoadedModel
 from unified_llm._backends.mlx.model_folder import read_window
+from unified_llm._backends.mlx.scheduler import Scheduler
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ConfigurationError, ContextOverflowError, UnsupportedOperationError
 from unified_llm.llama_index import UnifiedLLM
@@ -129,7 +130,7 @@ def insert(monkeypatch: pytest.MonkeyPatch, own: int | None, role: str = "user",
     queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
     queue.put(EngineRequest(Prompt(({"role": role, "content": "x" * 60},), **fields), outputs.put, lambda _: None))
     queue.put(None)
-    Batch(LoadedModel(model, tokenizer, own), Path("model")).serve(queue)
+    Scheduler(LoadedModel(Path("model"), model, tokenizer, own)).serve(queue)
     if not generator.limits:
         error = outputs.get_nowait()
         assert isinstance(error, EngineError)
@@ -248,7 +249,7 @@ def test_local_15_damaged_files_are_no_failure_of_the_server(folder: Path, monke
 def test_an_engine_that_was_closed_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model: Any = None
     tokenizer: Any = FakeTokenizer()
-    monkeypatch.setattr(engine, "load", lambda _: LoadedModel(model, tokenizer, 64))
+    monkeypatch.setattr(engine, "load", lambda _: LoadedModel(folder, model, tokenizer, 64))
     monkeypatch.setattr(Batch, "_new_generator", lambda _: FakeGenerator())
     first = get_engine(write(folder))
     assert get_engine(folder) is first

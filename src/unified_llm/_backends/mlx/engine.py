@@ -39,11 +39,11 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 
-from unified_llm._backends.mlx.batch import Batch
 from unified_llm._backends.mlx.encoder import Encoder
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output, Payload, UnloadableError
 from unified_llm._backends.mlx.loading import load
 from unified_llm._backends.mlx.model_folder import fingerprint, is_encoder, read_object
+from unified_llm._backends.mlx.scheduler import Scheduler
 from unified_llm._lib.fork_safe import make_lock
 
 # mlx-lm imports concurrent.futures.thread, which cannot be imported once the interpreter has begun to exit. It is
@@ -111,7 +111,7 @@ class Engine:
             if is_encoder(read_object(self.folder / "config.json")):
                 Encoder(self.folder).serve(self._queue)
             else:
-                Batch(load(self.folder), self.folder).serve(self._queue)
+                Scheduler(load(self.folder)).serve(self._queue)
         except EngineError as error:
             ended = error
         except Exception as error:  # noqa: BLE001 - whatever it was, the requests in the queue get an answer

@@ -122,11 +122,13 @@ class Finished:
         finish_reason: ``stop`` at the model's own end or at a stop string, ``length`` at the limit of tokens.
         prompt_tokens: How many tokens were read.
         completion_tokens: How many tokens were written, without the token that ends a turn.
+        cached_tokens: How many of those that were read came from the prefix cache.
     """
 
     finish_reason: Literal["stop", "length"]
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,14 +73,22 @@ class LoadedModel:
     """A model that is ready to run, with its tokenizer.
 
     Attributes:
+        folder: The folder that it was loaded from.
         model: The network.
         tokenizer: The tokenizer of mlx-lm, which wraps that of transformers.
         window: The most tokens that the model can read and write, if its configuration says so.
     """
 
+    folder: Path
     model: Module
     tokenizer: Tokenizer
     window: int | None
+
+    def make_error(self, error: Exception) -> EngineError:
+        """Return the error of a request during which the model failed. The library's message may quote the prompt."""
+        if isinstance(error, EngineError):
+            return error
+        return EngineError("server", f"The model in {self.folder} failed ({type(error).__name__}).")
 
 
 def load(folder: Path) -> LoadedModel:
@@ -101,7 +109,7 @@ def load(folder: Path) -> LoadedModel:
         raise _load_error(folder, config, error) from error
     if not tokenizer.has_chat_template:
         raise UnloadableError(f"The model in {folder} has no chat template: use a model made for chat.")
-    return LoadedModel(model, tokenizer, window_in(config))
+    return LoadedModel(folder, model, tokenizer, window_in(config))
 
 
 def _load_error(folder: Path, config: Mapping[str, Any], error: Exception) -> EngineError:

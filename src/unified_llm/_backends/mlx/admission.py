@@ -1,0 +1,89 @@
+"""Admission of a request to a chat model: the prompt as tokens within the context window, its sampler and processors.
+
+What is wrong with a request is found here, before it joins the others: its error is its own. Only the engine thread
+may use this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, OpenedBlock, Prompt
+from unified_llm._backends.mlx.loading import LoadedModel
+from unified_llm._backends.mlx.running_request import RunningRequest
+from unified_llm._backends.mlx.sampling import Processor, make_processors, make_sampler
+from unified_llm._formats.text_reasoning import opened_tag
+from unified_llm._lib.stop_strings import StopFilter
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+# The most tokens of an answer where neither the caller nor the model's configuration has a limit.
+_UNKNOWN_ROOM: Final = 32_768
+_PROMPT_END: Final = 16  # tokens: the longest tag of reasoning, and white space
+
+
+def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
+    """Prepare a request to run, and tell its caller whether the template has begun a block of reasoning.
+
+    Raises:
+        EngineError: The request cannot be served: its template, its length, or an option.
+    """
+    prompt = request.payload
+    if not isinstance(prompt, Prompt):
+        message = f"The model in {loaded.folder} writes text and makes no embeddings: use an embedding model."
+        raise EngineError("unsupported", message)
+    ids = _tokenize(prompt, loaded)
+    max_tokens = _count_room(prompt, loaded, ids)
+    try:
+        if max_tokens < 1:
+            raise ValueError  # noqa: TRY301 - as what the library refuses
+        sampler = make_sampler(prompt.sampling)
+        processors = make_processors(prompt, loaded, ids)
+    except (TypeError, ValueError) as error:
+        # The library's message is left out: it could quote the prompt.
+        message = f"MLX refused the request ({type(error).__name__}): check its sampling fields and max_tokens."
+        raise EngineError("bad_request", message) from error
+    running = RunningRequest(
+        request, prompt, ids, max_tokens, sampler, [], loaded.tokenizer.detokenizer, StopFilter(prompt.stop)
+    )
+    running.processors = [_contain_errors(processor, running) for processor in processors]
+    # Whether the template has begun a block of reasoning for the model decides how its answer is read.
+    if (tag := opened_tag(loaded.tokenizer.decode(ids[-_PROMPT_END:]))) is not None:
+        request.deliver(OpenedBlock(tag))
+    return running
+
+
+def _tokenize(prompt: Prompt, loaded: LoadedModel) -> list[int]:
+    try:
+        return list(loaded.tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True))
+    except Exception as error:
+        message = f"The chat template of the model in {loaded.folder} refused the messages ({type(error).__name__})."
+        # A role, or an order of roles, that other templates accept: the next target may.
+        raise EngineError("unsupported", f"{message[:-1]}: use another model, or other roles.") from error
+
+
+def _count_room(prompt: Prompt, loaded: LoadedModel, ids: Sequence[int]) -> int:
+    """Return the most tokens that may be written after the prompt."""
+    windows = [window for window in (loaded.window, prompt.window) if window is not None]
+    room = min(windows, default=len(ids) + _UNKNOWN_ROOM) - len(ids)
+    if room < 1:
+        window = min(windows)
+        message = f"The prompt has {len(ids)} tokens and the model reads {window}: shorten it."
+        raise EngineError("context", message, context_window=window)
+    return room if prompt.max_tokens is None else min(room, prompt.max_tokens)
+
+
+def _contain_errors(processor: Processor, running: RunningRequest) -> Processor:
+    """Keep an error of one request's processor out of the step that it shares with others."""
+
+    def process(tokens: mx.array, logits: mx.array) -> mx.array:
+        if running.error is None:
+            try:
+                return processor(tokens, logits)
+            except Exception as error:  # noqa: BLE001 - whatever it was, it ends this request after the step
+                running.error = error
+        return logits
+
+    return process

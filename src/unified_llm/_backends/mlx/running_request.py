@@ -1,0 +1,82 @@
+"""A request that an engine is answering: its prompt as tokens, what it has written so far, and how that is delivered.
+
+The batch and the serial path share it. Only the engine thread may use this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
+from unified_llm._backends.mlx.loading import Detokenizer
+from unified_llm._backends.mlx.sampling import Processor, Sampler
+from unified_llm._lib.stop_strings import StopFilter
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+Ending: TypeAlias = Literal["stop", "length"]
+"""Why the generator ended a request: the model ended its turn, or the limit of tokens was reached."""
+
+
+@dataclass(slots=True, eq=False)
+class RunningRequest:
+    """A request that was admitted.
+
+    Attributes:
+        request: The request as it was submitted.
+        prompt: What it asks for.
+        ids: The prompt as tokens.
+        max_tokens: The most tokens to write.
+        sampler: Draws its tokens; None for the likeliest ones.
+        processors: Change its logits, in order.
+        detokenizer: Turns its tokens into text.
+        stops: Finds its stop strings.
+        cached_tokens: How many tokens of the prompt were taken from the prefix cache.
+        completion_tokens: How many tokens were written, without the one that ends a turn.
+        error: Why one of its processors failed; the request ends with it after the step.
+    """
+
+    request: EngineRequest
+    prompt: Prompt
+    ids: list[int] = field(repr=False)
+    max_tokens: int
+    sampler: Sampler | None
+    processors: list[Processor]
+    detokenizer: Detokenizer
+    stops: StopFilter
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    error: Exception | None = None
+
+    def write(self, token: int, logprobs: mx.array, ending: Ending | None) -> bool:
+        """Deliver the text of one token, and the end of the response after the last.
+
+        Args:
+            token: The token.
+            logprobs: The log probabilities of all tokens at its place, as a vector.
+            ending: Why the generator ended the request, if it did.
+
+        Returns:
+            Whether the request is over: it has ended, or its caller takes no more.
+        """
+        del logprobs
+        if ending != "stop":  # the token that ends a turn is no text
+            self.completion_tokens += 1
+            self.detokenizer.add_token(token)
+        if ending:
+            self.detokenizer.finalize()
+        text = self.stops.feed(self.detokenizer.last_segment)
+        if self.stops.stopped:
+            ending = "stop"
+        elif ending:
+            text += self.stops.flush()
+        outputs: list[Output] = [TextChunk(text)] if text else []
+        if ending:
+            outputs.append(Finished(ending, len(self.ids), self.completion_tokens, self.cached_tokens))
+        return not all(self.request.deliver(output) for output in outputs) or bool(ending)
+
+    def fail(self, error: EngineError) -> None:
+        """End the request with an error."""
+        self.request.deliver(error)
