@@ -137,7 +137,12 @@ def make_model(
 
 
 def write_tokenizer(
-    folder: Path, shape: Shape, *, template: str | None = TEMPLATE, tags: Sequence[str] = TAGS
+    folder: Path,
+    shape: Shape,
+    *,
+    template: str | None = TEMPLATE,
+    tags: Sequence[str] = TAGS,
+    special: Sequence[str] = SPECIAL,
 ) -> dict[str, int]:
     """Write a byte-level tokenizer, trained on this repository's documentation; return its tokens' numbers."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -146,12 +151,12 @@ def write_tokenizer(
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=shape.vocabulary - len(SPECIAL) - len(tags),
+        vocab_size=shape.vocabulary - len(special) - len(tags),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(), trainer)
-    tokenizer.add_special_tokens(list(SPECIAL))
+    tokenizer.add_special_tokens(list(special))
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
     tokenizer.save(str(folder / "tokenizer.json"))
     settings: dict[str, Any] = {

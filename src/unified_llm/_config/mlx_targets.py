@@ -52,9 +52,10 @@ def check_mlx(model: str) -> str | None:
         return reason.rstrip(".")
     if not model:  # until the call names one
         return None
-    if reason := model_folder.find_problem(resolve_folder(model)):
+    folder = resolve_folder(model)
+    if reason := model_folder.find_problem(folder):
         raise ConfigurationError(reason)
-    return None
+    return model_folder.find_lack(folder)
 
 
 def mlx_is_impossible() -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.each import each
 from unified_llm import LLMClient, ModelInfo
-from unified_llm._backends.mlx import local_models
+from unified_llm._backends.mlx import local_models, model_types
 from unified_llm._backends.mlx.model_names import resolve_folder
 
 QWEN = {"model_type": "qwen3", "max_position_embeddings": 40_960, "quantization": {"bits": 4, "group_size": 64}}
@@ -24,7 +24,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty cache of Hugging Face, on a machine where MLX runs."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(local_models, "unavailable_reason", lambda: None)
-    monkeypatch.setattr(local_models, "_types", lambda: frozenset({"qwen3", "llama"}))
+    monkeypatch.setattr(local_models, "known_types", lambda _: frozenset({"qwen3", "llama", "mistral"}))
     return tmp_path
 
 
@@ -158,4 +158,4 @@ def test_without_a_cache_or_without_mlx_there_is_little_to_list(hub: Path, monke
 def test_the_types_are_those_of_the_installed_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "qwen9.py").touch()
-    assert list(local_models._module_names([tmp_path])) == ["qwen9"]
+    assert list(model_types._module_names([tmp_path])) == ["qwen9"]

@@ -10,10 +10,12 @@ from unified_llm._backends.mlx.encoder import no_chat_message
 from unified_llm._backends.mlx.engine_calls import to_failure
 from unified_llm._backends.mlx.engine_types import Finished, OpenedBlock, Output, Payload, Prompt, Sampling, TextChunk
 from unified_llm._backends.mlx.model_names import resolve_folder
+from unified_llm._backends.mlx.vision_images import images_of, write_content
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
+from unified_llm._formats.history import with_text_results
 from unified_llm._formats.request_fields import NOT_IN_FORMAT, log_dropped
 from unified_llm.types.messages import Message
 from unified_llm.types.records import Usage
@@ -30,8 +32,10 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
         return target.defaults.get(name, default) if value in (None, ()) else value
 
     log_dropped(NOT_IN_FORMAT["mlx"], request, target)
+    turns = _turns(request, target)
     return Prompt(
-        messages=tuple({"role": message.role, "content": message.text} for message in _turns(request, target)),
+        messages=tuple({"role": message.role, "content": write_content(message)} for message in turns),
+        images=images_of(turns),
         max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
         window=target.context_window,
         sampling=Sampling(
@@ -45,7 +49,7 @@ def _turns(request: LLMRequest, target: Target) -> Sequence[Message]:
     """Return the conversation in the roles of chat templates; the result of a tool is passed on as the user's."""
     turns = [
         replace(message, role="user", tool_call_id=None) if message.role == "tool" else replace(message, tool_calls=())
-        for message in request.messages
+        for message in with_text_results(request.messages)
     ]
     return cast(
         "LLMRequest", with_accepted_order(replace(request, messages=tuple(turns)), target, keep_empty=True)

@@ -65,12 +65,14 @@ class Prompt:
     """A request to a chat model.
 
     Attributes:
-        messages: The conversation as the chat template takes it: mappings with ``role`` and ``content``.
+        messages: The conversation as the chat template takes it: mappings with ``role`` and ``content``: a text, or a
+            list of parts where there are images, ``{"type": "image"}`` and ``{"type": "text", "text": ...}``.
         max_tokens: The most tokens to write, at least 1; None for the rest of the context window.
         window: The most tokens to read and write, where that is less than the model can.
         sampling: How its tokens are chosen.
         constraint: What the response has to conform to; None for any text.
         stop: Texts at which to end, not part of the answer.
+        images: The files of the images, in the order of their parts.
     """
 
     messages: tuple[Mapping[str, Any], ...] = field(repr=False)
@@ -79,6 +81,7 @@ class Prompt:
     sampling: Sampling = Sampling()
     constraint: Constraint | None = None
     stop: tuple[str, ...] = field(default=(), repr=False)
+    images: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

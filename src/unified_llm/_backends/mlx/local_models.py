@@ -7,8 +7,6 @@ mlx-lm does not know, without a chat template, or runs code of its own is left o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,15 +25,13 @@ from unified_llm._backends.mlx.model_folder import (
     wants_own_code,
     weight_files,
 )
+from unified_llm._backends.mlx.model_types import known_types
+from unified_llm._backends.mlx.vision_folder import runs_by_mlx_vlm
 from unified_llm._formats.json_values import is_object
 from unified_llm.types.responses import ModelInfo
 
 _DEMO: Final = ModelInfo("demo", "mlx", owned_by="unified-llm")
-# Types that mlx-lm runs as another one, and quantisations of other programs that it reads (mlx_lm/utils.py).
-_OTHER_TYPES: Final = frozenset({
-    "mistral", "llava", "phi-msft", "falcon_mamba", "joyai_llm_flash", "kimi_k2", "qwen2_5_vl", "minimax_m2",
-    "iquestcoder", "xverse", "gemma4_unified", "deepseek_v41_text",
-})  # fmt: skip
+# Quantisations of other programs that mlx-lm reads (mlx_lm/utils.py).
 _QUANTISATIONS: Final = frozenset({
     "bitnet", "mxfp4", "mxfp8", "fp8", "compressed-tensors", "modelopt", "awq", "gptq",
 })  # fmt: skip
@@ -102,23 +98,13 @@ def _has_weights(folder: Path) -> bool:
 
 def _is_known(config: Mapping[str, Any]) -> bool:
     kind, quantisation = config.get("model_type"), config.get("quantization_config")
-    if not isinstance(kind, str) or kind not in _types() | _OTHER_TYPES:
+    if runs_by_mlx_vlm(config):
+        return True
+    if not isinstance(kind, str) or kind not in known_types("mlx_lm"):
         return False
     if "quantization" in config or not is_object(quantisation):
         return True
     return str(quantisation.get("quant_method")) in _QUANTISATIONS
-
-
-@cache
-def _types() -> frozenset[str]:
-    """Return the types of models that the installed mlx-lm has a module for, without importing it."""
-    spec = find_spec("mlx_lm")
-    return frozenset(_module_names(spec.submodule_search_locations or () if spec else ()))
-
-
-def _module_names(locations: Any) -> Iterator[str]:
-    for location in locations:
-        yield from (path.stem for path in (Path(location) / "models").glob("*.py"))
 
 
 def _can_chat(folder: Path, config: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
+from unified_llm._backends.mlx.vision_folder import lacking_package, runs_by_mlx_vlm
 from unified_llm._core.environment import variable
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._lib.local_files import expand_home
@@ -61,8 +62,11 @@ def find_configured(name: str) -> Path | None:
 
 
 def read_features(folder: Path) -> frozenset[Feature]:
-    """Return the features of the model in a folder: those of chat, or embeddings."""
-    return _EMBEDDINGS if is_encoder(_config(folder)) else CHAT
+    """Return the features of the model in a folder: those of chat, with images or without, or embeddings."""
+    config = _config(folder)
+    if is_encoder(config):
+        return _EMBEDDINGS
+    return CHAT | {"images"} if runs_by_mlx_vlm(config) else CHAT
 
 
 def read_window(folder: Path) -> int | None:
@@ -99,6 +103,11 @@ def find_problem(folder: Path) -> str | None:
             f"for embeddings use a folder whose config.json says {_ENCODER}, for chat a model that writes text."
         )
     return None
+
+
+def find_lack(folder: Path) -> str | None:
+    """Return which package the model in a folder lacks, and what to do; None where it has all."""
+    return lacking_package(_config(folder))
 
 
 def no_model_message(folder: Path) -> str:
