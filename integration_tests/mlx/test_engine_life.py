@@ -19,7 +19,7 @@ from tests.support.mlx_calls import TIMEOUT, AskModel, Submit, collect, prompt
 from unified_llm import LLMClient, health_snapshot
 from unified_llm._backends.mlx import demo_folder, unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, Output
+from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Output
 from unified_llm._backends.mlx.engines import close_engines, get_engine
 from unified_llm.exceptions import UnsupportedOperationError
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(una
 
 def loading_error(folder: Path) -> EngineError:
     """Submit two requests, before and after loading has failed; both must get the same error."""
-    engine = Engine(folder)
+    engine = Engine(EngineKey(folder))
     failures = []
     for _ in range(2):
         outputs: SimpleQueue[Output] = SimpleQueue()
@@ -154,6 +154,7 @@ def test_an_engine_ends_while_another_thread_imports_mlx(tmp_path: Path) -> None
         from pathlib import Path
         import mlx
         from unified_llm._backends.mlx.engine import Engine
+        from unified_llm._backends.mlx.engine_types import EngineKey
 
         begun, go_on = threading.Event(), threading.Event()
 
@@ -173,7 +174,7 @@ def test_an_engine_ends_while_another_thread_imports_mlx(tmp_path: Path) -> None
         sys.meta_path.insert(0, Finder())
         threading.Thread(target=__import__, args=("mlx.core",)).start()
         assert begun.wait(30)
-        engine = Engine(Path(sys.argv[1]))
+        engine = Engine(EngineKey(Path(sys.argv[1])))
         while engine.ended is None:
             pass
         go_on.set()
@@ -197,7 +198,7 @@ def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: AskModel
 
 
 def test_closing_an_engine_ends_the_answers_that_it_was_writing() -> None:
-    engine = Engine(demo_folder())
+    engine = Engine(EngineKey(demo_folder()))
     outputs: SimpleQueue[Output] = SimpleQueue()
     started, closing = threading.Event(), threading.Event()
 

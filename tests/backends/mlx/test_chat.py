@@ -76,7 +76,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
 
     def script(*outputs: Output | str) -> FakeEngine:
         engine = FakeEngine(*outputs)
-        monkeypatch.setattr(chat, "get_engine", lambda _: engine)
+        monkeypatch.setattr(chat, "get_engine", lambda *_, **__: engine)
         return engine
 
     return script
@@ -214,7 +214,7 @@ def test_what_an_engine_refuses_is_raised_by_its_kind(
 def test_an_engine_that_cannot_be_started_is_raised_likewise(
     script: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
 ) -> None:
-    def forked(_: Path) -> None:
+    def forked(*_: Any, **__: Any) -> None:
         raise EngineError("unsupported", "MLX does not survive a fork.")
 
     script()

@@ -57,8 +57,7 @@ SYNC_AND_ASYNC = pytest.mark.parametrize("ask", [embed, aembed])
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder for one model; its engine is closed after the test."""
     yield tmp_path
-    if started := engines._engines.pop(tmp_path, None):
-        started.close()
+    engines.close_engines()
 
 
 @pytest.fixture
@@ -192,7 +191,7 @@ def test_vectors_that_do_not_come_in_time_are_given_up(
             requests.append(EngineRequest(texts, on_output, lambda _: None))
             return requests[-1]
 
-    monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda _: SilentEngine())
+    monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda *_, **__: SilentEngine())
     with pytest.raises(TimeoutError, match="no response came"):
         ask(client_of(folder, timeout=0.001), "a")
     assert [request.cancelled for request in requests] == [True]
@@ -356,6 +355,6 @@ def test_text_in_place_of_vectors_is_no_answer(folder: Path, weights: Weights, m
             on_output(TextChunk("Hello"))
             return EngineRequest(texts, on_output, lambda _: None)
 
-    monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda _: ChatEngine())
+    monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda *_, **__: ChatEngine())
     with pytest.raises(GenerationError, match="what came back is no response"):
         client_of(folder).embed("a")

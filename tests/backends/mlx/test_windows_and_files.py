@@ -46,8 +46,7 @@ def _any_platform(monkeypatch: pytest.MonkeyPatch) -> None:
 def folder(tmp_path: Path) -> Iterator[Path]:
     """The folder of a model; its engine is closed after the test."""
     yield tmp_path / "model"
-    if started := engines._engines.pop((tmp_path / "model").resolve(), None):
-        started.close()
+    engines.close_engines()
 
 
 # Windows
@@ -162,7 +161,7 @@ def test_local_15_only_the_demo_model_stops_at_512_tokens(
             on_output(Finished("stop", 5, 1))
             return EngineRequest(payload, on_output, lambda _: None)
 
-    monkeypatch.setattr(exchange, "get_engine", lambda _: Recording())
+    monkeypatch.setattr(exchange, "get_engine", lambda *_, **__: Recording())
     write(folder, max_position_embeddings=4_096)
     ask(LLMClient("mlx/demo"), "x")
     ask(LLMClient(f"mlx/{folder}"), "x")
@@ -183,7 +182,7 @@ def test_the_window_in_an_engines_error_reaches_the_policy(folder: Path, monkeyp
             on_output(EngineError("context", "The prompt has 99 tokens and the model reads 64.", context_window=64))
             return EngineRequest(payload, on_output, lambda _: None)
 
-    monkeypatch.setattr(exchange, "get_engine", lambda _: Full())
+    monkeypatch.setattr(exchange, "get_engine", lambda *_, **__: Full())
     client = LLMClient(f"mlx/{write(folder)}")
     with pytest.raises(ContextOverflowError, match="reads 64"):
         client.generate("x")

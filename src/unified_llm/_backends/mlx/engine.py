@@ -27,6 +27,13 @@ retries, no deadlines and no back-pressure, and does not use asyncio. The life o
 Requests in the queue are admitted between two steps, so a new request joins while others are being answered. A step
 that fails (out of memory) ends all running requests with an ``EngineError``, and the batch starts again empty. An
 embedding model has the same queue; its requests take turns (see ``encoder``).
+
+An engine is in one of three states. Requests may be submitted in the first two; in the third, as when loading fails,
+each request that waits or comes gets the same ``EngineError``::
+
+    loading ------> ready ------> ended
+       |                            ^
+       +----------------------------+   loading failed; ``close`` or ``stop``; the thread failed
 """
 
 from __future__ import annotations
@@ -36,18 +43,30 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from queue import SimpleQueue
+from typing import Final
 
 from unified_llm._backends.mlx.encoder import Encoder
-from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output, Payload, UnloadableError
+from unified_llm._backends.mlx.engine_types import (
+    EngineError,
+    EngineKey,
+    EngineRequest,
+    EngineState,
+    Output,
+    Payload,
+    UnloadableError,
+)
 from unified_llm._backends.mlx.loading import load
 from unified_llm._backends.mlx.model_folder import fingerprint, is_encoder, read_object
 from unified_llm._backends.mlx.scheduler import Scheduler
+from unified_llm._core import runtime
+from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._lib.fork_safe import make_lock
 
 # mlx-lm imports concurrent.futures.thread, which cannot be imported once the interpreter has begun to exit. It is
 # imported here, since the exit may begin while a model is being loaded.
+
+_DEFAULTS: Final = MLXConfig()
 
 
 class Engine:
@@ -57,72 +76,160 @@ class Engine:
     answers every request with the same ``EngineError``.
 
     Attributes:
+        key: The model, with its adapter and its draft model.
         folder: The folder of the model, in the Hugging Face layout.
+        settings: Those of the target that asked for the engine last: the length of the queue, the time until unloading.
+        state: Whether the model is being loaded, is ready, or the engine has ended.
         ended: Why the engine takes no more requests, or None while it does.
+        size: The bytes that the model takes in memory: estimated from its files, then measured; 0 while not known.
+        last_used: The instant at which a request came or ended last, of ``runtime.current().now``.
         files: The files of the model when its loading began.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.files = fingerprint(folder)
+    def __init__(self, key: EngineKey, settings: MLXConfig = _DEFAULTS) -> None:
+        self.key = key
+        self.folder = key.folder
+        self.settings = settings
+        self.state: EngineState = "loading"
         self.ended: EngineError | None = None
+        self.size = 0
+        self.last_used = runtime.current().now()
+        self.files = self._fingerprints()
         self._lock = make_lock()
         self._queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
+        self._pending: set[EngineRequest] = set()
+        self._when_loaded: list[Callable[[], object]] = []
         self._pid = os.getpid()
         # A daemon, because the interpreter waits for other threads before it calls `close_engines`.
-        self._thread = threading.Thread(target=self._run, name=f"mlx-engine-{folder.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"mlx-engine-{key.folder.name}", daemon=True)
         self._thread.start()
 
+    @property
+    def pending(self) -> int:
+        """The number of requests that wait or run."""
+        return len(self._pending)
+
     def submit(self, payload: Payload, on_output: Callable[[Output], None]) -> EngineRequest:
-        """Put a request into the queue.
+        """Put a request into the queue; where that is full, its output is an error at once.
 
         Args:
             payload: The prompt, or the texts.
             on_output: Called with each output, from the engine thread: it must return at once. An exception from it
                 cancels the request.
         """
-        request = EngineRequest(payload, on_output, self._queue.put)
+        request = EngineRequest(payload, on_output, self._queue.put, self._on_end)
         refusal = fork_error(self._pid)
         if refusal is None:
             with self._lock:  # the thread empties the queue for the last time under the same lock
-                refusal = self.ended
+                refusal = self.ended or self._full_error()
                 if refusal is None:
+                    self.last_used = runtime.current().now()
+                    self._pending.add(request)
                     self._queue.put(request)
         if refusal is not None:
             request.deliver(refusal)
         return request
 
+    def _full_error(self) -> EngineError | None:
+        if len(self._pending) < self.settings.max_queue:
+            return None
+        message = (
+            f"The model in {self.folder} has {len(self._pending)} requests that wait or run, and max_queue allows no "
+            "more: try again when one has ended, raise max_queue in mlx=, or add a fallback."
+        )
+        return EngineError("rate_limit", message)
+
+    def _on_end(self, request: EngineRequest) -> None:
+        with self._lock:
+            if request in self._pending:
+                self._pending.discard(request)
+                self.last_used = runtime.current().now()
+
+    def when_loaded(self, callback: Callable[[], object]) -> None:
+        """Call back once the model is loaded, or the engine has ended; at once where that has happened.
+
+        Args:
+            callback: Called once, from the engine thread or from this one; it must return at once and not raise.
+        """
+        with self._lock:
+            if self.state == "loading" and fork_error(self._pid) is None:
+                self._when_loaded.append(callback)
+                return
+        callback()
+
+    def wait_loaded(self, timeout: float | None = None) -> bool:
+        """Wait until the model is loaded or the engine has ended; return False if that takes longer than ``timeout``.
+
+        Args:
+            timeout: Seconds; None for no limit.
+        """
+        loaded = threading.Event()
+        self.when_loaded(loaded.set)
+        return loaded.wait(timeout)
+
     @property
     def may_be_replaced(self) -> bool:
         """Return whether a new engine of the same model might do what this one cannot do any more."""
         if isinstance(self.ended, UnloadableError):
-            return fingerprint(self.folder) != self.files
+            return self._fingerprints() != self.files
         return self.ended is not None
+
+    def _fingerprints(self) -> tuple[object, ...]:
+        folders = (self.key.folder, self.key.adapter, self.key.draft)
+        return tuple(fingerprint(folder) for folder in folders if folder is not None)
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the thread runs, and may have memory of MLX."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Let the thread end and free the model, without waiting for it; running requests get an ``EngineError``."""
+        self._queue.put(None)
 
     def close(self) -> None:
         """End the thread and free the model; requests that still run receive an ``EngineError``."""
         if fork_error(self._pid) is None and self._thread is not threading.current_thread():
-            self._queue.put(None)
+            self.stop()
             self._thread.join()
+
+    def _is_loaded(self) -> None:
+        """Note, in the engine thread, that the model is loaded."""
+        with self._lock:
+            self.state = "ready"
+            self.last_used = runtime.current().now()
+        self._call_back()
+
+    def _call_back(self) -> None:
+        with self._lock:
+            callbacks, self._when_loaded = self._when_loaded, []
+        for callback in callbacks:
+            callback()
 
     def _run(self) -> None:
         ended = EngineError("server", f"The engine of the model in {self.folder} was closed: start a new one.")
         try:
-            if is_encoder(read_object(self.folder / "config.json")):
-                Encoder(self.folder).serve(self._queue)
-            else:
-                Scheduler(load(self.folder)).serve(self._queue)
+            model = self._load()
+            self._is_loaded()
+            model.serve(self._queue)
         except EngineError as error:
             ended = error
         except Exception as error:  # noqa: BLE001 - whatever it was, the requests in the queue get an answer
             ended = EngineError("server", f"The engine of the model in {self.folder} failed ({type(error).__name__}).")
         with self._lock:
             self.ended = ended
+            self.state = "ended"
             late = [self._queue.get() for _ in range(self._queue.qsize())]
         for request in late:
             if request is not None:
                 request.deliver(ended)
+        self._call_back()
         _release_thread()
+
+    def _load(self) -> Encoder | Scheduler:
+        if is_encoder(read_object(self.folder / "config.json")):
+            return Encoder(self.folder)
+        return Scheduler(load(self.folder))
 
 
 def _release_thread() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
 
 from unified_llm._core.outcome import FailureKind
 from unified_llm.types.responses import TokenLogprob
@@ -58,6 +59,25 @@ class Constraint:
     kind: Literal["json_schema", "regex", "lark"]
     text: str = field(repr=False)
     after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKey:
+    """What decides which weights an engine has in memory. Paths are resolved, so that equal weights have equal keys.
+
+    Attributes:
+        folder: The folder of the model, in the Hugging Face layout.
+        adapter: The folder of a LoRA adapter that is applied to it.
+        draft: The folder of the draft model that is loaded beside it.
+    """
+
+    folder: Path
+    adapter: Path | None = None
+    draft: Path | None = None
+
+
+EngineState: TypeAlias = Literal["loading", "ready", "ended"]
+"""The state of an engine: it loads its model, serves requests, or takes no more of them (see ``engine``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +198,8 @@ For a prompt, ``OpenedBlock`` at most once, chunks and then one ``Finished``; fo
 ``EngineError``, and nothing more.
 """
 
+_LAST: Final = (Finished, Encoded, EngineError)  # the outputs after which a request gets no more
+
 
 class EngineRequest:
     """A request that was submitted to an engine.
@@ -186,29 +208,44 @@ class EngineRequest:
         payload: The prompt, or the texts.
         on_output: Called with each output, from the engine thread.
         enqueue: Puts the request into the engine's queue, to wake its thread after a cancellation.
+        on_end: Called once the request has its last output, is cancelled, or its caller cannot be called back: it takes
+            no place in the queue any more. It may be called more than once, from any thread.
     """
 
-    __slots__ = ("_enqueue", "cancelled", "on_output", "payload")
+    __slots__ = ("_enqueue", "_on_end", "cancelled", "on_output", "payload")
 
     def __init__(
-        self, payload: Payload, on_output: Callable[[Output], None], enqueue: Callable[[EngineRequest], None]
+        self,
+        payload: Payload,
+        on_output: Callable[[Output], None],
+        enqueue: Callable[[EngineRequest], None],
+        on_end: Callable[[EngineRequest], None] | None = None,
     ) -> None:
         self.payload = payload
         self.on_output = on_output
         self.cancelled = False
         self._enqueue = enqueue
+        self._on_end = on_end
 
     def deliver(self, output: Output) -> bool:
         """Call back with an output, from the engine thread; return False if the request is over for its caller."""
         if self.cancelled:
             return False
+        if isinstance(output, _LAST):
+            self._end()  # before the callback: its caller may submit the next request at once
         try:
             self.on_output(output)
         except Exception:  # noqa: BLE001 - the caller's event loop is closed, for example; the other requests go on
+            self._end()
             return False
         return True
 
     def cancel(self) -> None:
         """Take the request out of the batch; harmless at any time. A chunk that is under way may still arrive."""
         self.cancelled = True
+        self._end()
         self._enqueue(self)
+
+    def _end(self) -> None:
+        if self._on_end is not None:
+            self._on_end(self)

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from unified_llm._backends.mlx import engines
 from unified_llm._backends.mlx.chat_call import ChatCall
 from unified_llm._backends.mlx.engine_calls import EmbeddingCall, EngineCall, to_failure
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output
-from unified_llm._backends.mlx.engines import get_engine
+from unified_llm._backends.mlx.engines import engine_key, get_engine
 from unified_llm._backends.mlx.local_models import find_models
-from unified_llm._backends.mlx.model_names import resolve_folder
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
@@ -75,12 +75,14 @@ class _EngineExchange:
         try:
             if (refusal := self._call.refusal) is not None:
                 return refusal
-            engine = get_engine(resolve_folder(self._target.model))
+            key, payload = engine_key(self._target), self._call.encode()
+            with engines.LOCK:  # so that the engine is not unloaded between the two
+                engine = get_engine(key, settings=self._target.mlx, memory_limit=self._target.memory_limit)
+                self._submitted = engine.submit(payload, on_output)
         except ConfigurationError:
             return Failure("model_not_found")
         except EngineError as error:
             return to_failure(error)
-        self._submitted = engine.submit(self._call.encode(), on_output)
         return None
 
     def _cancel(self) -> None:
