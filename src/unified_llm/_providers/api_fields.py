@@ -131,6 +131,11 @@ _SPECIAL: Final[Mapping[str, frozenset[str]]] = {
         "user"
     ),
     "lmstudio": _LMSTUDIO,
+    # Those of vLLM and mlx_lm.server that _backends.mlx.request_options reads.
+    "mlx": _names(
+        "chat_template_kwargs guided_choice guided_grammar guided_json guided_regex logit_bias min_p "
+        "repetition_context_size repetition_penalty structured_outputs top_k"
+    ),
     "vllm": _VLLM,
     "llamacpp": _LLAMACPP,
 }

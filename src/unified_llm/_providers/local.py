@@ -62,7 +62,7 @@ SERVERS: Final = (
         key_required=False,
         format="mlx",
         features=CHAT,
-        quirks=Quirks(any_model=True),
+        quirks=Quirks(any_model=True, limits=OPENAI_LIMITS),
         local=True,
         docs="https://github.com/ml-explore/mlx-lm",
         note="Models from a local folder: no server and no network.",

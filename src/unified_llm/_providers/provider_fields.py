@@ -57,12 +57,17 @@ CHAT_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     # deepinfra.com/docs/advanced/openai_api
     "top_k": _VLLM | _LLAMACPP | {
         "anthropic", "together", "openrouter", "fireworks", "lmstudio", "ollama", "sambanova", "deepinfra",
+        "mlx",
     },
-    "min_p": _VLLM | _LLAMACPP | {"together", "openrouter", "fireworks", "ollama", "deepinfra"},
-    "repetition_penalty": _VLLM | {"together", "openrouter", "fireworks", "deepinfra"},
+    "min_p": _VLLM | _LLAMACPP | {"together", "openrouter", "fireworks", "ollama", "deepinfra", "mlx"},
+    "repetition_penalty": _VLLM | {"together", "openrouter", "fireworks", "deepinfra", "mlx"},
     "repeat_penalty": _LLAMACPP | {"ollama", "lmstudio"},
     "typical_p": _LLAMACPP | {"ollama", "fireworks"},
-    "chat_template_kwargs": _VLLM | _LLAMACPP | {"sambanova"},
+    "chat_template_kwargs": _VLLM | _LLAMACPP | {"sambanova", "mlx"},
+    # logit_bias is left out of those of MLX: a fallback has another tokenizer, and thus other ids.
+    **dict.fromkeys(
+        ("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"), _VLLM | {"mlx"}
+    ),
     # {"type": "enabled"} or {"type": "disabled"}: api-docs.deepseek.com/guides/thinking_mode,
     # docs.z.ai/api-reference/llm/chat-completion, platform.kimi.ai/docs/api/chat
     "thinking": _apis("deepseek", "zai", "moonshot"),

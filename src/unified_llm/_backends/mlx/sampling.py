@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from unified_llm._backends.mlx.engine_types import Prompt, Sampling
+from unified_llm._backends.mlx.penalties import Change, make_penalties
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -48,8 +49,28 @@ def make_processors(prompt: Prompt, loaded: LoadedModel, prompt_ids: Sequence[in
     Raises:
         EngineError: An option does not fit the model, or the constraint cannot be compiled.
     """
-    del prompt, loaded, prompt_ids
-    return []
+    del loaded
+    changes = make_penalties(prompt.sampling, prompt_ids)
+    return [_on_responses(changes)] if changes else []
+
+
+def _on_responses(changes: Sequence[Change]) -> Processor:
+    """Return a processor that makes changes which look at the response alone.
+
+    mlx-lm passes the tokens of the prompt as well: all of them in a batch, one with a draft model.
+    """
+    prompt_size: int | None = None
+
+    def process(tokens: mx.array, logits: mx.array) -> mx.array:
+        nonlocal prompt_size
+        if prompt_size is None:
+            prompt_size = tokens.size  # the first call is for the first token of the response
+        response = tokens[prompt_size:]
+        for change in changes:
+            logits = change(response, logits)
+        return logits
+
+    return process
 
 
 class _Choice(NamedTuple):
