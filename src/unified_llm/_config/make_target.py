@@ -20,7 +20,7 @@ from unified_llm._config.field_groups import DEFAULT_FIELDS
 from unified_llm._config.field_types import check_api_version, check_key_header
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.merged_fields import merge
-from unified_llm._config.mlx_targets import check_mlx, mlx_features, mlx_is_impossible, mlx_window
+from unified_llm._config.mlx_targets import check_mlx, check_mlx_options, mlx_features, mlx_is_impossible, mlx_window
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.network import check_certificates, proxy_to
 from unified_llm._config.setting_layers import Layer
@@ -90,6 +90,8 @@ def resolve_target(config: LLMConfig, layers: Sequence[Layer]) -> ResolvedTarget
         )
     no_key = _explain_no_key(config, spec, endpoint, model) if key is None else None
     target = _make_target(config, spec, model, endpoint=endpoint, key=key, proxy=proxy, no_key=no_key)
+    if spec.format == "mlx" and target.extra_body:
+        check_mlx_options(target)
     return ResolvedTarget(target, given, cache_ttl=config.cache_ttl)
 
 

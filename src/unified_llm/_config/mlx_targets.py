@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from unified_llm._core.features import CHAT, Feature
+from unified_llm._core.target import Target
 from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
 
@@ -56,6 +57,18 @@ def check_mlx(model: str) -> str | None:
     if reason := model_folder.find_problem(folder):
         raise ConfigurationError(reason)
     return model_folder.find_lack(folder)
+
+
+def check_mlx_options(target: Target) -> None:
+    """Refuse further fields of a request, in the configuration of a target, that MLX would ignore.
+
+    Raises:
+        ConfigurationError: There is one, or its value cannot be right.
+    """
+    from unified_llm._backends.mlx.request_options import find_mistake
+
+    if mistake := find_mistake(target.extra_body, target):
+        raise ConfigurationError(f"extra_body: {mistake}")
 
 
 def mlx_is_impossible() -> bool:

@@ -21,7 +21,13 @@ MEDIA_SETTINGS: Final = (
     "prompt", "temperature", "timestamps", "seconds",
 )  # fmt: skip
 """The same of requests for media; a prompt is one where it stands beside a recording."""
-SETTINGS: Final = frozenset({*CHAT_SETTINGS, *MEDIA_SETTINGS, "dimensions"})
+# Fields of a body that change what a model writes, and that only users set.
+_BODY_SETTINGS: Final = (
+    "allowed_token_ids", "bad_words", "grammar", "guided_choice", "guided_grammar", "guided_json", "guided_regex",
+    "logit_bias", "min_p", "min_tokens", "mirostat", "prediction", "repeat_last_n", "repeat_penalty",
+    "repetition_penalty", "structured_outputs", "top_k", "typical_p", "xtc_probability",
+)  # fmt: skip
+SETTINGS: Final = frozenset({*CHAT_SETTINGS, *MEDIA_SETTINGS, *_BODY_SETTINGS, "dimensions"})
 """The same of all requests."""
 
 _log = logging.getLogger("unified_llm")

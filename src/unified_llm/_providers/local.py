@@ -18,7 +18,14 @@ from unified_llm._core.features import (
 )
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
-from unified_llm._providers.spec import BOTH_APIS, FLOAT_VECTORS, NO_NAMED_TOOL_CHOICE, RESPONSES, ProviderSpec
+from unified_llm._providers.spec import (
+    BOTH_APIS,
+    FLOAT_VECTORS,
+    NO_NAMED_TOOL_CHOICE,
+    OPENAI_LIMITS,
+    RESPONSES,
+    ProviderSpec,
+)
 
 # With text completion, several answers, and word of each model.
 _SERVER: Final = EVERYTHING | features("as_text", "n", "model_info")

@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.encoder import no_chat_message
 from unified_llm._backends.mlx.engine_calls import to_failure
-from unified_llm._backends.mlx.engine_types import Finished, OpenedBlock, Output, Payload, Prompt, Sampling, TextChunk
+from unified_llm._backends.mlx.engine_types import Finished, OpenedBlock, Output, Payload, Prompt, TextChunk
 from unified_llm._backends.mlx.model_names import resolve_folder
+from unified_llm._backends.mlx.request_options import read_options
 from unified_llm._backends.mlx.vision_images import images_of, write_content
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
@@ -31,6 +32,7 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
         value = getattr(request, name)
         return target.defaults.get(name, default) if value in (None, ()) else value
 
+    options = read_options(request, target)
     log_dropped(NOT_IN_FORMAT["mlx"], request, target)
     turns = _turns(request, target)
     return Prompt(
@@ -38,9 +40,8 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
         images=images_of(turns),
         max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
         window=target.context_window,
-        sampling=Sampling(
-            temperature=effective("temperature", 0.0), top_p=effective("top_p", 1.0), seed=effective("seed", None)
-        ),
+        sampling=options.sampling,
+        constraint=options.constraint,
         stop=effective("stop", ()),
     )
 

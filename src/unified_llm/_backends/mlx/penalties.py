@@ -1,7 +1,7 @@
 """Penalties for tokens that were written already, and biases for single tokens.
 
-Only the engine thread may use this module. A penalty keeps on the device how often each token has occurred, and adds one
-token a step, so that a step costs the same however long the response is.
+Only the engine thread may use this module. A penalty keeps on the device how often each token has occurred, and adds
+one token a step, so that a step costs the same however long the response is.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _TokenCounts:
         import mlx.core as mx
 
         self._window = window
-        self._before = mx.array(before[-window:], dtype=mx.int32) if before else mx.zeros((0,), dtype=mx.int32)
+        self._before = mx.array(list(before[-window:]), dtype=mx.int32) if before else mx.zeros((0,), dtype=mx.int32)
         self._counts: mx.array | None = None
         self._length = 0  # of the response that is counted
 

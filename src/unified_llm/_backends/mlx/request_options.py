@@ -7,16 +7,15 @@ the chain may know it. The table in docs/mlx.md lists them.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from unified_llm._backends.mlx.engine_types import Constraint, EngineError, Sampling
 from unified_llm._core.dropped_settings import report_dropped
 from unified_llm._core.target import Target
 from unified_llm._formats.request_fields import effective
+from unified_llm._lib import bounded_json
 from unified_llm._lib.close_names import closest
 from unified_llm._providers.api_fields import fields_of, is_known
 from unified_llm.types.messages import ResponseFormat
@@ -26,7 +25,8 @@ _SAMPLING_FIELDS: Final = (
     "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs",
 )  # fmt: skip
 _LOGIT_BIAS: Final = 100  # of OpenAI: tokens with -100 are never written, with 100 always
-_BIASED_TOKENS: Final = 1024  # of OpenAI: 300 at most
+_BIASED_TOKENS: Final = 1024
+_ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 
 
 class OptionError(EngineError):
@@ -77,9 +77,16 @@ def read_options(request: LLMRequest, target: Target) -> RequestOptions:
     return RequestOptions(Sampling(**read), next(iter(constraints), None), template)
 
 
-def check_names(names: Sequence[str], target: Target) -> str | None:
-    """Return what is wrong with the names in ``extra_body`` of a configuration; None if MLX has all of them."""
-    return next((_no_such_option(name, target) for name in names if name not in _READ), None)
+def find_mistake(extra_body: Mapping[str, Any], target: Target) -> str | None:
+    """Return what is wrong with the ``extra_body`` of a configuration; None if MLX has all of its options."""
+    for name, value in extra_body.items():
+        if name not in _READ:
+            return _no_such_option(name, target)
+        try:
+            _READ[name](name, value)
+        except OptionError as error:
+            return str(error)
+    return None
 
 
 def _leave_out(name: str, target: Target) -> None:
@@ -99,9 +106,9 @@ def _no_such_option(name: str, target: Target) -> str:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if (number := bounded_json.finite(value)) is None:
         raise OptionError(f"{name} must be a finite number.")
-    return float(value)
+    return number
 
 
 def _share(name: str, value: Any) -> float:
@@ -140,17 +147,19 @@ def _switch(name: str, value: Any) -> bool:
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in cast("Mapping[Any, Any]", value)):
+    options: Any = value if isinstance(value, Mapping) else None
+    if options is None or not all(isinstance(key, str) for key in options):
         raise OptionError(f"{name} must be a mapping of names to values.")
-    return cast("Mapping[str, Any]", value)
+    return cast("Mapping[str, Any]", options)
 
 
 def _logit_bias(name: str, value: Any) -> Mapping[int, float]:
     """Read a mapping of token ids; in JSON they are written as text."""
-    if not isinstance(value, Mapping) or len(cast("Mapping[Any, Any]", value)) > _BIASED_TOKENS:
+    given: Any = value if isinstance(value, Mapping) else None
+    if given is None or len(given) > _BIASED_TOKENS:
         raise OptionError(f"{name} must be a mapping of token ids to numbers, {_BIASED_TOKENS} at most.")
     bias: dict[int, float] = {}
-    for token, number in cast("Mapping[Any, Any]", value).items():
+    for token, number in given.items():
         text = str(token)
         if isinstance(token, bool) or not (text.isascii() and text.isdigit() and len(text) < 10):
             raise OptionError(f"The keys of {name} must be ids of tokens, whole numbers: texts are not known to it.")
@@ -164,36 +173,32 @@ def _logit_bias(name: str, value: Any) -> Mapping[int, float]:
 
 
 def _constraint_of_format(response_format: ResponseFormat) -> Constraint:
-    return _json_schema("response_format", response_format.schema or {"type": "object"})
+    return _json_schema("response_format", _ANY_OBJECT if response_format.schema is None else response_format.schema)
 
 
 def _structured_outputs(name: str, value: Any) -> Constraint:
     """Read vLLM's ``structured_outputs``: a mapping with one kind of constraint."""
     kinds = {kind: inner for kind, inner in _mapping(name, value).items() if inner not in (None, False)}
-    known = next(iter(kinds), None)
-    if len(kinds) != 1 or known not in _KINDS:
+    if len(kinds) != 1 or not kinds.keys() <= _KINDS.keys():
         raise OptionError(f"{name} must have one of {', '.join(_KINDS)}, and nothing else.")
-    return _KINDS[known](f"{name}.{known}", kinds[known])
+    (kind,) = kinds
+    constraint: Constraint = _KINDS[kind](f"{name}.{kind}", kinds[kind])
+    return constraint
 
 
 def _json_schema(name: str, value: Any) -> Constraint:
-    schema = value
-    if isinstance(value, str):
-        try:
-            schema = json.loads(value)
-        except ValueError:
-            schema = None
-    if not isinstance(schema, Mapping):
-        raise OptionError(f"{name} must be a JSON schema: an object, or one as text.")
     try:
-        return Constraint("json_schema", json.dumps(schema, default=dict))
-    except (TypeError, ValueError, RecursionError):
-        raise OptionError(f"{name} has a value that JSON does not have.") from None
+        schema = bounded_json.parse(value) if isinstance(value, str) else value
+        if isinstance(schema, Mapping):
+            return Constraint("json_schema", bounded_json.dump(schema))
+    except bounded_json.JSONError:
+        pass
+    raise OptionError(f"{name} must be a JSON schema: an object, or one as text.")
 
 
 def _json_object(name: str, value: Any) -> Constraint:
     del value
-    return _json_schema(name, {"type": "object"})
+    return _json_schema(name, _ANY_OBJECT)
 
 
 def _text(name: str, value: Any) -> str:
@@ -211,14 +216,14 @@ def _grammar(name: str, value: Any) -> Constraint:
 
 
 def _choice(name: str, value: Any) -> Constraint:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+    texts: Any = value if isinstance(value, Sequence) and not isinstance(value, str) else None
+    if not texts:
         raise OptionError(f"{name} must be a list of texts, one of which is the response.")
-    texts = [_text(f"A text of {name}", text) for text in cast("Sequence[Any]", value)]
-    return Constraint("lark", "start: " + " | ".join(map(json.dumps, texts)))
+    alternatives = [bounded_json.dump(_text(f"A text of {name}", text)) for text in texts]
+    return Constraint("lark", f"start: {' | '.join(alternatives)}")
 
 
 _Read: TypeAlias = Callable[[str, Any], Any]
-_Kind = Literal["json", "json_object", "regex", "choice", "grammar"]
 _KINDS: Final[Mapping[str, _Read]] = {
     "json": _json_schema, "json_object": _json_object, "regex": _regex, "choice": _choice, "grammar": _grammar,
 }  # fmt: skip
@@ -229,7 +234,7 @@ _CONSTRAINTS: Final[Mapping[str, _Read]] = {
 }
 _READ: Final[Mapping[str, _Read]] = {
     "temperature": _number,
-    "top_p": _share,
+    "top_p": _number,
     "top_k": _top_k,
     "min_p": _share,
     "seed": _whole,
