@@ -88,11 +88,11 @@ class _TokenCounts:
 
     def _token_that_left(self, response: mx.array) -> mx.array:
         """Return the token that the window had before its last one came."""
-        place = response.size - self._window - 1  # counted from the beginning of the response
-        if place >= 0:
-            return response[place : place + 1]
-        place += self._before.size
-        return self._before[place : place + 1]
+        start = response.size - self._window - 1  # counted from the beginning of the response
+        if start >= 0:
+            return response[start : start + 1]
+        start += self._before.size
+        return self._before[start : start + 1]
 
     def _count(self, response: mx.array, size: int) -> mx.array:
         import mlx.core as mx
