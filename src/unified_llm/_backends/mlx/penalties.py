@@ -68,7 +68,7 @@ class _TokenCounts:
     def update(self, response: mx.array, size: int) -> mx.array:
         """Count the tokens of a response, which is the one of the last call and mostly one token more.
 
-        A draft model's proposals are taken back: then the response is shorter, and is counted anew.
+        A draft model's proposals are taken back: then the response is shorter, and is counted again.
 
         Args:
             response: Its tokens.
