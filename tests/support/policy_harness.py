@@ -79,7 +79,7 @@ class PolicyHarness:
     def _on_change(self, change: HealthChange) -> None:
         if isinstance(change, BreakerChange):
             self.breaker_changes.append(change)
-        else:
+        elif isinstance(change, CooldownChange):
             self.cooldowns.append(change)
 
     @property
@@ -113,19 +113,20 @@ class PolicyHarness:
             now=lambda: self.targets.clock,
             random=lambda: self.targets.draw,
             trace=Trace(),
+            model_state=self.targets.models.state if self.targets.models else None,
         )
 
     def drive(self, call: CallState) -> Driver:
         """Return a sync driver; the targets have to be running."""
         make = runtime.current().exchange
         assert make
-        return Driver(prepared(call), make, runtime.current())
+        return Driver(prepared(call), make, runtime.current(), loader=self.targets.models)
 
     def adrive(self, call: CallState) -> AsyncDriver:
         """Return an async driver; the targets have to be running."""
         make = runtime.current().aexchange
         assert make
-        return AsyncDriver(prepared(call), make, runtime.current())
+        return AsyncDriver(prepared(call), make, runtime.current(), loader=self.targets.models)
 
     def _drain(self, call: CallState) -> Result:
         driver, result = self.drive(call), Result([], None, call.trace)

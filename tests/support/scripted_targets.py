@@ -98,6 +98,7 @@ class ScriptedTargets:
         latency: Seconds that opening an exchange takes.
         slept: Seconds of every sleep of the policy, in order.
         targets: The target of every request, in order.
+        models: Loads the models of targets; None where they have none to load.
     """
 
     scripts: Mapping[str, Sequence[Attempt]]
@@ -108,6 +109,7 @@ class ScriptedTargets:
     latency: float = 0.01
     slept: list[float] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    models: Any = None
 
     @property
     def names(self) -> list[str]:
@@ -125,6 +127,8 @@ class ScriptedTargets:
             random=lambda: self.draw,
             exchange=lambda request, target: ScriptedExchange(self, request, self.key(target)),
             aexchange=lambda request, target: AsyncScriptedExchange(self, request, self.key(target)),
+            loader=self.models,
+            preloader=self.models,
         )
         with use(runtime):
             yield self

@@ -1,7 +1,7 @@
 """The sync and the async driver: they perform the effects of the policy. Above the HTTP backend, only they exist twice.
 
     policy ── effect ──> driver ── open, read, close ──> exchange
-       ^                   │                                │
+       ^                   │   └── wait ──> model loader    │
        └──── outcome ──────┴──────────── outcome ───────────┘
 
 ``advance`` runs the policy until something is handed to the caller: a chunk, or the end of the call (``Done`` or
@@ -20,13 +20,14 @@ from unified_llm._core.codec import UNWRITABLE, AnyRequest, Chunk
 from unified_llm._core.converted_exchange import AsyncConvertedExchange, ConvertedExchange, Converter
 from unified_llm._core.exchange import AnyEvent, AsyncExchange, Exchange
 from unified_llm._core.hidden import clear_variables
+from unified_llm._core.model_loading import ModelLoader
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import Target
 from unified_llm._policy.call_state import CallFailed
-from unified_llm._policy.effects import Emit, Open, Sleep, Wait
+from unified_llm._policy.effects import Abandon, Emit, Load, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._structured.attempts import StructuredAttempt
 from unified_llm.exceptions import ConfigurationError, LLMError
@@ -117,13 +118,21 @@ class Driver(_Observed):
         call: The call.
         connect: Makes an exchange for a request to a target.
         runtime: Clock and sleep.
+        loader: Loads models, for a call that has targets with models to load.
     """
 
-    __slots__ = ("_connect", "_exchanges")
+    __slots__ = ("_connect", "_exchanges", "_loader")
 
-    def __init__(self, call: PreparedCall, connect: Callable[[AnyRequest, Target], Exchange], runtime: Runtime) -> None:
+    def __init__(
+        self,
+        call: PreparedCall,
+        connect: Callable[[AnyRequest, Target], Exchange],
+        runtime: Runtime,
+        *,
+        loader: ModelLoader | None = None,
+    ) -> None:
         super().__init__(call, runtime)
-        self._connect = connect
+        self._connect, self._loader = connect, loader
         self._exchanges: dict[int, Exchange] = {}
 
     def advance(self) -> Step:
@@ -139,11 +148,7 @@ class Driver(_Observed):
                 elif isinstance(effect, Open):
                     outcome = self._open(effect)
                 else:
-                    outcome = None
-                    if isinstance(effect, Sleep):
-                        self._runtime.sleep(effect.until)
-                    elif exchange := exchanges.pop(effect.attempt, None):
-                        exchange.close()
+                    outcome = self._perform(effect)
             step: Step = effect.chunk
         except StopIteration as end:
             step = end.value
@@ -164,6 +169,15 @@ class Driver(_Observed):
             return exchange.open(effect.until)
         except UNWRITABLE as error:
             return _unsendable(error, structured)
+
+    def _perform(self, effect: Sleep | Load | Abandon) -> bool | None:
+        if isinstance(effect, Load):
+            return self._loader is None or self._loader.wait(effect.target, effect.until)
+        if isinstance(effect, Sleep):
+            self._runtime.sleep(effect.until)
+        elif exchange := self._exchanges.pop(effect.attempt, None):
+            exchange.close()
+        return None
 
     def _abort(self, token: Any, error: BaseException) -> None:
         clear_variables(error)
@@ -192,7 +206,7 @@ class AsyncDriver(_Observed):
         load: Returns what to await before the first exchange with a target, or None.
     """
 
-    __slots__ = ("_connect", "_exchanges", "_load", "_racing")
+    __slots__ = ("_connect", "_exchanges", "_load", "_loader", "_racing")
 
     def __init__(
         self,
@@ -201,9 +215,10 @@ class AsyncDriver(_Observed):
         runtime: Runtime,
         *,
         load: Callable[[Target], Awaitable[None] | None] = lambda _: None,
+        loader: ModelLoader | None = None,
     ) -> None:
         super().__init__(call, runtime)
-        self._connect, self._load = connect, load
+        self._connect, self._load, self._loader = connect, load, loader
         self._exchanges: dict[int, AsyncExchange] = {}
         self._racing: RacingAttempts | None = None
 
@@ -223,12 +238,7 @@ class AsyncDriver(_Observed):
                 elif isinstance(effect, Open):
                     outcome = await self._load_and_open(effect)
                 else:
-                    outcome = None
-                    if isinstance(effect, Sleep):
-                        check_loop()
-                        await self._runtime.asleep(effect.until)
-                    else:
-                        await self._abandon(effect.attempt)
+                    outcome = await self._perform(effect)
             step: Step = effect.chunk
         except StopIteration as end:
             step = end.value
@@ -265,6 +275,16 @@ class AsyncDriver(_Observed):
     async def _first(self, racing: RacingAttempts, effect: Wait) -> tuple[int, AnyEvent] | None:
         left = None if effect.until == FOREVER else max(0.0, effect.until - self._runtime.now())
         return await racing.first(effect.attempts, left)
+
+    async def _perform(self, effect: Sleep | Load | Abandon) -> bool | None:
+        if isinstance(effect, Abandon):
+            await self._abandon(effect.attempt)
+            return None
+        check_loop()
+        if isinstance(effect, Load):
+            return self._loader is None or await self._loader.wait_async(effect.target, effect.until)
+        await self._runtime.asleep(effect.until)
+        return None
 
     async def _abandon(self, number: int) -> None:
         if self._racing:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unified_llm._core.codec import AnyRequest
     from unified_llm._core.exchange import AsyncExchange, Exchange
+    from unified_llm._core.model_loading import ModelLoader, Preloader
     from unified_llm._core.target import Target
     from unified_llm.types.records import Attempt
 
@@ -42,6 +43,8 @@ class Runtime:
         random: A uniform draw from 0 to 1.
         exchange: Makes the exchange in place of the real backends, or None.
         aexchange: The same for async callers.
+        loader: Loads models in place of the real backends; None where they do, or where ``exchange`` replaces them.
+        preloader: The same for targets on standby.
         observe: Called with each attempt of every call, as the call records it, or None. It must not raise.
         observe_chain: Called with the targets of every call before it begins, or None. It must not raise.
     """
@@ -53,6 +56,8 @@ class Runtime:
     random: Callable[[], float] = random.random
     exchange: Callable[[AnyRequest, Target], Exchange] | None = None
     aexchange: Callable[[AnyRequest, Target], AsyncExchange] | None = None
+    loader: ModelLoader | None = None
+    preloader: Preloader | None = None
     observe: Callable[[Attempt], None] | None = None
     observe_chain: Callable[[Sequence[Target]], None] | None = None
 

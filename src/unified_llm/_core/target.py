@@ -250,6 +250,11 @@ class Target:
         return self.no_key is not None and not has_key(self.headers, self.extra_body)
 
     @property
+    def loads_model(self) -> bool:
+        """Its requests may have to wait for a model that this process loads, or has its server load."""
+        return self.format == "mlx" or self.standby is not None
+
+    @property
     def has_dated_api(self) -> bool:
         """The version of its API is a date: that of Azure's older one, which ``preview`` and ``v1`` are not."""
         return _DATE.match(self.api_version or "") is not None

@@ -184,7 +184,7 @@ def log_change(change: HealthChange) -> None:
     """Log that a circuit breaker opened or closed, at WARNING, or that a cooldown started, at INFO."""
     if isinstance(change, BreakerChange):
         _log_breaker(change)
-    else:
+    elif isinstance(change, CooldownChange):
         _log_cooldown(change)
 
 

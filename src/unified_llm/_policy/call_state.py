@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from unified_llm._core.model_loading import ModelState
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
@@ -42,6 +43,8 @@ class TargetState:
         resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
         polls: How many attempts in a row found that it is still loading its model.
         not_retried: Why it was not retried after its last failure, where that is no matter of the failure; or empty.
+        load_ended: This call has waited until its model was loaded, or could not be.
+        load_waited: Seconds for which this call has waited for its model.
     """
 
     target: Target
@@ -59,6 +62,8 @@ class TargetState:
     resent: bool = False
     polls: int = 0
     not_retried: str = ""
+    load_ended: bool = False
+    load_waited: float = 0.0
 
     @property
     def insists(self) -> bool:
@@ -127,6 +132,7 @@ class CallState:
         incapable: Targets that cannot serve the request, and why, by the position in ``targets`` before which they
             stand in the user's chain. They are recorded as skipped when the call passes them.
         runs_model: A model has to be loaded for the response, as it has not for a list of models.
+        model_state: Whether the model of a target is in memory; None where no target of the call has to load one.
         shows_health: What becomes of it counts at the breaker. Looks at a job do not: those that succeed would hide
             that new jobs fail.
         states: One state for each target, in the same order.
@@ -153,6 +159,7 @@ class CallState:
     may_split: bool = False
     incapable: Mapping[int, Sequence[tuple[Target, str]]] = field(default_factory=lambda: _NONE_INCAPABLE)
     runs_model: bool = True
+    model_state: Callable[[Target], ModelState] | None = None
     shows_health: bool = True
     states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
@@ -178,6 +185,13 @@ class CallState:
     def may_try(self, state: TargetState) -> bool:
         """Return whether a target may still get an attempt, sooner or later."""
         return not state.excluded and (self.only_target is None or self.only_target is state)
+
+    def missing_model(self, state: TargetState) -> ModelState | None:
+        """Return in which state the model of a target is that an attempt would have to wait for; None for no wait."""
+        if self.model_state is None or state.load_ended:
+            return None
+        model = self.model_state(state.target)
+        return None if model == "loaded" else model
 
     def in_order(self) -> Sequence[TargetState]:
         """Return the targets in the user's order, those that come after the others last: the longest ago first."""

@@ -40,6 +40,17 @@ class Wait:
 
 
 @dataclass(slots=True)
+class Load:
+    """Load the model of a target. Outcome: whether that has ended, loaded or failed; False once ``until`` has passed.
+
+    It belongs to no attempt: the time limit of the attempt that follows begins afterwards.
+    """
+
+    target: Target
+    until: float
+
+
+@dataclass(slots=True)
 class Sleep:
     """Do nothing until an instant. Outcome: None."""
 
@@ -60,4 +71,4 @@ class Abandon:
     attempt: int
 
 
-Effect: TypeAlias = Open | Wait | Sleep | Emit | Abandon
+Effect: TypeAlias = Open | Wait | Load | Sleep | Emit | Abandon

@@ -22,7 +22,8 @@ The rules, in the order in which they are applied:
 2. A transient error is retried once on the same target while another is ready, twice on the last; throttling fails over
    at once. An explicit ``max_retries`` is so many more requests, whatever the breaker and the budget say meanwhile.
 3. The first chunk passed to the caller commits: before it a failure is invisible, after it nothing is replayed.
-4. A target that is loading its model is asked again every few seconds while no other is ready.
+4. A server that is loading its model is asked again every few seconds while no other target is ready. A model that this
+   process loads is waited for as ``loading`` describes, before the attempt begins.
 5. A call does not fail while a target that could serve it has had no attempt, in whatever state that target is.
 6. A wait that does not fit into the deadline is not started.
 
@@ -36,7 +37,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
 from unified_llm._core.outcome import Done
-from unified_llm._policy import retry, retry_after
+from unified_llm._policy import loading, retry, retry_after
 from unified_llm._policy.attempts import run_attempt
 from unified_llm._policy.call_state import CallFailed, CallState, TargetState
 from unified_llm._policy.cooldowns import Refusal
@@ -65,6 +66,9 @@ def _try_targets(call: CallState) -> PolicyGenerator:
         step = _next_step(call, now)
         if step is None:
             return call.failed()
+        if isinstance(step, loading.LoadStep):
+            yield from loading.wait_for_model(call, step, now)
+            continue
         if not isinstance(step, tuple):
             yield from sleep_until(call, step, now)
             continue
@@ -83,8 +87,11 @@ def _try_targets(call: CallState) -> PolicyGenerator:
             return call.failed(state)
 
 
-def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | float | None:
-    """Return the target to try now and its permit, or the instant to sleep until, or None when no target is left."""
+def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | loading.LoadStep | float | None:
+    """Return the target to try now and its permit, or the instant to sleep until, or None when no target is left.
+
+    Or the target whose model has to be loaded first.
+    """
     waits: list[float] = []
     refused: list[tuple[TargetState, Refusal]] = []
     for state in call.in_order():
@@ -97,12 +104,21 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
             continue
         if state.busy_since and any(_is_forced_first(call, other, refusal, now) for other, refusal in refused):
             break
-        admission = call.health.admit(state.target, now, streaming=call.streaming, despite_breaker=insists)
+        admission = loading.admit(call, state, now)
+        if isinstance(admission, loading.LoadStep):
+            return admission
         if isinstance(admission, Permit):
             return _record_skips(call, state, refused, now), admission
         refused.append((state, admission))
         if admission.wait or insists:  # calls that wait for the same cooldown must not go on in the same instant
             waits.append(admission.until + retry.spread(admission.until - now, call.random()))
+    return loading.find_step(call, refused, waits, now) or _step_if_none_is_ready(call, refused, waits, now)
+
+
+def _step_if_none_is_ready(
+    call: CallState, refused: Sequence[tuple[TargetState, Refusal]], waits: Sequence[float], now: float
+) -> tuple[TargetState, Permit] | float | None:
+    """Return the next step where every target is refused, excluded, or has its retry to come: as ``_next_step``."""
     untried = [(state, refusal) for state, refusal in refused if not state.attempts or state.polls]
     expected_to_fail = next((state for state, refusal in untried if not refusal.wait), None)
     soonest = min(waits, default=None)

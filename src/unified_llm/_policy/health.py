@@ -21,7 +21,13 @@ from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.breaker import CircuitBreaker
 from unified_llm._policy.cooldowns import Cooldowns, CooldownScope, Refusal
-from unified_llm._policy.health_changes import BreakerChange, CooldownChange, HealthChange, LastFailure
+from unified_llm._policy.health_changes import (
+    BreakerChange,
+    ConditionChange,
+    CooldownChange,
+    HealthChange,
+    LastFailure,
+)
 from unified_llm._policy.health_rows import BREAKER_OPEN, PROBING, describe
 from unified_llm._policy.health_updates import (
     BreakerClosed,
@@ -33,6 +39,7 @@ from unified_llm._policy.health_updates import (
 from unified_llm._policy.target_health import (
     COOLDOWN_SCOPES,
     Change,
+    Condition,
     Permit,
     TargetHealth,
     audience,
@@ -68,7 +75,8 @@ class Health:
     private ones are grouped by whether their caller holds it.
 
     Args:
-        on_change: Called without the lock when a target's breaker changes its state, and when a cooldown starts here.
+        on_change: Called without the lock when a target's breaker changes its state, when a cooldown starts here, and
+            after each outcome of a target that is watched.
     """
 
     def __init__(self, on_change: Callable[[HealthChange], None] | None = None) -> None:
@@ -80,6 +88,19 @@ class Health:
         self._changes: deque[HealthChange] = deque()
         self._publisher: HealthPublisher | None = None
         self._on_change = on_change
+        self._watched: frozenset[Hashable] = frozenset()
+
+    def watch(self, keys: Iterable[Hashable]) -> None:
+        """Report what happens to the targets with these health keys, in place of those before. Takes no lock."""
+        self._watched = frozenset(keys)
+
+    def condition(self, target: Target, now: float) -> Condition:
+        """Return how a target does, as a caller sees it with these settings."""
+        with self._lock:
+            self._drain_outcomes()
+            condition = self._known_or_new(target).condition(target, now)
+        self._notify()
+        return condition
 
     def set_publisher(self, publisher: HealthPublisher | None) -> None:
         """Publish updates to other processes from now on; None stops that.
@@ -307,6 +328,8 @@ class Health:
             )
             if ok and permit.first_try:
                 health.budget.earn()
+            if key in self._watched:
+                self._changes.append(ConditionChange(key))
             if changes:
                 self._note_changes(key, health, changes, now, cause=failure)
                 if (publisher := self._publisher) and (update := _pending_update(key, health, changes, now)):
@@ -323,6 +346,8 @@ class Health:
         elsewhere: bool = False,
     ) -> None:
         """Queue the first change for ``_notify``: an event is one line of the log, however many callers it concerns."""
+        if elsewhere and key in self._watched:
+            self._changes.append(ConditionChange(key))
         for breaker, before in changes[:1]:
             until, failures, within = breaker.open_until, 0, None
             if until is not None and before == "closed" and not elsewhere:

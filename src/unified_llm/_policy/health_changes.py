@@ -1,7 +1,8 @@
-"""What the registry remembers and reports of a target: its last failure, changes of its breaker, new cooldowns."""
+"""What the registry remembers and reports of a target: its last failure, changes of its breaker, cooldowns."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -70,4 +71,15 @@ class CooldownChange:
     seconds: float
 
 
-HealthChange: TypeAlias = BreakerChange | CooldownChange
+@dataclass(frozen=True, slots=True)
+class ConditionChange:
+    """Something happened to a target that is watched (``Health.watch``): a success, a failure, a change of its breaker.
+
+    Attributes:
+        key: The target's ``health_key``.
+    """
+
+    key: Hashable
+
+
+HealthChange: TypeAlias = BreakerChange | CooldownChange | ConditionChange

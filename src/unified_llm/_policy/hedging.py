@@ -32,12 +32,15 @@ _AttemptEvent: TypeAlias = tuple[int, Any]
 
 
 def hedge_candidates(call: CallState, state: TargetState) -> list[TargetState]:
-    """Return the targets that a second attempt could go to, those of another provider first; never a last resort."""
+    """Return the targets that a second attempt could go to, those of another provider first.
+
+    Never a last resort, nor one whose model has to be loaded first.
+    """
     candidates = [
         other
         for other in call.states
         if call.may_try(other)
-        and not (other.attempts or other.target.last_resort)
+        and not (other.attempts or other.target.last_resort or call.missing_model(other))
         and other.target.health_key != state.target.health_key
     ]
     return sorted(candidates, key=lambda other: other.target.provider == state.target.provider)

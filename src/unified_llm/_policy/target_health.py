@@ -37,6 +37,10 @@ _MAX_BREAKERS: Final = 16
 _MAX_ACCOUNTS: Final = 8
 # Seconds beyond its limit that an attempt may take: to read the body of an error response, to be scheduled.
 _SLACK: Final = 10.0
+# Failures of which so many within so many seconds are trouble, whatever the breaker says.
+_TROUBLE: Final = 3
+_TROUBLE_WINDOW: Final = 60.0
+_MAX_FAILURES: Final = 16  # failures that are remembered for that, those of impatient callers among them
 _DEFAULT_SETTINGS: Final = BreakerConfig()
 _DEFAULT_TIMING: Final = Timing()
 
@@ -47,6 +51,22 @@ COOLDOWN_SCOPES: Final[tuple[CooldownScope, ...]] = ("api_key", "rate_limit", "t
 
 Change: TypeAlias = tuple[CircuitBreaker, BreakerState]
 """A breaker that opened or closed, and its state before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a target does, as one caller sees it.
+
+    Attributes:
+        reason: Why it is in trouble, in words: its breaker is open, or there were three failures within a minute; empty
+            where it is not, or where it has responded since.
+        responds: Its breaker is closed, and the last request was answered.
+        succeeded_at: The instant of the last success.
+    """
+
+    reason: str
+    responds: bool
+    succeeded_at: float
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -83,6 +103,7 @@ class TargetHealth:
         accounts: The same for every account that used it, within a bound; the values are not used.
         published: What other processes were told last: whom it concerns, and until when.
         responded_at: The instant at which its model responded last, to any caller of this process.
+        succeeded_at: The instant of its last success.
         calls: How many requests were sent to it, by all callers of this process.
         failures: How many of them failed.
         refused: How many of them it refused (``failure_rules.REFUSALS``), which is no failure.
@@ -96,6 +117,7 @@ class TargetHealth:
         "_number",
         "_probe",
         "_probe_until",
+        "_recent_failures",
         "_settings",
         "_timing",
         "accounts",
@@ -108,6 +130,7 @@ class TargetHealth:
         "published",
         "refused",
         "responded_at",
+        "succeeded_at",
     )
 
     def __init__(self, name: str) -> None:
@@ -116,9 +139,10 @@ class TargetHealth:
         self.cooldown_keys: CooldownKeys = ()
         self.accounts: dict[CooldownKeys, None] = {}
         self.published: tuple[tuple[float, int], float] | None = None
-        self.responded_at = float("-inf")
+        self.responded_at = self.succeeded_at = float("-inf")
         self.calls = self.failures = self.refused = 0
         self.last_failure: LastFailure | None = None
+        self._recent_failures: deque[tuple[float, float | None]] = deque(maxlen=_MAX_FAILURES)
         self._log: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._number = 0
         self._breakers: dict[tuple[BreakerConfig, float], CircuitBreaker] = {}
@@ -169,6 +193,19 @@ class TargetHealth:
         limits = (timing.breaker_limit(streaming=True), timing.breaker_limit(streaming=False))
         known = [breaker for limit in limits if (breaker := self._breakers.get((settings, limit)))]
         return max(known, key=_open_until) if known else self._replay(settings, limits[0])
+
+    def condition(self, target: Target, now: float) -> Condition:
+        """Return how the target does, as a caller sees it with these settings."""
+        limit = min(target.timing.breaker_limit(streaming=streaming) for streaming in (True, False))
+        failures = [at for at, passed in self._recent_failures if passed is None or passed >= limit]
+        is_open = self.shown_breaker(target).open_until is not None
+        failed_at, recent = failures[-1] if failures else float("-inf"), failures[-_TROUBLE:]
+        reason = ""
+        if is_open:
+            reason = "its circuit breaker opened"
+        elif len(recent) == _TROUBLE and now - recent[0] <= _TROUBLE_WINDOW and failed_at >= self.succeeded_at:
+            reason = f"{_TROUBLE} failures within {_TROUBLE_WINDOW:.0f} s"
+        return Condition(reason, not is_open and self.succeeded_at >= failed_at, self.succeeded_at)
 
     def admit(self, breaker: CircuitBreaker, now: float) -> Permit | None:
         """Return a permit, or None while open and while a probe is in progress."""
@@ -236,6 +273,10 @@ class TargetHealth:
         if ok is None or (not ok and weight == 0):
             return []
         self._number += 1
+        if ok:
+            self.succeeded_at = now
+        else:
+            self._recent_failures.append((now, limit))
         since = permit.issued if is_probe else None
         event = Outcome(self._number, permit.asked, now, ok, weight, limit, since, draw, shared)
         changes = self._apply(event)

@@ -65,6 +65,12 @@ class Trace:
             self.failed.append((running.target, attempt))
         self._add(attempt, running.started)
 
+    def record_load(self, target: Target, reason: str, seconds: float, now: float) -> None:
+        """Record that a call ended while it waited for the model of a target to be loaded."""
+        attempt = Attempt(target.name, "loading", seconds=seconds, reason=reason)
+        self.failed.append((target, attempt))
+        self._add(attempt, now - seconds)
+
     def announce_retry(self, target: Target, pause: float) -> None:
         """Report that a target, whose last attempt failed, is tried again after a pause in seconds."""
         if self.on_retry:
