@@ -102,7 +102,7 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
         mlx: How the primary's model is loaded and run, if that is in this process; see ``LLMConfig``.
         download: Whether a model of the Hugging Face hub that is not on this machine is downloaded at construction.
         memory_limit: What the models in this process may take together, in bytes or as text (``"24GB"``).
-        standby: ``"warm"``: a local model is loaded when the target before it is in trouble.
+        standby: ``"warm"``, where this local model is a fallback of another: it is loaded when that is in trouble.
         cache_ttl: Seconds that a provider's model list stays fresh.
         deadline: Seconds for a whole call, all attempts and waits included (600); None for no limit.
         failover_on: Kinds of failure that fail over or not, where that differs from the default (``{"filter": True}``):

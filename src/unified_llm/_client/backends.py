@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unified_llm._client.first_use import load_for
 from unified_llm._core import runtime
-from unified_llm._core.codec import AnyRequest
+from unified_llm._core.codec import AnyRequest, Codec
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
@@ -31,7 +31,11 @@ class Backends:
         if (model := in_process_model(target)) is not None:
             exchange: Exchange = model.exchange(request)
             return exchange
-        codec, transport = codec_for(target.format), self._transport
+        return self.http_exchange(codec_for(target.format), request, target)
+
+    def http_exchange(self, codec: Codec, request: AnyRequest, target: Target) -> Exchange:
+        """Make an exchange over HTTP in a format, for sync callers."""
+        transport = self._transport
         if target.key_callable is not None:
             from unified_llm._backends.keys.exchange import KeyedExchange
 

@@ -14,6 +14,7 @@ from unified_llm._client.call_options import CallOptions, check_seconds
 from unified_llm._client.drivers import AsyncDriver, Driver
 from unified_llm._client.errors import from_failure
 from unified_llm._client.model_lists import ModelListKey
+from unified_llm._client.model_loader import watch_standby
 from unified_llm._client.vector_space import VectorSpace, find_unusable
 from unified_llm._config import process_settings, resolve
 from unified_llm._config.call_targets import CallChain, CallTargets, chain_of_call
@@ -82,8 +83,10 @@ class BaseClient:
         self._named: BoundedDict[CallTargets, CallChain] = BoundedDict(_MOST_NAMED)
         sharing.begin()
         self._backends = Backends()
-        self._hedges = HedgeBudget()
         self._lock = make_lock()
+        self._watches: BoundedDict[tuple[Hashable, ...], object] = BoundedDict(_MOST_NAMED)
+        self._watch_standby(self.targets)
+        self._hedges = HedgeBudget()
         self._vector_spaces: BoundedDict[tuple[Hashable, int | None], VectorSpace] = BoundedDict(_MOST_NAMED)
 
     @property
@@ -130,10 +133,17 @@ class BaseClient:
             )
             if self._unconfigured and named.fallbacks is None:
                 chain = replace(chain, left_out={**self._unconfigured, **chain.left_out})
+            self._watch_standby(chain.targets)
             if named.may_be_kept:
                 with self._lock:
                     self._named.put(named, chain)
         return chain
+
+    def _watch_standby(self, chain: Sequence[Target]) -> None:
+        """Keep a chain watched whose targets on standby are loaded when its first one is in trouble."""
+        if (watch := watch_standby(chain)) is not None:
+            with self._lock:
+                self._watches.put(tuple(target.health_key for target in chain), watch)
 
     def targets_of_call(self, model: str | None, options: CallOptions) -> Sequence[Target]:
         """Return the targets of a call, in order."""
@@ -203,10 +213,12 @@ class BaseClient:
         if call.state.hedging:  # which takes two attempts at once
             call.state.hedging = None
             warn_once("hedge_after", "hedge_after has no effect on sync calls; use the async methods to hedge")
-        return Driver(call, self._backends.exchange, runtime.current())
+        return Driver(call, self._backends.exchange, runtime.current(), loader=call.loader)
 
     def _adriver(self, call: PreparedCall) -> AsyncDriver:
-        return AsyncDriver(call, self._backends.aexchange, runtime.current(), load=self._backends.load)
+        return AsyncDriver(
+            call, self._backends.aexchange, runtime.current(), load=self._backends.load, loader=call.loader
+        )
 
     # Before the first call
 

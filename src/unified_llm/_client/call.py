@@ -15,10 +15,12 @@ from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._client.long_prompts import PromptLength
+from unified_llm._client.model_loader import loader_for
 from unified_llm._client.original_request import SplitRequest, gets_original, split_original
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest, wants_stream
+from unified_llm._core.model_loading import ModelLoader
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
 from unified_llm._core.runtime import Runtime, current
@@ -57,6 +59,7 @@ class PreparedCall:
         original: The request as a program wrote it for the primary (``gets_original``); None where that gets
             ``request``.
         written_for: The API of OpenAI that a program wrote the call for, where the primary has another.
+        loader: Loads the models of its targets; None where there is none to load.
     """
 
     request: AnyRequest
@@ -71,6 +74,7 @@ class PreparedCall:
     unconfigured: Mapping[str, str] | None = None
     original: LLMRequest | EmbeddingRequest | None = None
     written_for: str | None = None
+    loader: ModelLoader | None = None
 
     def fit(self, request: AnyRequest, target: Target) -> FittedRequest | None:
         """Fit the request of an attempt to its target, and record what differs; None where nothing has to be done."""
@@ -187,6 +191,9 @@ def prepare_call(
         runs_model=_runs_model(request),
         shows_health=not isinstance(request, FurtherRequest) or request.shows_health,
     )
+    loader = loader_for(able) if state.runs_model else None
+    if loader is not None:
+        state.model_state = loader.state
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
     as_it_is = split.written_for is None and needs_no_fit(request, chain[0])
     return PreparedCall(
@@ -201,6 +208,7 @@ def prepare_call(
         fits_as_it_is=as_it_is,
         original=split.original,
         written_for=split.written_for,
+        loader=loader,
     )
 
 

@@ -133,8 +133,9 @@ class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, m
         memory_limit: Bytes, or text such as ``"24GB"``: what the models in this process may take together when this one
             is loaded; those that were not used for longest are unloaded first. None: half of the memory that was
             available at import, on a Mac the working set that the system recommends.
-        standby: ``"warm"``: a local model (MLX, Ollama, LM Studio) is loaded in the background when the primary is in
-            trouble, and unloaded 10 minutes after it is back.
+        standby: ``"warm"``, for a fallback at MLX, Ollama or LM Studio: its model is loaded in the background when the
+            first target of the chain is in trouble (its breaker opens, or three requests fail within a minute), and
+            unloaded 10 minutes after that one is back. No call waits for it while another target is ready.
         fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig`` (alias ``fallback_configs``).
         last_resort: Does not lower what the chain advertises. None: true for ``mlx/demo`` alone.
         space: The name of the vector space, for embeddings: targets that declare the same one may replace each
@@ -262,6 +263,12 @@ class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, m
             row = self._find_row()
             if row is not None and row.format != "mlx":  # whose models are folders
                 raise ConfigurationError(f"model= {problem}: pass the name that the provider lists.")
+
+        if self.standby is not None and (row := self._find_row()) is not None and not row.standby:
+            raise ConfigurationError(
+                f'standby="warm" is for fallbacks whose models can be loaded in advance (mlx, ollama, lmstudio): give '
+                f"it to one of these rather than to {row.name}."
+            )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield the fields that were set, without what looks like a key in the wrong place."""

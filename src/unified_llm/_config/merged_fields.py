@@ -120,6 +120,8 @@ def merge(config: LLMConfig, spec: ProviderSpec, layers: Sequence[Layer]) -> LLM
     values: dict[str, Any] = {}
     for layer in reversed(layers):
         values.update(layer.settings_for(spec))
+    if not spec.standby:
+        values.pop("standby", None)  # which is set for those targets of a chain that can be
     merged = LLMConfig(**beneath(values, given_fields(config)))
     return _with_connection(merged, spec, layers, account=config.account)
 

@@ -87,6 +87,7 @@ def chain(
     settings, links = _read_chain(first, fallbacks, layers)
     resolved, unconfigured = _resolve_links(links, settings, layers)
     check_unconfigured(resolved, unconfigured, skip_unconfigured=skip_unconfigured)
+    _check_standby(resolved)
     _warn_of_copies(resolved)
     _warn_of_many_retries(resolved)
     return distinguish(resolved), unconfigured
@@ -177,6 +178,20 @@ def check_unconfigured(
         warn_once(("unconfigured", str(target)), "A target is skipped: %s", target)
 
 
+def _check_standby(resolved: Sequence[ResolvedTarget]) -> None:
+    """Refuse a first target on standby: there is none before it that could be in trouble.
+
+    Raises:
+        ConfigurationError: The user's first target is on standby, and has fallbacks.
+    """
+    first = resolved[0]
+    if len(resolved) > 1 and first.is_primary and first.config is not None and first.config.standby is not None:
+        raise ConfigurationError(
+            f'{first.target.name}: standby="warm" is for a fallback, which is loaded when the first target is in '
+            "trouble: leave it out here, where the first call loads the model."
+        )
+
+
 def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
     """Warn of targets that are in a chain more than once, which add nothing: they fail together."""
     seen: set[object] = set()
@@ -216,14 +231,17 @@ def is_configured(target: Any) -> bool:
 
 
 def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
-    """Tell the targets of one name apart (see ``target_names``)."""
+    """Tell the targets of one name apart (see ``target_names``); the first one is on standby for no other."""
     suffixes = target_names.suffixes([resolved.target for resolved in chain])
-    return tuple(
+    first, *rest = (
         replace(resolved, target=replace(resolved.target, suffix=suffix))
         if suffix != resolved.target.suffix
         else resolved
         for resolved, suffix in zip(chain, suffixes, strict=True)
     )
+    if first.target.standby is not None:
+        first = replace(first, target=replace(first.target, standby=None))
+    return first, *rest
 
 
 def _links(

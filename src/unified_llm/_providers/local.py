@@ -56,6 +56,7 @@ SERVERS: Final = (
         ),
         hosts=("127.0.0.1", "localhost", "ollama.com"),
         local=True,
+        standby=True,
         advice={"model_not_found": "get it with: ollama pull {model}"},
         docs="https://docs.ollama.com/api",
         note='Its own API, at the address of the OpenAI-compatible one (api="chat"). No tool_choice; images as data '
@@ -71,6 +72,7 @@ SERVERS: Final = (
         features=CHAT,
         quirks=Quirks(any_model=True, limits=OPENAI_LIMITS),
         local=True,
+        standby=True,
         docs="https://github.com/ml-explore/mlx-lm",
         note="Models from a local folder: no server and no network.",
     ),
@@ -97,6 +99,7 @@ SERVERS: Final = (
         ),
         hosts=("127.0.0.1", "localhost"),
         local=True,
+        standby=True,
         literal_models=True,
         docs="https://lmstudio.ai/docs/developer/openai-compat",
     ),

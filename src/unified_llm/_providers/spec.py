@@ -77,6 +77,7 @@ class ProviderSpec:
         hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below, ``*`` elsewhere for a
             part of one label); the host of ``base_url`` if empty.
         local: It runs on this machine or network and may have to load a model first.
+        standby: Its models can be loaded in advance (``standby="warm"``).
         literal_models: Its models have slashes in their names (``org/name``): a model named in a call is taken
             literally, and paths of URLs keep the slash.
         owner_in_names: All of its models are named like that, with the provider that made them before the slash.
@@ -111,6 +112,7 @@ class ProviderSpec:
     quirks: Quirks = field(default_factory=Quirks)
     hosts: tuple[str, ...] = ()
     local: bool = False
+    standby: bool = False
     literal_models: bool = False
     owner_in_names: bool = False
     first_token: float | None = None

@@ -13,9 +13,18 @@ from unified_llm._core.target import Target
 from unified_llm._lib.swappable import Swappable
 from unified_llm._observe import logs
 from unified_llm._policy.health import Health
-from unified_llm._state import learned_windows
+from unified_llm._policy.health_changes import ConditionChange, HealthChange
+from unified_llm._state import learned_windows, standby
 
-_health: Final = Swappable(partial(Health, logs.log_change))
+
+def _on_change(change: HealthChange) -> None:
+    if isinstance(change, ConditionChange):
+        standby.current().note(change.key, current())
+    else:
+        logs.log_change(change)
+
+
+_health: Final = Swappable(partial(Health, _on_change))
 current = _health.current
 HEALTH: Final = current()
 """The registry of the process, which ``current()`` returns except in ``apart``."""
@@ -42,6 +51,9 @@ def health_snapshot() -> list[dict[str, Any]]:
           ``elsewhere`` (another process saw it).
         - ``retry_budget``: tokens for retries, from 0 to 10. A retry takes one, a success at the first try adds a
           tenth, and below one the target is not retried.
+        - ``standby``: None, or, while the model of the target is loaded because it is on standby, ``state``
+          (``loading``, ``loaded``), ``reason`` (what happened to the primary), ``seconds`` since loading began, and
+          ``unloaded_in``: seconds until it is unloaded, where the primary is back.
 
         Counts begin with the process, or with ``reset_health()``. Breakers are shown as the caller sees them who used
         the target last, who may have other settings and another key than others; ``cooldowns`` are those of every key
@@ -57,12 +69,14 @@ def health_of(targets: Iterable[Target]) -> list[dict[str, Any]]:
 
 def _rows(targets: Iterable[Target] | None) -> list[dict[str, Any]]:
     using = runtime.current()
-    rows = current().snapshot(using.now(), targets)
+    now = using.now()
+    rows = current().snapshot(now, targets)
     wall = using.wall()
     for row in rows:
         if last := row.get("last_failure"):
             at = datetime.fromtimestamp(wall - last["seconds_ago"], UTC)
             last["at"] = at.isoformat(timespec="seconds")
+        row["standby"] = standby.current().describe(row["target"], now)
     return rows
 
 
@@ -76,7 +90,7 @@ def reset_health() -> None:
 @contextmanager
 def apart() -> Generator[None]:
     """Use an empty registry for the calls that begin in this block; they change nothing outside of it."""
-    with _health.apart(), learned_windows.apart():
+    with _health.apart(), learned_windows.apart(), standby.use(standby.Standbys()):
         yield
 
 

@@ -94,6 +94,12 @@ def get_engine(key: EngineKey | Path, *, settings: MLXConfig = _DEFAULTS, memory
         return engine
 
 
+def find_engine(key: EngineKey) -> Engine | None:
+    """Return this process's engine for a model, in whatever state; None where none was started, or it was unloaded."""
+    with LOCK:
+        return _engines.get(key) if _engines_pid == os.getpid() else None
+
+
 def unload(key: EngineKey) -> bool:
     """Unload a model that no request waits for or uses, without waiting until its memory is free.
 

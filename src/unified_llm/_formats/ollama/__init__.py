@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._formats.make_codec import FunctionCodec
+from unified_llm._formats.make_codec import FunctionCodec, FurtherRequests
 from unified_llm._formats.ollama.errors import read_failure
 from unified_llm._formats.ollama.request import write_chat, write_embeddings, write_model, write_models
 from unified_llm._formats.ollama.response import read_chat, read_embeddings, read_model, read_models
@@ -18,6 +18,14 @@ from unified_llm._formats.request_fields import without_version_path
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 
 __all__ = ["CODEC"]
+
+
+def load_further() -> FurtherRequests:
+    """Import what further requests need: no chat needs it."""
+    from unified_llm._formats.ollama import further
+
+    return further.FURTHER
+
 
 CODEC: Final = FunctionCodec(
     {
@@ -29,5 +37,6 @@ CODEC: Final = FunctionCodec(
     stream=lambda _, target: ChatStream(target),  # each line shows whether it belongs to a chat or a continued text
     failure=read_failure,
     framing="lines",
+    further=load_further,
     adjust=lambda target: without_version_path(target, "/v1", "/api"),  # users may give the path of either API, or none
 )

@@ -88,6 +88,12 @@ def _write_settings(request: LLMRequest, target: Target) -> dict[str, Any]:
     return {**fields, "options": options} if options else fields
 
 
+def options_of(target: Target) -> Mapping[str, Any]:
+    """Return the options that every request to a target has, whatever the request sets beside them."""
+    options = _merge_extra({}, target, {}).get("options")
+    return options if isinstance(options, Mapping) else {}
+
+
 def _merge_extra(body: Mapping[str, Any], target: Target, extra: Mapping[str, Any]) -> dict[str, Any]:
     """Add the declared context window and the user's own fields; the options of all are merged.
 

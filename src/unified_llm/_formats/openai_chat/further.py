@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from unified_llm._core.model_loading import FindLoaded, LoadModel, UnloadModel
 from unified_llm._formats.make_codec import FurtherRequests
 from unified_llm._formats.openai_chat.audio import (
     SpeechEvents,
@@ -17,6 +18,14 @@ from unified_llm._formats.openai_chat.audio import (
     write_transcription,
 )
 from unified_llm._formats.openai_chat.images import ImageEvents, read_image, write_image
+from unified_llm._formats.openai_chat.loaded_models import (
+    read_found,
+    read_loaded,
+    read_unloaded,
+    write_find,
+    write_load,
+    write_unload,
+)
 from unified_llm._formats.openai_chat.videos import (
     read_video_content,
     read_video_job,
@@ -44,6 +53,9 @@ FURTHER: Final = FurtherRequests(
         VideoJobRequest: (write_video_job, read_video_job),
         VideoContentRequest: (write_video_content, read_video_content),
         RawRequest: (write_raw, read_raw),
+        FindLoaded: (write_find, read_found),
+        LoadModel: (write_load, read_loaded),
+        UnloadModel: (write_unload, read_unloaded),
     },
     {
         ImageRequest: ImageEvents,

@@ -1,0 +1,133 @@
+"""Loads the models of targets: those of MLX in this process, and those on standby that a server loads on request."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final
+
+from unified_llm._client.first_use import load_for
+from unified_llm._core import runtime
+from unified_llm._core.model_loading import ModelState, Preloaded
+from unified_llm._core.seconds import FOREVER
+from unified_llm._core.target import Target
+from unified_llm._state import process_health, standby
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from unified_llm._client.model_servers import ModelServers
+    from unified_llm._core.model_loading import ModelLoader
+
+_MLX: Final = "unified_llm._backends.mlx.model_loads"
+
+
+class LocalModels:
+    """Whether models are in memory, and how to load them: see ``ModelLoader`` and ``Preloader``."""
+
+    def __init__(self) -> None:
+        self._http: ModelServers | None = None
+
+    # For calls
+
+    def state(self, target: Target) -> ModelState:
+        """Return whether a model is in memory. What a server does by itself is not known, and not waited for."""
+        if target.format == "mlx":
+            return "unloaded" if _MLX not in sys.modules else _mlx().state_of(target)
+        known = standby.current().find(target)
+        return "loading" if known is not None and known.state == "loading" else "loaded"
+
+    def wait(self, target: Target, until: float) -> bool:
+        """Load a model, and wait for it."""
+        future = _mlx().begin(target) if target.format == "mlx" else _loading_of(target)
+        if future is None:
+            return True
+        left = until - runtime.current().now()
+        try:
+            future.result(None if left == FOREVER else max(0.0, left))
+        except TimeoutError:
+            return False
+        return True
+
+    async def wait_async(self, target: Target, until: float) -> bool:
+        """Do the same for async callers. Files are read in a thread."""
+        import asyncio  # which sync callers do without
+
+        if target.format != "mlx":
+            future = _loading_of(target)
+        else:
+            if loading := load_for(target):
+                await loading
+            future = await asyncio.to_thread(_mlx().begin, target)
+        if future is None:
+            return True
+        left = until - runtime.current().now()
+        done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=None if left == FOREVER else max(0.0, left))
+        return bool(done)
+
+    # For standby
+
+    def preload(self, target: Target) -> Preloaded:
+        """Load a model in advance."""
+        if target.format == "mlx":
+            loaded: Preloaded = _mlx().preload(target)
+            return loaded
+        return self._servers().preload(target)
+
+    def unload(self, target: Target, loaded: Preloaded) -> None:
+        """Unload what ``preload`` has loaded."""
+        if target.format == "mlx":
+            _mlx().unload(target)
+        else:
+            self._servers().unload(target, loaded)
+
+    def is_gone(self, target: Target) -> bool:
+        """Return whether a model was unloaded meanwhile: a server that does so by itself is not asked."""
+        return target.format == "mlx" and self.state(target) == "unloaded"
+
+    def seconds_kept(self, target: Target) -> float:
+        """Return how long a model stays loaded without a request."""
+        return FOREVER if target.format == "mlx" else self._servers().seconds_kept(target)
+
+    def _servers(self) -> ModelServers:
+        if self._http is None:
+            from unified_llm._client.model_servers import ModelServers
+
+            self._http = ModelServers()
+        return self._http
+
+
+LOCAL_MODELS: Final = LocalModels()
+"""The models of this process. It keeps nothing of a client."""
+
+
+def loader_for(targets: Iterable[Target]) -> ModelLoader | None:
+    """Return what loads the models of a call's targets; None where there is none to load, or no real target."""
+    if not any(target.loads_model for target in targets):
+        return None
+    using = runtime.current()
+    if using.loader is not None:
+        return using.loader
+    return None if using.exchange is not None or using.aexchange is not None else LOCAL_MODELS
+
+
+def watch_standby(chain: Sequence[Target]) -> object:
+    """Load the models of a chain that are on standby when its first target is in trouble, as long as this is kept."""
+    if all(target.standby is None for target in chain):
+        return None
+    using = runtime.current()
+    if using.preloader is None and (using.exchange is not None or using.aexchange is not None):
+        return None  # scripted targets have no models
+    return standby.current().watch(chain, using.preloader or LOCAL_MODELS, process_health.current())
+
+
+def _mlx() -> Any:  # typed by its functions; it is imported with the first target of MLX
+    from unified_llm._backends.mlx import model_loads
+
+    return model_loads
+
+
+def _loading_of(target: Target) -> Future[None] | None:
+    """Return what ends when the server of a target has loaded its model; None where it is not being loaded."""
+    known = standby.current().find(target)
+    return known.loading if known is not None else None
