@@ -182,9 +182,9 @@ class Standby:
         except Exception as error:  # noqa: BLE001 - whatever it is, no call depends on it
             problem = type(error).__name__
         now = runtime.current().now()
-        if problem:
+        if problem and threading.main_thread().is_alive():  # not where the process ends meanwhile
             _log.warning("%s: its model could not be loaded: %s", self.target.name, problem, extra=self._fields())
-        else:
+        elif not problem:
             took = "was loaded already" if loaded.before else f"was loaded in {show_seconds(now - began)}"
             _log.info("%s: on standby, its model %s", self.target.name, took, extra=self._fields(seconds=now - began))
         with self._lock:
