@@ -71,7 +71,7 @@ def _import_backend(target: Target) -> None:
         case "wrapped" | "user":
             import unified_llm._backends.objects.exchange  # pyright: ignore[reportUnusedImport]
         case "mlx":
-            import unified_llm._backends.mlx.exchange
+            import unified_llm._backends.mlx.exchange  # pyright: ignore[reportUnusedImport]
             import unified_llm._backends.mlx.model_loads  # noqa: F401 # pyright: ignore[reportUnusedImport]
         case _:
             from unified_llm._backends.http.preload import preload
