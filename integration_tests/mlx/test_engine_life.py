@@ -67,7 +67,6 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entr
         ("config.json", "{", "cannot be read as JSON"),
         ("config.json", "[]", "does not hold a JSON object"),
         ("model.safetensors", "", "could not be loaded"),
-        ("tokenizer_config.json", "{}", "has no chat template"),
     ],
 )
 @pytest.mark.case(70)
@@ -110,7 +109,7 @@ def test_local_15_an_answer_without_a_limit_has_the_rest_of_the_window(
     """Local 15: a model that never ends fills its window; only the demo model stops at 512 tokens."""
     module = importlib.import_module("mlx_lm.generate")
     real = module.BatchGenerator
-    monkeypatch.setattr(module, "BatchGenerator", lambda model, stop_tokens: real(model))
+    monkeypatch.setattr(module, "BatchGenerator", lambda model, **_: real(model))
     shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
     answer = LLMClient(f"mlx/{tmp_path}").generate("What is a token?")
     assert answer.usage is not None

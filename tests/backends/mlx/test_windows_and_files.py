@@ -99,17 +99,21 @@ class FakeTokenizer:
 
 
 class FakeGenerator:
-    def __init__(self) -> None:
+    def __init__(self, queue: SimpleQueue[EngineRequest | None]) -> None:
         self.limits: list[int] = []
+        self.queue = queue
 
-    def insert(self, prompts: Any, max_tokens: list[int], *, samplers: Any, logits_processors: Any) -> list[int]:
-        assert len(prompts) == 1
-        assert (samplers, logits_processors) == (None, [[]])
+    def insert_segments(self, segments: Any, max_tokens: list[int], **options: Any) -> list[int]:
+        assert len(segments) == 1
+        assert options == {
+            "caches": [None], "all_tokens": [[]], "samplers": [None], "logits_processors": [[]]
+        }  # fmt: skip
         self.limits += max_tokens
         return [len(self.limits)]
 
-    def next(self) -> tuple[object, list[Any]]:
-        return None, []
+    def next(self) -> tuple[list[Any], list[Any]]:
+        self.queue.put(None)  # end the engine
+        return [], []
 
     def remove(self, uids: list[int]) -> None: ...
 
@@ -122,13 +126,17 @@ def insert(monkeypatch: pytest.MonkeyPatch, own: int | None, role: str = "user",
     Raises:
         EngineError: The prompt was refused.
     """
-    generator, outputs = FakeGenerator(), SimpleQueue[Output]()
+    queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
+    generator, outputs = FakeGenerator(queue), SimpleQueue[Output]()
+
+    def put(output: Output) -> None:
+        outputs.put(output)
+        queue.put(None)
+
     monkeypatch.setattr(Batch, "_new_generator", lambda _: generator)
     model: Any = None
     tokenizer: Any = FakeTokenizer()
-    queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
-    queue.put(EngineRequest(Prompt(({"role": role, "content": "x" * 60},), **fields), outputs.put, lambda _: None))
-    queue.put(None)
+    queue.put(EngineRequest(Prompt(({"role": role, "content": "x" * 60},), **fields), put, lambda _: None))
     Scheduler(LoadedModel(Path("model"), model, tokenizer, own)).serve(queue)
     if not generator.limits:
         error = outputs.get_nowait()
@@ -249,7 +257,7 @@ def test_an_engine_that_was_closed_is_replaced(folder: Path, monkeypatch: pytest
     model: Any = None
     tokenizer: Any = FakeTokenizer()
     monkeypatch.setattr(engine, "load", lambda _: LoadedModel(folder, model, tokenizer, 64))
-    monkeypatch.setattr(Batch, "_new_generator", lambda _: FakeGenerator())
+    monkeypatch.setattr(Batch, "_new_generator", lambda _: FakeGenerator(SimpleQueue()))
     first = get_engine(write(folder))
     assert get_engine(folder) is first
     first.close()

@@ -56,12 +56,26 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
 
 
 def _tokenize(prompt: Prompt, loaded: LoadedModel) -> list[int]:
+    if prompt.text is not None:
+        return _tokenize_text(prompt.text, loaded)
+    if not loaded.tokenizer.has_chat_template:
+        message = f"The model in {loaded.folder} has no chat template: use a model made for chat, or pass as_text=True."
+        raise EngineError("unsupported", message)
     try:
         return list(loaded.tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True))
     except Exception as error:
         message = f"The chat template of the model in {loaded.folder} refused the messages ({type(error).__name__})."
         # A role, or an order of roles, that other templates accept: the next target may.
         raise EngineError("unsupported", f"{message[:-1]}: use another model, or other roles.") from error
+
+
+def _tokenize_text(text: str, loaded: LoadedModel) -> list[int]:
+    """Turn a text that is to be continued into tokens, with the token that begins a text if the model has one."""
+    begins = loaded.tokenizer.bos_token
+    ids = list(loaded.tokenizer.encode(text, add_special_tokens=begins is None or not text.startswith(begins)))
+    if not ids:
+        raise EngineError("bad_request", "The text to continue has no tokens: pass a text that is not empty.")
+    return ids
 
 
 def _count_room(prompt: Prompt, loaded: LoadedModel, ids: Sequence[int]) -> int:

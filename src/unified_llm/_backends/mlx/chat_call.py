@@ -17,7 +17,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
 from unified_llm._formats.history import with_text_results
-from unified_llm._formats.request_fields import NOT_IN_FORMAT, log_dropped
+from unified_llm._formats.request_fields import NOT_IN_FORMAT, log_dropped, prompt_to_continue
 from unified_llm.types.messages import Message
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import LLMRequest
@@ -38,11 +38,15 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
     return Prompt(
         messages=tuple({"role": message.role, "content": write_content(message)} for message in turns),
         images=images_of(turns),
+        text=prompt_to_continue(request) if request.as_text else None,
         max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
         window=target.context_window,
         sampling=options.sampling,
         constraint=options.constraint,
         stop=effective("stop", ()),
+        draft_tokens=0 if target.mlx.draft_model is None else target.mlx.num_draft_tokens,
+        kv_bits=target.mlx.kv_bits,
+        kv_group_size=target.mlx.kv_group_size,
     )
 
 
@@ -105,6 +109,7 @@ class ChatCall:
             prompt_tokens=finished.prompt_tokens,
             completion_tokens=finished.completion_tokens,
             total_tokens=finished.prompt_tokens + finished.completion_tokens,
+            cached_tokens=finished.cached_tokens,
         )
         reason: FinishReason = finished.finish_reason
         if self._request.stream:

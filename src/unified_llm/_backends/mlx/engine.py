@@ -229,7 +229,7 @@ class Engine:
     def _load(self) -> Encoder | Scheduler:
         if is_encoder(read_object(self.folder / "config.json")):
             return Encoder(self.folder)
-        return Scheduler(load(self.folder))
+        return Scheduler(load(self.key))
 
 
 def _release_thread() -> None:

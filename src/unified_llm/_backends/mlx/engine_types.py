@@ -87,21 +87,29 @@ class Prompt:
     Attributes:
         messages: The conversation as the chat template takes it: mappings with ``role`` and ``content``: a text, or a
             list of parts where there are images, ``{"type": "image"}`` and ``{"type": "text", "text": ...}``.
+        text: A text to continue in place of a conversation, without a chat template.
         max_tokens: The most tokens to write, at least 1; None for the rest of the context window.
         window: The most tokens to read and write, where that is less than the model can.
         sampling: How its tokens are chosen.
         constraint: What the response has to conform to; None for any text.
         stop: Texts at which to end, not part of the answer.
         images: The files of the images, in the order of their parts.
+        draft_tokens: The number of tokens that the draft model proposes at once; 0 for none.
+        kv_bits: The bits of the values of a quantized key-value cache; None for one that is not quantized.
+        kv_group_size: The number of its values that share a scale.
     """
 
-    messages: tuple[Mapping[str, Any], ...] = field(repr=False)
+    messages: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    text: str | None = field(default=None, repr=False)
     max_tokens: int | None = None
     window: int | None = None
     sampling: Sampling = Sampling()
     constraint: Constraint | None = None
     stop: tuple[str, ...] = field(default=(), repr=False)
     images: tuple[bytes, ...] = field(default=(), repr=False)
+    draft_tokens: int = 0
+    kv_bits: int | None = None
+    kv_group_size: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from unified_llm._backends.mlx import unavailable_reason
-from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
+from unified_llm._backends.mlx.adapters import apply_adapter
+from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, UnloadableError
 from unified_llm._backends.mlx.model_folder import no_model_message, read_object, wants_own_code, window_in
+from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
 
 
+_FLOAT_BYTES: Final = 4
 _UNKNOWN_TYPE: Final = re.compile(r"\bmodel type\b.*\bnot supported", re.IGNORECASE)
 
 
@@ -53,8 +56,21 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def bos_token(self) -> str | None:
+        """The token that begins a text, for models that have one."""
+        ...
+
+    @property
     def detokenizer(self) -> Detokenizer:
         """A new detokenizer for one answer."""
+        ...
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> Sequence[int]:
+        """Turn a text into tokens."""
+        ...
+
+    def get_vocab(self) -> Mapping[str, int]:
+        """Return the numbers of all tokens."""
         ...
 
     def apply_chat_template(
@@ -77,12 +93,20 @@ class LoadedModel:
         model: The network.
         tokenizer: The tokenizer of mlx-lm, which wraps that of transformers.
         window: The most tokens that the model can read and write, if its configuration says so.
+        draft: The draft model, whose tokens are those of the model; None without one.
+        cache_count: The number of the model's caches, one for each layer.
+        merges: Whether its caches can be merged, so that requests run as a batch.
+        always_trims: Whether tokens can be taken off its caches, however many they hold.
     """
 
     folder: Path
     model: Module
     tokenizer: Tokenizer
     window: int | None
+    draft: Module | None = None
+    cache_count: int = 0
+    merges: bool = True
+    always_trims: bool = True
 
     def make_error(self, error: Exception) -> EngineError:
         """Return the error of a request during which the model failed. The library's message may quote the prompt."""
@@ -91,25 +115,57 @@ class LoadedModel:
         return EngineError("server", f"The model in {self.folder} failed ({type(error).__name__}).")
 
 
-def load(folder: Path) -> LoadedModel:
-    """Load a model and its tokenizer into memory, all of it at once.
+def load(key: EngineKey, room: int | None = None) -> LoadedModel:
+    """Load a model and its tokenizer into memory, all of it at once, with its adapter and its draft model.
 
     Args:
-        folder: A folder in the Hugging Face layout.
+        key: The folders.
+        room: The bytes that the weights may take: on a CPU, quantized weights are dequantized where they fit into it.
+            None: as much as they need.
 
     Raises:
-        EngineError: MLX is missing, the folder has no model, or the model wants to run its own code.
+        EngineError: MLX is missing, a folder has no model, or the model wants to run its own code.
     """
     if reason := unavailable_reason():
         raise EngineError("unsupported", reason)
+    folder = key.folder
     config = _check_config(folder)
-    try:
-        model, tokenizer = _load(folder)
-    except Exception as error:
-        raise _load_error(folder, config, error) from error
-    if not tokenizer.has_chat_template:
-        raise UnloadableError(f"The model in {folder} has no chat template: use a model made for chat.")
-    return LoadedModel(folder, model, tokenizer, window_in(config))
+    model, tokenizer = _prepare(folder, config, key.adapter, room)
+    from mlx_lm.models.cache import make_prompt_cache
+
+    caches = make_prompt_cache(model)
+    draft = None if key.draft is None else _load_draft(key, tokenizer, caches, room)
+    return LoadedModel(
+        folder,
+        model,
+        tokenizer,
+        window_in(config),
+        draft=draft,
+        cache_count=len(caches),
+        merges=can_merge(caches),
+        always_trims=always_trims(caches),
+    )
+
+
+def _load_draft(key: EngineKey, tokenizer: Tokenizer, caches: Sequence[object], room: int | None) -> Module:
+    """Load a draft model.
+
+    Raises:
+        EngineError: It cannot be loaded, or it does not fit the model.
+    """
+    from mlx_lm.models.cache import make_prompt_cache
+
+    draft_folder = cast("Path", key.draft)
+    draft, draft_tokenizer = _prepare(draft_folder, _check_config(draft_folder), None, room)
+    if draft_tokenizer.get_vocab() != tokenizer.get_vocab():
+        message = f"The draft model in {draft_folder} has other tokens than the model in {key.folder}"
+        raise UnloadableError(f"{message}: use a smaller model of the same family.")
+    for folder, own in ((key.folder, caches), (draft_folder, make_prompt_cache(draft))):
+        if not always_trims(own):
+            # A sliding window has dropped older tokens, and a recurrent network's state cannot be taken back.
+            message = f"The model in {folder} cannot take back tokens that a draft model proposed"
+            raise UnloadableError(f"{message}: leave out draft_model, or use another model.")
+    return draft
 
 
 def _load_error(folder: Path, config: Mapping[str, Any], error: Exception) -> EngineError:
@@ -134,6 +190,26 @@ def has_gpu() -> bool:
     return mx.metal.is_available() or mx.cuda.is_available()
 
 
+def _prepare(
+    folder: Path, config: Mapping[str, Any], adapter: Path | None, room: int | None
+) -> tuple[Module, Tokenizer]:
+    """Load a model, in the precision that suits the processor, and apply its adapter."""
+    import mlx.core as mx
+
+    try:
+        model, tokenizer = _load(folder)
+        if not has_gpu():
+            model = _in_single_precision(model, room)
+    except Exception as error:
+        raise _load_error(folder, config, error) from error
+    if adapter is not None:
+        apply_adapter(model, adapter)
+        if not has_gpu():
+            model.set_dtype(mx.float32)
+        mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
+    return model, tokenizer
+
+
 def _load(folder: Path) -> tuple[Module, Tokenizer]:
     import mlx.core as mx
 
@@ -145,10 +221,36 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
 
     # A lazily loaded array could not be evaluated by another thread, and an error in its file would only show later.
     model, tokenizer = mlx_lm.load(str(folder), {"trust_remote_code": False}, lazy=False)[:2]
-    if not has_gpu():
-        model.set_dtype(mx.float32)  # processors compute in single precision; half is several times slower
-        mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
     return model, cast("Tokenizer", tokenizer)
+
+
+def _in_single_precision(model: Module, room: int | None) -> Module:
+    """Return a model for a CPU, where half precision and quantized weights are several times slower.
+
+    Quantized weights become ordinary ones where these fit into memory; where not, their scales are in single precision.
+    """
+    import mlx.core as mx
+    from mlx_lm.utils import dequantize_model
+
+    if room is None or _size_dequantized(model) <= room:
+        model = dequantize_model(model)
+    model.set_dtype(mx.float32)
+    mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
+    return model
+
+
+def _size_dequantized(model: Module) -> int:
+    """Return the bytes of a model's weights in single precision."""
+    from mlx.utils import tree_flatten
+
+    size = 0
+    for _, module in cast("Any", model.named_modules()):
+        own = {name: value for name, value in cast("Any", tree_flatten(module)) if "." not in name}
+        bits = getattr(module, "bits", None)
+        for name, weight in own.items():
+            packed = name == "weight" and isinstance(bits, int)
+            size += weight.size * (32 // bits if packed else 1) * _FLOAT_BYTES
+    return size
 
 
 def _check_config(folder: Path) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class RunningRequest:
         detokenizer: Turns its tokens into text.
         stops: Finds its stop strings.
         cached_tokens: How many tokens of the prompt were taken from the prefix cache.
+        read_tokens: How many tokens of the prompt the model has read, those included.
+        boundaries: The numbers of tokens after which reading the prompt stops for a moment.
         completion_tokens: How many tokens were written, without the one that ends a turn.
         error: Why one of its processors failed; the request ends with it after the step.
     """
@@ -47,6 +49,8 @@ class RunningRequest:
     detokenizer: Detokenizer
     stops: StopFilter
     cached_tokens: int = 0
+    read_tokens: int = 0
+    boundaries: frozenset[int] = frozenset()
     completion_tokens: int = 0
     error: Exception | None = None
 
