@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "mlx": ("_backends.mlx",),
     "openai": ("openai_style._errors",),
     "mlx_lm": ("_backends.mlx",),
+    "jinja2": ("_backends.mlx",),
     "PIL": ("_backends.mlx.vision_images",),
     "tokenizers": ("_backends.mlx",),
     "redis": ("_state.redis",),

@@ -85,6 +85,9 @@ def test_local_6_an_overflow_of_a_small_folder_goes_on_to_a_larger_one(ask: Any,
 
 class FakeTokenizer:
     has_chat_template = True
+    has_thinking = False
+    chat_template = None  # so that its Python is called
+    special_tokens_map: dict[str, Any] = {}  # noqa: RUF012
     eos_token_ids = frozenset({0})
     detokenizer: Any = None
 

@@ -61,12 +61,7 @@ def _tokenize(prompt: Prompt, loaded: LoadedModel) -> list[int]:
     if not loaded.tokenizer.has_chat_template:
         message = f"The model in {loaded.folder} has no chat template: use a model made for chat, or pass as_text=True."
         raise EngineError("unsupported", message)
-    try:
-        return list(loaded.tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True))
-    except Exception as error:
-        message = f"The chat template of the model in {loaded.folder} refused the messages ({type(error).__name__})."
-        # A role, or an order of roles, that other templates accept: the next target may.
-        raise EngineError("unsupported", f"{message[:-1]}: use another model, or other roles.") from error
+    return loaded.template.tokenize(prompt)
 
 
 def _tokenize_text(text: str, loaded: LoadedModel) -> list[int]:

@@ -41,6 +41,7 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
         text=prompt_to_continue(request) if request.as_text else None,
         max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
         window=target.context_window,
+        template_options=options.template,
         sampling=options.sampling,
         constraint=options.constraint,
         stop=effective("stop", ()),

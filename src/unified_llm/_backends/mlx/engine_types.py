@@ -86,8 +86,11 @@ class Prompt:
 
     Attributes:
         messages: The conversation as the chat template takes it: mappings with ``role`` and ``content``: a text, or a
-            list of parts where there are images, ``{"type": "image"}`` and ``{"type": "text", "text": ...}``.
+            list of parts where there are images, ``{"type": "image"}`` and ``{"type": "text", "text": ...}``; those of
+            the assistant with ``tool_calls`` where there were any. Values of JSON alone.
         text: A text to continue in place of a conversation, without a chat template.
+        tools: The offered tools in OpenAI's format, for the chat template.
+        template_options: Further variables of the chat template, such as ``enable_thinking``.
         max_tokens: The most tokens to write, at least 1; None for the rest of the context window.
         window: The most tokens to read and write, where that is less than the model can.
         sampling: How its tokens are chosen.
@@ -101,6 +104,8 @@ class Prompt:
 
     messages: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     text: str | None = field(default=None, repr=False)
+    tools: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    template_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     max_tokens: int | None = None
     window: int | None = None
     sampling: Sampling = Sampling()

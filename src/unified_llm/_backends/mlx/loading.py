@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.adapters import apply_adapter
+from unified_llm._backends.mlx.chat_template import ChatTemplate, TemplateTokenizer
 from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, UnloadableError
 from unified_llm._backends.mlx.model_folder import no_model_message, read_object, wants_own_code, window_in
 from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
@@ -45,7 +46,7 @@ class Detokenizer(Protocol):
         ...
 
 
-class Tokenizer(Protocol):
+class Tokenizer(TemplateTokenizer, Protocol):
     """The part of mlx-lm's tokenizers that is used here."""
 
     has_chat_template: bool
@@ -65,18 +66,8 @@ class Tokenizer(Protocol):
         """A new detokenizer for one answer."""
         ...
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> Sequence[int]:
-        """Turn a text into tokens."""
-        ...
-
     def get_vocab(self) -> Mapping[str, int]:
         """Return the numbers of all tokens."""
-        ...
-
-    def apply_chat_template(
-        self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool
-    ) -> Sequence[int]:
-        """Turn a conversation into tokens."""
         ...
 
     def decode(self, token_ids: Sequence[int], /) -> str:
@@ -97,6 +88,7 @@ class LoadedModel:
         cache_count: The number of the model's caches, one for each layer.
         merges: Whether its caches can be merged, so that requests run as a batch.
         always_trims: Whether tokens can be taken off its caches, however many they hold.
+        template: Its chat template.
     """
 
     folder: Path
@@ -107,6 +99,10 @@ class LoadedModel:
     cache_count: int = 0
     merges: bool = True
     always_trims: bool = True
+    template: ChatTemplate = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "template", ChatTemplate(self.tokenizer, self.folder))
 
     def make_error(self, error: Exception) -> EngineError:
         """Return the error of a request during which the model failed. The library's message may quote the prompt."""
