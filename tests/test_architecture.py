@@ -45,6 +45,7 @@ THIRD_PARTY = {
     "jinja2": ("_backends.mlx",),
     "PIL": ("_backends.mlx.vision_images",),
     "tokenizers": ("_backends.mlx",),
+    "huggingface_hub": ("_backends.mlx.download",),
     "redis": ("_state.redis",),
     "langchain": ("langchain",),
     "langchain_core": ("langchain",),
@@ -259,7 +260,6 @@ def test_the_environment_is_read_in_few_places() -> None:
         "_core.environment",  # for all that follow the rules of the package
         "_backends.http.proxies_and_certificates",  # of the network
         "_backends.mlx.loading",  # MLX's own switch
-        "_backends.mlx.hub_cache",  # the folder of Hugging Face's cache
         "cli._terminal",  # NO_COLOR and the like
     }
 

@@ -81,9 +81,10 @@ def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     LlamaIndex makes an event loop where there is none, and closes it nowhere. MLX finds the folder of a model, a
     client the files of its certificate.
     """
-    model = tmp_path / "models" / "Qwen3-4B-4bit"
-    model.mkdir(parents=True)
-    (model / "config.json").write_text('{"model_type": "qwen3"}', encoding="utf-8")
+    for owner in ("models", "mlx-community"):
+        model = tmp_path / owner / "Qwen3-4B-4bit"
+        model.mkdir(parents=True)
+        (model / "config.json").write_text('{"model_type": "qwen3"}', encoding="utf-8")
     (tmp_path / "tls").mkdir()
     for name in ("tls.crt", "tls.key"):
         shutil.copy(ROOT / "tests" / "support" / "localhost.pem", tmp_path / "tls" / name)

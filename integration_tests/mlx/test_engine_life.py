@@ -66,7 +66,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entr
     [
         ("config.json", "{", "cannot be read as JSON"),
         ("config.json", "[]", "does not hold a JSON object"),
-        ("model.safetensors", "", "could not be loaded"),
+        ("model.safetensors", "", "is no whole safetensors file"),
     ],
 )
 @pytest.mark.case(70)

@@ -20,7 +20,14 @@ from unified_llm._config.field_groups import DEFAULT_FIELDS
 from unified_llm._config.field_types import check_api_version, check_key_header
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.merged_fields import merge
-from unified_llm._config.mlx_targets import check_mlx, check_mlx_options, mlx_features, mlx_is_impossible, mlx_window
+from unified_llm._config.mlx_targets import (
+    check_mlx,
+    check_mlx_options,
+    fetch_mlx,
+    mlx_features,
+    mlx_is_impossible,
+    mlx_window,
+)
 from unified_llm._config.model_string import provider_and_model
 from unified_llm._config.network import check_certificates, proxy_to
 from unified_llm._config.setting_layers import Layer
@@ -37,6 +44,7 @@ from unified_llm._core.target import Target
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ModelProfile
 from unified_llm._providers.spec import ProviderSpec
+from unified_llm.exceptions import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,15 @@ class ResolvedTarget:
     same_deployment: bool = False
 
 
-def resolve_target(config: LLMConfig, layers: Sequence[Layer]) -> ResolvedTarget | UnconfiguredTarget:
+def resolve_target(
+    config: LLMConfig, layers: Sequence[Layer], *, may_download: bool = False
+) -> ResolvedTarget | UnconfiguredTarget:
     """Make the target of one configuration and of what the process sets; where it lacks something, say what.
+
+    Args:
+        config: The configuration.
+        layers: What the process sets.
+        may_download: Download its model where the configuration asks for that: a client is being made.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -72,8 +87,11 @@ def resolve_target(config: LLMConfig, layers: Sequence[Layer]) -> ResolvedTarget
     lacks: list[str] = []
     endpoint = find_endpoint(config, spec, lacks)
     key = find_key(config, spec, endpoint, lacks)
-    if spec.format == "mlx" and (lack := check_mlx(model)):
-        lacks.append(lack)
+    if spec.format == "mlx":
+        lack = fetch_mlx(model, may_download=may_download) if config.download else None
+        lacks += [lack] if (lack := lack or check_mlx(model)) else []
+    else:
+        _refuse_fields_of_mlx(given)
     if endpoint.base_url:
         check_certificates(config, lacks)
     proxy = proxy_to(endpoint.base_url, config, lacks) if endpoint.base_url else None
@@ -105,10 +123,27 @@ def describe_target(config: LLMConfig, layers: Sequence[Layer]) -> Target | None
         ConfigurationError: A value is wrong.
     """
     spec, model = provider_and_model(config)
-    if spec.format == "mlx" and check_mlx(model):
-        return None
     config = merge(config, spec, layers)
+    if spec.format == "mlx":
+        is_here = not (config.download and fetch_mlx(model, may_download=False))
+        if not is_here or check_mlx(model):
+            return None
     return _make_target(config, spec, model, endpoint=find_endpoint(config, spec, []), key=None)
+
+
+def _refuse_fields_of_mlx(config: LLMConfig) -> None:
+    """Refuse what would do nothing.
+
+    Raises:
+        ConfigurationError: A field is given that models in this process alone have.
+    """
+    fields = type(config).model_fields
+    for name in ("download", "memory_limit", "mlx"):
+        if getattr(config, name) != fields[name].default:
+            raise ConfigurationError(
+                f"{name}= is for a model in this process: write it at the target with mlx/, as in "
+                f'{{"model": "mlx/organisation/name", "{name}": ...}}.'
+            )
 
 
 def _name(spec: ProviderSpec, model: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from unified_llm._core.features import CHAT, Feature
@@ -13,11 +14,11 @@ from unified_llm.exceptions import ConfigurationError
 def default_mlx_model() -> str:
     """Return the folder in ``MLX_MODEL_PATH``, where that holds one model; empty where there is none to choose."""
     from unified_llm._backends.mlx import model_folder
+    from unified_llm._backends.mlx.model_paths import configured_folders
 
-    folder = model_folder.configured_folder()
-    if folder is None:
-        return ""
-    models = [folder] if model_folder.is_model(folder) else model_folder.models_below(folder)
+    models: list[Path] = []
+    for folder in configured_folders():
+        models += [folder] if model_folder.is_model(folder) else model_folder.models_below(folder)
     return str(models[0]) if len(models) == 1 else ""
 
 
@@ -37,6 +38,31 @@ def model_in(base_url: str, model: str) -> str:
         "There is no folder of the model's name below the folder in base_url=: leave out model=, or write the path of "
         "the model as model= and leave out base_url=."
     )
+
+
+def fetch_mlx(model: str, *, may_download: bool) -> str | None:
+    """Download the model of a target with ``download=True`` that is not on this machine; return why it is not here.
+
+    Args:
+        model: The model; anything but a name of the hub is left to ``check_mlx``.
+        may_download: A client is being made. A call never waits for a download.
+    """
+    from unified_llm._backends import mlx
+    from unified_llm._backends.mlx.hub_cache import read_hub_name
+    from unified_llm._backends.mlx.model_names import find_folder, pull_command
+
+    named = read_hub_name(model) if "/" in model else None
+    if named is None or mlx.unavailable_reason() or find_folder(model) is not None:
+        return None
+    if not may_download:
+        return f"it is not on this machine, and a call downloads nothing: run {pull_command(model)}"
+    from unified_llm._backends.mlx.download import download_model
+
+    try:
+        download_model(model)
+    except ConfigurationError as error:
+        return str(error).rstrip(".")
+    return None
 
 
 def check_mlx(model: str) -> str | None:

@@ -85,7 +85,7 @@ def chain(
     """
     layers = process_settings.layers() if layers is None else layers
     settings, links = _read_chain(first, fallbacks, layers)
-    resolved, unconfigured = _resolve_links(links, settings, layers)
+    resolved, unconfigured = _resolve_links(links, settings, layers, may_download=True)
     check_unconfigured(resolved, unconfigured, skip_unconfigured=skip_unconfigured)
     _check_standby(resolved)
     _warn_of_copies(resolved)
@@ -138,7 +138,7 @@ def fallbacks_of(
 
 
 def _resolve_links(
-    links: Sequence[_Link], settings: LLMConfig, layers: Sequence[Layer]
+    links: Sequence[_Link], settings: LLMConfig, layers: Sequence[Layer], *, may_download: bool = False
 ) -> tuple[list[ResolvedTarget], list[UnconfiguredTarget]]:
     resolved: list[ResolvedTarget] = []
     unconfigured: list[UnconfiguredTarget] = []
@@ -146,7 +146,7 @@ def _resolve_links(
         if not isinstance(link.target, LLMConfig):
             target = target_of(link.target, settings, is_primary=link.is_primary)
             resolved.append(ResolvedTarget(target, None, link.is_primary))
-        elif isinstance(outcome := resolve_target(link.target, layers), UnconfiguredTarget):
+        elif isinstance(outcome := resolve_target(link.target, layers, may_download=may_download), UnconfiguredTarget):
             unconfigured.append(outcome)
         else:
             resolved.append(

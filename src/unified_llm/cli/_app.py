@@ -11,6 +11,7 @@ import typer
 
 from unified_llm._lib.close_names import closest
 from unified_llm._version import __version__
+from unified_llm.cli import _mlx as _models_of_mlx
 from unified_llm.cli._chat import chat
 from unified_llm.cli._config import check, path, show
 from unified_llm.cli._doctor import doctor
@@ -61,6 +62,10 @@ _settings = typer.Typer(help="Show or check the configuration.", rich_markup_mod
 for _part in (show, path, check):
     _settings.command()(command(_part))
 app.add_typer(_settings, name="config")
+_mlx = typer.Typer(help="Models that run in this process through MLX.", rich_markup_mode=None)
+_mlx.command("pull")(command(_models_of_mlx.pull))
+_mlx.command("list")(command(_models_of_mlx.list_models))
+app.add_typer(_mlx, name="mlx")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -250,6 +250,8 @@ class ModelInfo:
             None.
         parameters: Supported request fields, if the provider reports them; else None.
         family: The family that its architecture belongs to (``llama``, ``qwen3``), if the provider reports it.
+        size: The bytes of its weights, of a model on this machine or on a server that reports it.
+        quantization: How its weights are quantized (``4-bit, group size 64``, ``Q4_K_M``), if that is reported.
         output_types: What it makes (``text``, ``image``, ``embeddings`` ...), if that is reported or known.
         stale: The list is older than ``cache_ttl``: it could not be requested again, or that takes long.
     """
@@ -266,6 +268,8 @@ class ModelInfo:
     features: frozenset[str] | None = None
     parameters: frozenset[str] | None = None
     family: str | None = None
+    size: int | None = None
+    quantization: str | None = None
     output_types: frozenset[str] | None = field(default=None, compare=False)
     stale: bool = False
 

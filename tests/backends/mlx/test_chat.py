@@ -37,7 +37,7 @@ from unified_llm.exceptions import (
     TimeoutError,
     UnsupportedOperationError,
 )
-from unified_llm.types import LLMRequest, Message, ModelInfo, ToolCall, Usage
+from unified_llm.types import LLMRequest, Message, ToolCall, Usage
 
 QUESTION = "What is failover?"
 SILENCE = "silence"
@@ -332,7 +332,8 @@ def test_closing_before_opening_is_harmless() -> None:
 def test_the_embedded_model_is_the_one_that_is_listed(script: Callable[..., FakeEngine]) -> None:
     script()
     client = LLMClient("mlx/demo")
-    assert client.list_models() == [ModelInfo("demo", "mlx", owned_by="unified-llm")]
+    (demo,) = client.list_models()
+    assert (demo.id, demo.provider, demo.owned_by, demo.context_window) == ("demo", "mlx", "unified-llm", 1024)
     assert asyncio.run(client.alist_models(use_cache=False)) == client.list_models()
     assert client.health_check()
 

@@ -16,7 +16,15 @@ from unified_llm._backends.mlx.model_names import resolve_folder
 
 QWEN = {"model_type": "qwen3", "max_position_embeddings": 40_960, "quantization": {"bits": 4, "group_size": 64}}
 CHAT = {"chat_template": "{{ messages }}"}
-DEMO = ModelInfo("demo", "mlx", owned_by="unified-llm")
+DEMO = ModelInfo(
+    "demo",
+    "mlx",
+    owned_by="unified-llm",
+    context_window=1024,
+    features=frozenset({"streaming", "models"}),
+    family="llama",
+    size=1_690_600,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +67,7 @@ def test_downloaded_models_are_listed_after_the_demo_with_what_their_files_say(h
             owned_by="BAAI",
             context_window=512,
             features=frozenset({"embeddings", "models"}),
+            size=2,
         ),
         ModelInfo(
             "mlx-community/Qwen3-4B-4bit",
@@ -66,6 +75,9 @@ def test_downloaded_models_are_listed_after_the_demo_with_what_their_files_say(h
             owned_by="mlx-community",
             context_window=40_960,
             features=frozenset({"streaming", "models"}),
+            family="qwen3",
+            size=2,
+            quantization="4-bit, group size 64",
         ),
     ]
     assert client.list_models() == expected

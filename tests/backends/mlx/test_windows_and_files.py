@@ -277,7 +277,9 @@ def snapshot(cache: Path, name: str, commit: str, *, main: bool = True) -> Path:
     if main:
         (model / "refs").mkdir(parents=True, exist_ok=True)
         (model / "refs" / "main").write_text(commit)
-    return write(model / "snapshots" / commit, max_position_embeddings=40_960)
+    folder = write(model / "snapshots" / commit, max_position_embeddings=40_960)
+    (folder / "model.safetensors").touch()
+    return folder
 
 
 def test_local_15_a_name_is_found_in_the_cache_of_hugging_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +290,7 @@ def test_local_15_a_name_is_found_in_the_cache_of_hugging_face(tmp_path: Path, m
     with pytest.raises(ConfigurationError, match="no model of that name in the local Hugging Face cache") as missing:
         LLMClient(f"mlx/{name}")
     assert repr(str(Path.cwd() / name)) in str(missing.value)
-    assert f"hf download {name} --local-dir {name.partition('/')[2]}" in str(missing.value)
+    assert f"run unified-llm mlx pull {name}, or pass download=True" in str(missing.value)
     assert "mlx/demo" not in str(missing.value)
     places = {
         "": tmp_path / "home" / ".cache" / "huggingface" / "hub",

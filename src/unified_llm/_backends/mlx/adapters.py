@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import UnloadableError
-from unified_llm._backends.mlx.model_folder import read_object
+from unified_llm._backends.mlx.model_files import check_files, read_object
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
@@ -26,7 +26,8 @@ def apply_adapter(model: Module, folder: Path) -> None:
     Raises:
         UnloadableError: There is none, or it does not fit the model.
     """
-    _check_files(folder)
+    _refuse_what_is_none(folder)
+    check_files(folder)
     config = read_object(folder / _CONFIG)
     if not isinstance(config.get("lora_parameters"), dict) and config.get("fine_tune_type") != "full":
         raise UnloadableError(
@@ -50,7 +51,7 @@ def apply_adapter(model: Module, folder: Path) -> None:
     model.eval()  # no dropout
 
 
-def _check_files(folder: Path) -> None:
+def _refuse_what_is_none(folder: Path) -> None:
     missing = next((name for name in (_CONFIG, _WEIGHTS) if not (folder / name).is_file()), None)
     if missing is None:
         return

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, cast
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine_types import Encoded, EngineError, EngineRequest, Texts, UnloadableError
 from unified_llm._backends.mlx.loading import has_gpu
-from unified_llm._backends.mlx.model_folder import Recipe, find_problem, read_object, read_recipe, weight_files
+from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change, weight_files
+from unified_llm._backends.mlx.model_folder import Recipe, find_problem, read_recipe
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -179,6 +180,8 @@ def _load(folder: Path) -> tuple[Bert, Tokenizer, Recipe, int]:
 
     from unified_llm._backends.mlx.bert import Bert, Shape, VariantError
 
+    files = fingerprint(folder)
+    check_files(folder)
     try:
         shape = Shape.read(read_object(folder / "config.json"))
         recipe = read_recipe(folder, shape.positions)
@@ -195,6 +198,7 @@ def _load(folder: Path) -> tuple[Bert, Tokenizer, Recipe, int]:
         # The library's message is left out: it may quote the files.
         message = f"The model in {folder} could not be loaded ({type(error).__name__}): check that its files are whole."
         raise UnloadableError(message) from error
+    refuse_change(folder, files)
     return network, tokenizer, recipe, shape.width
 
 

@@ -57,7 +57,8 @@ from unified_llm._backends.mlx.engine_types import (
     UnloadableError,
 )
 from unified_llm._backends.mlx.loading import load
-from unified_llm._backends.mlx.model_folder import fingerprint, is_encoder, read_object
+from unified_llm._backends.mlx.model_files import fingerprint, read_object
+from unified_llm._backends.mlx.model_folder import is_encoder
 from unified_llm._backends.mlx.scheduler import Scheduler
 from unified_llm._core import runtime
 from unified_llm._core.mlx_config import MLXConfig

@@ -18,7 +18,8 @@ from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.adapters import apply_adapter
 from unified_llm._backends.mlx.chat_template import ChatTemplate, TemplateTokenizer
 from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, UnloadableError
-from unified_llm._backends.mlx.model_folder import no_model_message, read_object, wants_own_code, window_in
+from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change, wants_own_code
+from unified_llm._backends.mlx.model_folder import no_model_message, window_in
 from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
 
 if TYPE_CHECKING:
@@ -192,12 +193,15 @@ def _prepare(
     """Load a model, in the precision that suits the processor, and apply its adapter."""
     import mlx.core as mx
 
+    files = fingerprint(folder)
+    check_files(folder)
     try:
         model, tokenizer = _load(folder)
         if not has_gpu():
             model = _in_single_precision(model, room)
     except Exception as error:
         raise _load_error(folder, config, error) from error
+    refuse_change(folder, files)
     if adapter is not None:
         apply_adapter(model, adapter)
         if not has_gpu():

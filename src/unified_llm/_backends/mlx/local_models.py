@@ -10,27 +10,32 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from unified_llm._backends.mlx import unavailable_reason
+from unified_llm._backends.mlx import demo_folder, unavailable_reason
 from unified_llm._backends.mlx.engine_types import EngineError
 from unified_llm._backends.mlx.hub_cache import downloaded_models
+from unified_llm._backends.mlx.model_files import (
+    describe_quantization,
+    has_all_weights,
+    read_object,
+    wants_own_code,
+    weight_files,
+    weights_size,
+)
 from unified_llm._backends.mlx.model_folder import (
-    configured_folder,
     find_problem,
     is_encoder,
     is_model,
     models_below,
     read_features,
-    read_object,
-    read_window,
-    wants_own_code,
-    weight_files,
+    window_in,
 )
+from unified_llm._backends.mlx.model_names import DEMO
+from unified_llm._backends.mlx.model_paths import check_inside, configured_folders
 from unified_llm._backends.mlx.model_types import known_types
 from unified_llm._backends.mlx.vision_folder import runs_by_mlx_vlm
-from unified_llm._formats.json_values import is_object
+from unified_llm._formats.json_values import is_object, text_or_none
 from unified_llm.types.responses import ModelInfo
 
-_DEMO: Final = ModelInfo("demo", "mlx", owned_by="unified-llm")
 # Quantisations of other programs that mlx-lm reads (mlx_lm/utils.py).
 _QUANTISATIONS: Final = frozenset({
     "bitnet", "mxfp4", "mxfp8", "fp8", "compressed-tensors", "modelopt", "awq", "gptq",
@@ -45,22 +50,21 @@ def find_models() -> tuple[ModelInfo, ...]:
         return ()
     folders: dict[str, Path] = {}
     for name, folder in (*_configured_models(), *downloaded_models()):
-        if name not in folders and name != _DEMO.id and can_run(folder):
+        if name not in folders and name != DEMO and can_run(folder):
             folders[name] = folder
-    return (_DEMO, *(_describe(name, folder) for name, folder in folders.items()))
+    folders = {DEMO: demo_folder(), **folders}
+    return tuple(_describe(name, folder) for name, folder in folders.items())
 
 
 def _configured_models() -> Iterator[tuple[str, Path]]:
-    """Yield the models in ``MLX_MODEL_PATH``: the folder itself, those in it, and those in folders of their owners."""
-    top = configured_folder()
-    if top is None:
-        return
-    if is_model(top):
-        yield top.name, top
-        return
-    yield from ((folder.name, folder) for folder in models_below(top))
-    for owner in _other_folders(top):
-        yield from ((f"{owner.name}/{folder.name}", folder) for folder in models_below(owner))
+    """Yield the models in ``MLX_MODEL_PATH``: each folder itself, those in it, and those in folders of their owners."""
+    for top in configured_folders():
+        if is_model(top):
+            yield top.name, top
+            continue
+        yield from ((folder.name, folder) for folder in models_below(top))
+        for owner in _other_folders(top):
+            yield from ((f"{owner.name}/{folder.name}", folder) for folder in models_below(owner))
 
 
 def _other_folders(top: Path) -> list[Path]:
@@ -71,9 +75,16 @@ def _other_folders(top: Path) -> list[Path]:
 
 
 def _describe(name: str, folder: Path) -> ModelInfo:
-    owner = name.rpartition("/")[0] or None
+    config = read_object(folder / "config.json")
     return ModelInfo(
-        name, "mlx", owned_by=owner, context_window=read_window(folder), features=frozenset(read_features(folder))
+        name,
+        "mlx",
+        owned_by="unified-llm" if name == DEMO else name.rpartition("/")[0] or None,
+        context_window=window_in(config),
+        features=frozenset(read_features(folder)),
+        family=text_or_none(config.get("model_type")),
+        size=weights_size(folder),
+        quantization=describe_quantization(config),
     )
 
 
@@ -81,19 +92,12 @@ def can_run(folder: Path) -> bool:
     """Return whether the model in a folder is complete and of a type that can run here, as far as its files tell."""
     try:
         config = read_object(folder / "config.json")
-        if find_problem(folder) or not _has_weights(folder):
+        if find_problem(folder) or not has_all_weights(folder):
             return False
+        check_inside(folder, weight_files(folder))
         return is_encoder(config) or (_is_known(config) and _can_chat(folder, config))
     except (EngineError, OSError):
         return False
-
-
-def _has_weights(folder: Path) -> bool:
-    """Return whether all files of the weights are there; those of a download that was cut off are not."""
-    names = read_object(folder / "model.safetensors.index.json").get("weight_map")
-    if isinstance(names, dict):
-        return all((folder / str(name)).is_file() for name in set(names.values()))
-    return any(path.is_file() for path in weight_files(folder))
 
 
 def _is_known(config: Mapping[str, Any]) -> bool:

@@ -8,18 +8,16 @@ The pooling recipe of an embedding model is in the files that sentence-transform
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
+from unified_llm._backends.mlx.model_files import read_json, read_object, weight_files
+from unified_llm._backends.mlx.model_paths import configured_folders, file_of_model, is_below
 from unified_llm._backends.mlx.vision_folder import lacking_package, runs_by_mlx_vlm
-from unified_llm._core.environment import variable
 from unified_llm._core.features import CHAT, Feature
-from unified_llm._lib.local_files import expand_home
 
 # huggingface.co/docs/transformers/model_doc/bert: what most small embedding models are (MiniLM, BGE, E5, GTE).
 _ENCODER: Final = "BertModel"
@@ -29,12 +27,6 @@ _OTHER_ENCODERS: Final = frozenset({
     "xlm-roberta",
 })  # fmt: skip
 _EMBEDDINGS: Final[frozenset[Feature]] = frozenset({"embeddings", "models"})
-
-
-def configured_folder() -> Path | None:
-    """Return the folder of models, or of one model, that ``MLX_MODEL_PATH`` names; None where it is not set."""
-    text = (variable("MLX_MODEL_PATH") or "").strip()
-    return expand_home(text) if text else None
 
 
 def is_model(folder: Path) -> bool:
@@ -52,13 +44,16 @@ def models_below(folder: Path) -> list[Path]:
 
 def find_configured(name: str) -> Path | None:
     """Return the folder of a model's name in ``MLX_MODEL_PATH``; a name of the Hugging Face hub may lack its owner."""
-    folder = configured_folder()
-    if folder is None:
+    if not is_below(name):
         return None
-    if is_model(folder):
-        return folder if folder.name in {name, name.rpartition("/")[2]} else None
-    below = (folder / name, folder / name.rpartition("/")[2])
-    return next((place for place in below if is_model(place)), None)
+    last = name.rpartition("/")[2]
+    for folder in configured_folders():
+        if is_model(folder):
+            if folder.name in {name, last}:
+                return folder
+        elif below := next((place for place in (folder / name, folder / last) if is_model(place)), None):
+            return below
+    return None
 
 
 def read_features(folder: Path) -> frozenset[Feature]:
@@ -113,55 +108,6 @@ def find_lack(folder: Path) -> str | None:
 def no_model_message(folder: Path) -> str:
     """Write the error message for a folder without a model."""
     return f"There is no model in {folder}: give the path of a folder that holds config.json and the weights."
-
-
-def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return names, sizes and times of the files in a folder: equal ones mean that nothing was replaced."""
-    try:
-        with os.scandir(folder) as entries:
-            stats = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    except OSError:
-        return ()
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
-
-
-def wants_own_code(config: Mapping[str, Any], tokenizer_config: Mapping[str, Any]) -> bool:
-    """Return whether the libraries would import Python code from the folder of a model."""
-    return "model_file" in config or "auto_map" in tokenizer_config
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """List the files of weights, one or several."""
-    return sorted(folder.glob("model*.safetensors"))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one if there is no such file.
-
-    Raises:
-        EngineError: The file contains something else.
-    """
-    content = read_json(path)
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UnloadableError(f"{path} does not hold a JSON object: check that the file is whole.")
-    return cast("dict[str, Any]", content)
-
-
-def read_json(path: Path) -> object:
-    """Read a JSON file; None if there is none.
-
-    Raises:
-        EngineError: It cannot be read.
-    """
-    if not path.is_file():
-        return None
-    try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UnloadableError(f"{path} cannot be read as JSON: check that the file is whole.") from error
-    return content
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -252,7 +198,8 @@ def _read_modules(folder: Path) -> tuple[bool, bool]:
     for module in modules:
         kind, path = _parse_module(module)
         if kind == "Pooling":
-            pools_first_token = _pools_first_token(read_object(folder / path / "config.json"), folder)
+            settings = file_of_model(folder, f"{path or '.'}/config.json")
+            pools_first_token = _pools_first_token(read_object(settings), folder)
         elif kind == "Normalize":
             normalise = True
         elif kind != "Transformer":

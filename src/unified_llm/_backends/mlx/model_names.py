@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from unified_llm._backends import mlx
-from unified_llm._backends.mlx.hub_cache import find_snapshot, is_hub_id
+from unified_llm._backends.mlx.hub_cache import find_snapshot, has_part_of, read_hub_name
 from unified_llm._backends.mlx.model_folder import find_configured
 from unified_llm._core.redaction import quoted
 from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
 
-_DEMO: Final = "demo"
+DEMO: Final = "demo"
 
 
 def resolve_folder(model: str) -> Path:
@@ -21,26 +21,39 @@ def resolve_folder(model: str) -> Path:
     Raises:
         ConfigurationError: There is no such folder.
     """
-    if model == _DEMO:
+    if (folder := find_folder(model)) is not None:
+        return folder
+    raise ConfigurationError(_not_found_message(model, expand_home(model)))
+
+
+def find_folder(model: str) -> Path | None:
+    """Return the folder of a model's name; None where there is none."""
+    if model == DEMO:
         return mlx.demo_folder()
+    if not model.isprintable():
+        return None
     folder = expand_home(model)
     if folder.is_dir():
         return folder
-    if (configured := find_configured(model)) is not None:
-        return configured
-    if (snapshot := find_snapshot(model)) is not None:
-        return snapshot
-    raise ConfigurationError(_not_found_message(model, folder))
+    return find_configured(model) or find_snapshot(model)
+
+
+def pull_command(model: str) -> str:
+    """Return the command that downloads a model of the hub."""
+    return f"unified-llm mlx pull {model}"
 
 
 def _not_found_message(model: str, folder: Path) -> str:
     # Quoted only where the name is none that could be a key.
-    shown = repr(str(folder.absolute())) if quoted(model) == repr(model) else quoted(model)
+    is_name = quoted(model) == repr(model)
+    named = read_hub_name(model) if is_name and "/" in model else None
+    if named is not None and has_part_of(named):
+        return f"The download of {model} is not whole: run {pull_command(model)} to finish it."
+    shown = repr(str(folder.absolute())) if is_name else quoted(model)
     problem = f"There is no such folder for mlx/: {shown}; and no model of that name in the local Hugging Face cache."
-    if not is_hub_id(model) or quoted(model) != repr(model):
+    if named is None:
         return f"{problem} Pass the path of a folder in the Hugging Face layout: config.json, tokenizer and weights."
-    name = model.partition("/")[2]
     return (
-        f"{problem} If it is a model of the Hugging Face hub, run hf download {model} --local-dir {name} "
-        f"and pass mlx/{name}, or the path of that folder."
+        f"{problem} If it is a model of the Hugging Face hub, run {pull_command(model)}, or pass download=True to have "
+        "it downloaded when the client is made."
     )

@@ -139,12 +139,18 @@ def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
 
 
 def _read_kind(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what kind of model it is: its family, and by its capabilities what it can do and what it makes."""
+    """Read what kind of model it is: its family, its size, and by its capabilities what it can do and what it makes."""
     capabilities = item.get("capabilities")
     named = {name for name in capabilities if isinstance(name, str)} if is_list(capabilities) else set[str]()
     made = frozenset(_MADE[name] for name in named & _MADE.keys())
-    family = text_or_none(object_or_empty(item.get("details")).get("family"))
-    return {"family": family, "features": _read_features(capabilities), "output_types": made or None}
+    details = object_or_empty(item.get("details"))
+    return {
+        "family": text_or_none(details.get("family")),
+        "size": count(item.get("size")) or None,
+        "quantization": text_or_none(details.get("quantization_level")),
+        "features": _read_features(capabilities),
+        "output_types": made or None,
+    }
 
 
 def _read_features(capabilities: object) -> frozenset[str] | None:

@@ -1,0 +1,90 @@
+"""``mlx``: models that run in this process: those that are here, and the download of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unified_llm.cli._terminal import Terminal
+
+if TYPE_CHECKING:
+    from unified_llm.types.responses import ModelInfo
+
+
+def pull(
+    *,
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="The hub's name of it: organisation/model.")],
+    revision: Annotated[
+        str | None, typer.Option("--revision", metavar="NAME", help="A branch, a tag or a commit. [default: main]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    terminal: Terminal,
+) -> None:
+    """Download a model of the Hugging Face hub, or bring it up to date.
+
+    A download that broke off goes on where it was. The token of gated and private models is that of HF_TOKEN.
+    """
+    from unified_llm._backends.mlx.download import download_model
+    from unified_llm._lib.byte_sizes import show_bytes
+    from unified_llm.cli._responses import as_json_line
+
+    _check_platform()
+    model = name.removeprefix("mlx/")
+    downloaded = download_model(f"{model}@{revision}" if revision else model)
+    model_string = f"mlx/{downloaded.model}"
+    if as_json:
+        facts = {
+            "model": model_string, "revision": downloaded.revision, "commit": downloaded.commit,
+            "folder": str(downloaded.folder), "size": downloaded.size,
+        }  # fmt: skip
+        terminal.write(as_json_line(facts))
+    else:
+        terminal.write(f"{model_string}: {show_bytes(downloaded.size)} in {downloaded.folder}\n")
+
+
+def list_models(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array with all that is known of each.")] = False,
+    terminal: Terminal,
+) -> None:
+    """List the models on this machine that MLX can run.
+
+    The demo model, those in the folders of MLX_MODEL_PATH, and those in the Hugging Face cache.
+    """
+    from unified_llm._backends.mlx.local_models import find_models
+    from unified_llm.cli._responses import as_json_line, model_as_dict
+
+    _check_platform()
+    models = find_models()
+    if as_json:
+        terminal.write(as_json_line([model_as_dict(model) for model in models]))
+        return
+    terminal.show_table(("MODEL", "SIZE", "QUANTIZATION", "CONTEXT"), [_row(model) for model in models])
+    if len(models) == 1:
+        terminal.note("no model was downloaded yet: unified-llm mlx pull mlx-community/Qwen3-4B-4bit gets one")
+
+
+def _row(model: ModelInfo) -> tuple[str, ...]:
+    from unified_llm._lib.byte_sizes import show_bytes
+
+    window: Any = model.context_window
+    return (
+        model.model_string,
+        "" if model.size is None else show_bytes(model.size),
+        model.quantization or "",
+        "" if window is None else f"{window:,}",
+    )
+
+
+def _check_platform() -> None:
+    """Refuse a machine on which nothing of it can run.
+
+    Raises:
+        UnsupportedOperationError: It is one.
+    """
+    from unified_llm._backends.mlx import unavailable_reason
+    from unified_llm.exceptions import UnsupportedOperationError
+
+    if reason := unavailable_reason():
+        raise UnsupportedOperationError(reason)
