@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +45,7 @@ class LocalModels:
             return True
         left = until - runtime.current().now()
         try:
-            future.result(None if left == FOREVER else max(0.0, left))
+            future.result(min(max(0.0, left), threading.TIMEOUT_MAX))
         except TimeoutError:
             return False
         return True
