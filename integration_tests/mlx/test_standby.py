@@ -19,6 +19,7 @@ from integration_tests.support.tiny_models import make_model
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._backends.mlx import engine, unavailable_reason
 from unified_llm.exceptions import ServiceUnavailableError
+from unified_llm.testing import outage
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
@@ -36,7 +37,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def slow(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the name of a model that is not loaded yet, and takes a while to load."""
-    load = engine.load
+    load = vars(engine)["load"]
 
     def load_slowly(*arguments: Any, **options: Any) -> Any:
         time.sleep(LOADING)
@@ -74,6 +75,14 @@ def test_a_timeout_that_is_shorter_than_loading_is_that_of_the_attempt(slow: str
     assert attempt.waited >= LOADING
     assert attempt.seconds < LOADING * 0.8
     assert way(client).attempts[0].waited < 0.1
+
+
+def test_in_a_simulated_outage_a_real_fallback_is_waited_for_in_the_same_way(slow: str) -> None:
+    client = LLMClient(DOWN, fallbacks=[{"model": slow, "timeout": LOADING * 0.8}])
+    with outage("vllm", "503"):
+        attempt = in_sync(client).attempts[-1]
+    assert (attempt.target, attempt.outcome) == (slow, "ok")
+    assert attempt.waited >= LOADING
 
 
 def test_calls_at_once_wait_for_one_loading(slow: str) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
+from unified_llm._client.model_loader import LOCAL_MODELS
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
+from unified_llm._core.model_loading import ModelState
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
@@ -111,6 +113,7 @@ class SimulatedBackends:
             random=_fixed_random,
             exchange=self.exchange,
             aexchange=self.aexchange,
+            loader=self,
             observe=_both(observe, self._outer_runtime.observe),
             observe_chain=_both(observe_chain, self._outer_runtime.observe_chain),
         )
@@ -124,6 +127,20 @@ class SimulatedBackends:
         """Create an attempt for async callers."""
         events = self._events(request, target)
         return AsyncScriptedExchange(events, self.clock) if events else self.passthrough.aexchange(request, target)
+
+    def state(self, target: Target) -> ModelState:
+        """Return whether the model of a target is in memory: a target that is scripted has none to load."""
+        is_real = self._outer_runtime.exchange is None or isinstance(self._outer, SimulatedBackends)
+        scripted = any(target in script.targets or script.replies for script in self.scripts)
+        return LOCAL_MODELS.state(target) if is_real and not scripted else "loaded"
+
+    def wait(self, target: Target, until: float) -> bool:
+        """Load the model of a real target, for sync callers."""
+        return LOCAL_MODELS.wait(target, until)
+
+    async def wait_async(self, target: Target, until: float) -> bool:
+        """Do the same for async callers."""
+        return await LOCAL_MODELS.wait_async(target, until)
 
     def _events(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
         """List the events of the innermost outage in which the target fails, else of the innermost with replies."""
