@@ -81,8 +81,8 @@ def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     LlamaIndex makes an event loop where there is none, and closes it nowhere. MLX finds the folder of a model, a
     client the files of its certificate.
     """
-    for owner in ("models", "mlx-community"):
-        model = tmp_path / owner / "Qwen3-4B-4bit"
+    for name in ("models/Qwen3-4B-4bit", "mlx-community/Qwen3-4B-4bit", "mlx-community/Qwen3-8B-4bit"):
+        model = tmp_path / name
         model.mkdir(parents=True)
         (model / "config.json").write_text('{"model_type": "qwen3"}', encoding="utf-8")
     (tmp_path / "tls").mkdir()
