@@ -108,10 +108,10 @@ def mlx_features(model: str) -> frozenset[Feature]:
     """Return what a model can do, by the files of its folder."""
     if not model:
         return CHAT
-    from unified_llm._backends.mlx import model_folder
+    from unified_llm._backends.mlx.model_features import read_features
     from unified_llm._backends.mlx.model_names import resolve_folder
 
-    return model_folder.read_features(resolve_folder(model))
+    return read_features(resolve_folder(model))
 
 
 def mlx_window(model: str) -> int | None:

@@ -31,7 +31,6 @@ log = logging.getLogger("unified_llm")
 _JSON: Final = "application/json"
 _NOT_IN_RESPONSES: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
 NOT_IN_FORMAT: Final[Mapping[str, tuple[str, ...]]] = {
-    "mlx": ("reasoning_effort",),
     "anthropic": ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
     "openai_responses": _NOT_IN_RESPONSES,
     "azure_responses": _NOT_IN_RESPONSES,

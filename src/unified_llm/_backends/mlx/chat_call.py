@@ -2,64 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
 
+from unified_llm._backends.mlx.chat_prompt import format_of, offered_tools, write_prompt
 from unified_llm._backends.mlx.encoder import no_chat_message
 from unified_llm._backends.mlx.engine_calls import to_failure
-from unified_llm._backends.mlx.engine_types import Finished, OpenedBlock, Output, Payload, Prompt, TextChunk
+from unified_llm._backends.mlx.engine_types import Finished, OpenedBlock, Output, Payload, TextChunk
 from unified_llm._backends.mlx.model_names import resolve_folder
-from unified_llm._backends.mlx.request_options import read_options
-from unified_llm._backends.mlx.vision_images import images_of, write_content
+from unified_llm._backends.mlx.tool_formats.reading import CallReader
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
-from unified_llm._formats.history import with_text_results
-from unified_llm._formats.request_fields import NOT_IN_FORMAT, log_dropped, prompt_to_continue
-from unified_llm.types.messages import Message
+from unified_llm._formats.any_model import reading_rules
+from unified_llm._formats.request_fields import effective
+from unified_llm._formats.text_reasoning import ReasoningSplitter
+from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import LLMRequest
-from unified_llm.types.responses import FinishReason, LLMChunk, LLMResponse
-
-# The default of max_tokens for the demo model, which may never end. Any other model has the rest of its window.
-_DEMO_TOKENS: Final = 512
-
-
-def _prompt(request: LLMRequest, target: Target) -> Prompt:
-    def effective(name: str, default: Any) -> Any:
-        value = getattr(request, name)
-        return target.defaults.get(name, default) if value in (None, ()) else value
-
-    options = read_options(request, target)
-    log_dropped(NOT_IN_FORMAT["mlx"], request, target)
-    turns = _turns(request, target)
-    return Prompt(
-        messages=tuple({"role": message.role, "content": write_content(message)} for message in turns),
-        images=images_of(turns),
-        text=prompt_to_continue(request) if request.as_text else None,
-        max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
-        window=target.context_window,
-        template_options=options.template,
-        sampling=options.sampling,
-        constraint=options.constraint,
-        stop=effective("stop", ()),
-        draft_tokens=0 if target.mlx.draft_model is None else target.mlx.num_draft_tokens,
-        kv_bits=target.mlx.kv_bits,
-        kv_group_size=target.mlx.kv_group_size,
-    )
-
-
-def _turns(request: LLMRequest, target: Target) -> Sequence[Message]:
-    """Return the conversation in the roles of chat templates; the result of a tool is passed on as the user's."""
-    turns = [
-        replace(message, role="user", tool_call_id=None) if message.role == "tool" else replace(message, tool_calls=())
-        for message in with_text_results(request.messages)
-    ]
-    return cast(
-        "LLMRequest", with_accepted_order(replace(request, messages=tuple(turns)), target, keep_empty=True)
-    ).messages
+from unified_llm.types.responses import FinishReason, LLMChunk, LLMResponse, TokenLogprob
 
 
 class ChatCall:
@@ -68,10 +28,15 @@ class ChatCall:
     def __init__(self, target: Target, request: LLMRequest) -> None:
         self._target = target
         self._request = request
+        self._reasoning: list[str] = []
         self._texts: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
         self._rules = reading_rules(request, target)
-        self._opened: str | None = None
-        self._reader: TextReader | None = None
+        self._splitter: ReasoningSplitter | None = None
+        self._calls: CallReader | None = None
+        self._has_written = False
+        if self._rules is not None and self._rules.splits_reasoning:
+            self._splitter = ReasoningSplitter(is_mentioned=self._rules.mentions)
 
     @property
     def refusal(self) -> Failure | None:
@@ -82,47 +47,93 @@ class ChatCall:
 
     def encode(self) -> Payload:
         """Return the prompt."""
-        return _prompt(self._request, self._target)
+        prompt = write_prompt(self._request, self._target)
+        # A model whose template takes no tools may write calls of those that a prompt describes.
+        described = self._rules.parsed_tools if self._rules is not None else ()
+        if tools := offered_tools(self._request, self._target) or described:
+            from_start = bool(described) or self._request.tool_choice not in {None, "auto"}
+            self._calls = CallReader(tools, format_of(self._target), self._request, from_start=from_start)
+        return prompt
 
     def decode(self, output: Output) -> Event | None:
         """Return the chunk of an output, or the end of the response."""
         if isinstance(output, TextChunk):
-            self._texts.append(output.text)
-            return self._read(LLMChunk(content=output.text)) if self._request.stream else None
+            return self._read(output)
         if isinstance(output, OpenedBlock):
-            self._opened = output.tag
+            if self._rules is not None and self._splitter is not None:
+                self._splitter = ReasoningSplitter(output.tag, is_mentioned=self._rules.mentions)
             return None
         if isinstance(output, Finished):
             return self._finish(output)
         return to_failure(output)
 
-    def _read(self, chunk: LLMChunk) -> LLMChunk | None:
-        if self._rules is None:
-            return chunk
-        if self._reader is None:
-            self._reader = TextReader(self._rules, self._opened)
-        return chunk if self._reader.decided else self._reader.read(chunk)
+    def _read(self, output: TextChunk) -> LLMChunk | None:
+        """Split the text of a chunk into reasoning and text; what may be a call of a tool is held back."""
+        self._has_written = True
+        reasoning, text = "", output.text
+        if self._splitter is not None:
+            reasoning, text = self._splitter.feed(text)
+            if self._splitter.decided:
+                self._splitter = None
+        if self._calls is not None and text:
+            text = self._calls.feed(text)
+        if not self._request.stream:
+            self._keep(reasoning, text, output.logprobs)
+            return None
+        if reasoning or text or output.logprobs:
+            self._keep(reasoning, text, ())
+            return LLMChunk(text, reasoning, logprobs=output.logprobs)
+        # So that no limit for a gap between chunks passes while the text of calls is held.
+        return LLMChunk()
+
+    def _keep(self, reasoning: str, text: str, logprobs: tuple[TokenLogprob, ...]) -> None:
+        self._logprobs += logprobs
+        if reasoning:
+            self._reasoning.append(reasoning)
+        if text:
+            self._texts.append(text)
 
     def _finish(self, finished: Finished) -> Event:
-        if not self._texts and finished.finish_reason == "stop":
+        reasoning, text, calls = self._read_held(is_cut=finished.finish_reason == "length")
+        is_empty = not (calls or text or self._texts)
+        if finished.finish_reason == "stop" and is_empty:
             return Failure("empty")
+        reason: FinishReason = "tool_calls" if calls and finished.finish_reason == "stop" else finished.finish_reason
         usage = Usage(
             prompt_tokens=finished.prompt_tokens,
             completion_tokens=finished.completion_tokens,
             total_tokens=finished.prompt_tokens + finished.completion_tokens,
             cached_tokens=finished.cached_tokens,
         )
-        reason: FinishReason = finished.finish_reason
         if self._request.stream:
-            last = LLMChunk(finish_reason=reason, usage=usage, model=self._target.model, provider=self._target.provider)
-            return Done(last) if self._reader is None else self._reader.join_end(Done(last))
-        done = Done(
+            chunk = LLMChunk(text, reasoning, tuple(_chunk_of(index, call) for index, call in enumerate(calls)))
+            model, provider = self._target.model, self._target.provider
+            return Done(replace(chunk, finish_reason=reason, usage=usage, model=model, provider=provider))
+        self._keep(reasoning, text, ())
+        return Done(
             LLMResponse(
                 content="".join(self._texts),
                 model=self._target.model,
                 provider=self._target.provider,
+                reasoning="".join(self._reasoning) or None,
+                tool_calls=tuple(calls),
                 finish_reason=reason,
                 usage=usage,
+                logprobs=tuple(self._logprobs),
             )
         )
-        return read_whole(done, self._rules, opened=self._opened)
+
+    def _read_held(self, *, is_cut: bool) -> tuple[str, str, list[ToolCall]]:
+        """Return the reasoning, the text and the calls that were held back until the end."""
+        reasoning, text = self._splitter.finish() if self._splitter is not None else ("", "")
+        if self._calls is None:
+            return reasoning, text, []
+        text = self._calls.feed(text) if text else ""
+        held, calls = self._calls.finish(is_cut=is_cut)
+        if effective(self._request, "parallel_tool_calls", self._target) is False:
+            del calls[1:]
+        return reasoning, text + held, calls
+
+
+def _chunk_of(index: int, call: ToolCall) -> ToolCallChunk:
+    return ToolCallChunk(index, call.id, call.name, call.raw_arguments)

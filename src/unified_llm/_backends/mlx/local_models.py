@@ -13,6 +13,7 @@ from typing import Any, Final
 from unified_llm._backends.mlx import demo_folder, unavailable_reason
 from unified_llm._backends.mlx.engine_types import EngineError
 from unified_llm._backends.mlx.hub_cache import downloaded_models
+from unified_llm._backends.mlx.model_features import read_features
 from unified_llm._backends.mlx.model_files import (
     describe_quantization,
     has_all_weights,
@@ -26,7 +27,6 @@ from unified_llm._backends.mlx.model_folder import (
     is_encoder,
     is_model,
     models_below,
-    read_features,
     window_in,
 )
 from unified_llm._backends.mlx.model_names import DEMO

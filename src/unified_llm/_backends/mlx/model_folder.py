@@ -16,8 +16,7 @@ from typing import Any, Final, cast
 from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
 from unified_llm._backends.mlx.model_files import read_json, read_object, weight_files
 from unified_llm._backends.mlx.model_paths import configured_folders, file_of_model, is_below
-from unified_llm._backends.mlx.vision_folder import lacking_package, runs_by_mlx_vlm
-from unified_llm._core.features import CHAT, Feature
+from unified_llm._backends.mlx.vision_folder import lacking_package
 
 # huggingface.co/docs/transformers/model_doc/bert: what most small embedding models are (MiniLM, BGE, E5, GTE).
 _ENCODER: Final = "BertModel"
@@ -26,7 +25,6 @@ _OTHER_ENCODERS: Final = frozenset({
     "albert", "bert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "nomic_bert", "roberta",
     "xlm-roberta",
 })  # fmt: skip
-_EMBEDDINGS: Final[frozenset[Feature]] = frozenset({"embeddings", "models"})
 
 
 def is_model(folder: Path) -> bool:
@@ -54,14 +52,6 @@ def find_configured(name: str) -> Path | None:
         elif below := next((place for place in (folder / name, folder / last) if is_model(place)), None):
             return below
     return None
-
-
-def read_features(folder: Path) -> frozenset[Feature]:
-    """Return the features of the model in a folder: those of chat, with images or without, or embeddings."""
-    config = _config(folder)
-    if is_encoder(config):
-        return _EMBEDDINGS
-    return CHAT | {"images"} if runs_by_mlx_vlm(config) else CHAT
 
 
 def read_window(folder: Path) -> int | None:

@@ -1,0 +1,156 @@
+"""A chat request as a prompt: the conversation and tools for the chat template, its options, and what constrains it.
+
+What is constrained, by the choice of a tool::
+
+    none             no tool is offered
+    auto             free text; with a response format, calls or the JSON that was asked for
+    required, named  a call of any tool, or of this one; several with ``parallel_tool_calls=True``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from unified_llm._backends.mlx.engine_types import Constraint, EngineError, Prompt
+from unified_llm._backends.mlx.model_names import resolve_folder
+from unified_llm._backends.mlx.request_options import RequestOptions, read_options
+from unified_llm._backends.mlx.template_files import read_template, uses_variable
+from unified_llm._backends.mlx.tool_formats import ToolFormat, find_format
+from unified_llm._backends.mlx.tool_formats.grammars import constrain_calls
+from unified_llm._backends.mlx.vision_images import images_of, write_content
+from unified_llm._core.quirks import Quirks
+from unified_llm._core.target import Target
+from unified_llm._formats.any_model import with_accepted_order
+from unified_llm._formats.history import arguments_object, dedupe_call_ids, shorten_call_id, with_text_results
+from unified_llm._formats.request_fields import effective, function_of, log_dropped, prompt_to_continue
+from unified_llm._structured.methods import output_schema
+from unified_llm.types.messages import Message, Tool
+from unified_llm.types.requests import LLMRequest
+
+# The default of max_tokens for the demo model, which may never end. Any other model has the rest of its window.
+_DEMO_TOKENS: Final = 512
+_SHORT_IDS: Final = Quirks(tool_id_length=9)
+# Names that chat templates have for the switch of reasoning: Qwen and GLM; DeepSeek and Granite.
+_SWITCHES: Final = ("enable_thinking", "thinking")
+
+
+def write_prompt(request: LLMRequest, target: Target) -> Prompt:
+    """Return the prompt of a request.
+
+    Raises:
+        EngineError: An option cannot be right, or is one that MLX has not.
+    """
+    options = read_options(request, target)
+    tools = offered_tools(request, target)
+    turns = _turns(request, target)
+    stop = request.stop or target.defaults.get("stop", ())
+    return Prompt(
+        messages=_messages(turns, request, target),
+        images=images_of(turns),
+        text=prompt_to_continue(request) if request.as_text else None,
+        tools=tuple({"type": "function", "function": function_of(tool)} for tool in tools),
+        template_options={**_reasoning_options(request, target), **options.template},
+        max_tokens=effective(request, "max_tokens", target) or (_DEMO_TOKENS if target.demo else None),
+        window=target.context_window,
+        sampling=options.sampling,
+        constraint=_constraint(request, target, options, tools),
+        stop=stop,
+        draft_tokens=0 if target.mlx.draft_model is None else target.mlx.num_draft_tokens,
+        kv_bits=target.mlx.kv_bits,
+        kv_group_size=target.mlx.kv_group_size,
+    )
+
+
+def offered_tools(request: LLMRequest, target: Target) -> tuple[Tool, ...]:
+    """Return the tools that the model is offered.
+
+    Raises:
+        EngineError: One of them is a tool of another provider.
+    """
+    if "tools" not in target.features or request.tool_choice == "none":
+        return ()
+    if any(tool.builtin is not None for tool in request.tools):
+        raise EngineError("unsupported", "MLX has no built-in tools of a provider: offer functions of your own.")
+    return request.tools
+
+
+def format_of(target: Target) -> ToolFormat:
+    """Return the format in which the model of a target writes calls."""
+    return find_format(read_template(resolve_folder(target.model)))
+
+
+def _constraint(
+    request: LLMRequest, target: Target, options: RequestOptions, tools: Sequence[Tool]
+) -> Constraint | None:
+    if not tools:
+        return options.constraint
+    choice = request.tool_choice
+    parallel = effective(request, "parallel_tool_calls", target)
+    if choice not in {None, "auto"}:
+        named = tuple(tool for tool in tools if tool.name == choice)
+        return constrain_calls(named or tools, format_of(target), is_parallel=parallel is True)
+    if request.response_format is not None:
+        answer = output_schema(request.response_format)
+        return constrain_calls(tools, format_of(target), is_parallel=parallel is not False, answer=answer)
+    return options.constraint
+
+
+def _reasoning_options(request: LLMRequest, target: Target) -> dict[str, Any]:
+    """Return the variables by which a template begins reasoning, or leaves it out."""
+    effort = effective(request, "reasoning_effort", target)
+    if effort is None:
+        return {}
+    template = read_template(resolve_folder(target.model))
+    known = {name: effort != "none" for name in _SWITCHES if uses_variable(template, name)}
+    values: dict[str, Any] = dict(known)
+    if effort != "none" and uses_variable(template, "reasoning_effort"):
+        values["reasoning_effort"] = effort
+    if not values:
+        log_dropped(("reasoning_effort",), request, target)
+    return values
+
+
+def _turns(request: LLMRequest, target: Target) -> Sequence[Message]:
+    """Return the conversation in an order that chat templates accept.
+
+    Without tools in the template, the result of a tool is passed on as the user's.
+    """
+    turns = with_text_results(request.messages)
+    if "tools" not in target.features:
+        turns = [
+            replace(turn, role="user", tool_call_id=None) if turn.role == "tool" else replace(turn, tool_calls=())
+            for turn in turns
+        ]
+    ordered = with_accepted_order(replace(request, messages=tuple(turns)), target, keep_empty=True)
+    return cast("LLMRequest", ordered).messages
+
+
+def _messages(turns: Sequence[Message], request: LLMRequest, target: Target) -> tuple[Mapping[str, Any], ...]:
+    """Return the turns as the chat template takes them."""
+    if any(turn.tool_calls or turn.role == "tool" for turn in turns):
+        takes_short = format_of(target).takes_short_ids
+        turns = dedupe_call_ids(turns, (lambda text: shorten_call_id(text, _SHORT_IDS)) if takes_short else str)
+    del request
+    names = {call.id: call.name for turn in turns for call in turn.tool_calls}
+    return tuple(_message(turn, names) for turn in turns)
+
+
+def _message(turn: Message, names: Mapping[str, str]) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": write_content(turn)}
+    if turn.reasoning:
+        message["reasoning_content"] = turn.reasoning
+    if turn.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": dict(arguments_object(call))},
+            }
+            for call in turn.tool_calls
+        ]
+    if turn.role == "tool":
+        identifier = turn.tool_call_id or ""
+        message |= {"tool_call_id": identifier, "name": turn.name or names.get(identifier, "")}
+    return message

@@ -1,0 +1,112 @@
+"""How models write calls of tools: one format for each family, found by the texts in the chat template.
+
+The prompt is the template's to write. Here are the two other directions: ``grammars`` makes a grammar of a call that
+the response has to be, and ``reading`` finds calls in what the model writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """The texts around the name and the arguments of a call whose arguments are one JSON object."""
+
+    before: str
+    between: str
+    after: str
+
+
+_HERMES: Final = Wrapping('<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFormat:
+    """The format of a family of models.
+
+    Attributes:
+        name: Its name; that of mlx-lm's parser, where that has one.
+        markers: Texts of a chat template by which it is recognised: all of one of these tuples.
+        start: The text with which calls begin after other text; empty where a response is either calls or text.
+        end: The text with which a call, or a group of them, ends.
+        wrapping: How a call is written that the response has to be.
+        parser: The module of ``mlx_lm.tool_parsers`` that reads its calls; None where ``call_scanner`` does.
+        takes_short_ids: Templates of this family refuse identifiers of calls that do not have nine characters.
+    """
+
+    name: str
+    markers: tuple[tuple[str, ...], ...]
+    start: str = "<tool_call>"
+    end: str = "</tool_call>"
+    wrapping: Wrapping = _HERMES
+    parser: str | None = None
+    takes_short_ids: bool = False
+
+
+DEFAULT: Final = ToolFormat("json_tools", ())
+"""JSON in ``<tool_call>``, of Hermes and Qwen: also for templates that show no format of their own."""
+
+# In the order in which mlx-lm looks for them (mlx_lm.tokenizer_utils). A call that the response has to be is written as
+# JSON in the families whose own format is no JSON: it is read in the same way, and the template writes it in the
+# family's format into the next prompt.
+FORMATS: Final = (
+    ToolFormat("minimax_m2", (("<minimax:tool_call>",),), "<minimax:tool_call>", "</minimax:tool_call>"),
+    ToolFormat("gemma4", (("<|tool_call>", "<tool_call|>"),), "<|tool_call>", "<tool_call|>", parser="gemma4"),
+    ToolFormat(
+        "function_gemma", (("<start_function_call>",),), "<start_function_call>", "<end_function_call>",
+        parser="function_gemma",
+    ),
+    ToolFormat("longcat", (("<longcat_tool_call>",),), "<longcat_tool_call>", "</longcat_tool_call>", parser="longcat"),
+    ToolFormat("glm47", (("<arg_key>",),)),
+    ToolFormat(
+        "pythonic", (("<|tool_list_start|>",), ("<|tool_call_start|>",)), "<|tool_call_start|>", "<|tool_call_end|>",
+        parser="pythonic",
+    ),
+    ToolFormat("qwen3_coder", (("<tool_call>\\n<function=",), ("<tool_call>\n<function=",))),
+    ToolFormat(
+        "kimi_k2",
+        (("<|tool_calls_section_begin|>",),),
+        "<|tool_calls_section_begin|>",
+        "<|tool_calls_section_end|>",
+        Wrapping(
+            "<|tool_calls_section_begin|><|tool_call_begin|>functions.",
+            ":0<|tool_call_argument_begin|>",
+            "<|tool_call_end|><|tool_calls_section_end|>",
+        ),
+    ),
+    ToolFormat(
+        "minicpm5", (('<function name="', '<param name="'),), "<function name=", "</function>", parser="minicpm5"
+    ),
+    ToolFormat(
+        "mistral", (("[TOOL_CALLS]", "[ARGS]"),), "[TOOL_CALLS]", "", Wrapping("[TOOL_CALLS]", "[ARGS]", ""),
+        takes_short_ids=True,
+    ),
+    ToolFormat(
+        "mistral", (("[TOOL_CALLS]",),), "[TOOL_CALLS]", "",
+        Wrapping('[TOOL_CALLS][{"name": "', '", "arguments": ', "}]"), takes_short_ids=True,
+    ),
+    ToolFormat(
+        "muse_spark", (("<atem:function_calls>",),), "<atem:function_calls>", "</atem:function_calls>",
+        parser="muse_spark",
+    ),
+    ToolFormat("json_tools", (("<tool_call>",),)),
+    ToolFormat(
+        "kimi_k3", (("<|open|>", "<|close|>", "<|sep|>"),), "<|open|>tools<|sep|>", "<|close|>tools<|sep|>",
+        parser="kimi_k3",
+    ),
+    # Not known to mlx-lm: a call is the whole response.
+    ToolFormat(
+        "llama3", (("<|python_tag|>",), ("<|eom_id|>",)), "<|python_tag|>", "",
+        Wrapping('{"name": "', '", "parameters": ', "}"),
+    ),
+)  # fmt: skip
+
+
+def find_format(template: str) -> ToolFormat:
+    """Return the format of the calls that a chat template shows."""
+    for tool_format in FORMATS:
+        if any(all(text in template for text in texts) for texts in tool_format.markers):
+            return tool_format
+    return DEFAULT

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.support.each import each
+from unified_llm._backends.mlx.template_files import uses_variable
+from unified_llm._backends.mlx.tool_formats import DEFAULT, FORMATS, ToolFormat, find_format
+from unified_llm._backends.mlx.tool_formats.grammars import constrain_calls
+from unified_llm._backends.mlx.tool_formats.reading import CallReader
+from unified_llm.types.messages import Message, Tool, ToolCall
+from unified_llm.types.requests import LLMRequest
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}
+TOOLS = (Tool("weather", "Tell the weather.", CITY), Tool("now", "Tell the time.", {}))
+REQUEST = LLMRequest((Message.user("What is the weather in Oslo?"),), tools=TOOLS)
+ROME = {"city": "Rome", "days": 2}
+HERMES = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome", "days": 2}}\n</tool_call>'
+BY_NAME = {one.name: one for one in FORMATS}
+
+
+def read(
+    text: str, tool_format: ToolFormat = DEFAULT, *, step: int = 0, is_cut: bool = False, from_start: bool = False
+) -> tuple[str, list[tuple[str, Any]]]:
+    """Read a text in pieces of ``step`` characters, or as a whole."""
+    reader = CallReader(TOOLS, tool_format, REQUEST, from_start=from_start)
+    pieces = [text[at : at + step] for at in range(0, len(text), step)] if step else [text]
+    shown = "".join(map(reader.feed, pieces))
+    held, calls = reader.finish(is_cut=is_cut)
+    assert all(isinstance(call, ToolCall) and not call.from_text for call in calls)
+    assert len({call.id for call in calls}) == len(calls)
+    return shown + held, [(call.name, call.arguments) for call in calls]
+
+
+# Formats as chat templates and the parsers of mlx-lm have them.
+WRITTEN = {
+    "json_tools": HERMES,
+    "qwen3_coder": "<tool_call>\n<function=weather>\n<parameter=city>\nRome\n</parameter>\n<parameter=days>\n2\n"
+    "</parameter>\n</function>\n</tool_call>",
+    "glm47": "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Rome</arg_value>\n<arg_key>days</arg_key>\n"
+    "<arg_value>2</arg_value>\n</tool_call>",
+    "minimax_m2": '<minimax:tool_call>\n<invoke name="weather">\n<parameter name="city">Rome</parameter>\n'
+    '<parameter name="days">2</parameter>\n</invoke>\n</minimax:tool_call>',
+    "kimi_k2": "<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>"
+    '{"city": "Rome", "days": 2}<|tool_call_end|><|tool_calls_section_end|>',
+    "mistral": '[TOOL_CALLS]weather[ARGS]{"city": "Rome", "days": 2}',
+    "llama3": '<|python_tag|>{"name": "weather", "parameters": {"city": "Rome", "days": 2}}',
+}
+
+
+@each(("name", "text"), list(WRITTEN.items()))
+def test_calls_in_the_format_of_a_family_are_read_whole_and_in_pieces(name: str, text: str) -> None:
+    for step in (0, 1, 7):
+        assert read(text, BY_NAME[name], step=step) == ("", [("weather", ROME)])
+        assert read(f"Let me see.\n{text}", BY_NAME[name], step=step) == ("Let me see.\n", [("weather", ROME)])
+
+
+@each(
+    ("text", "expected"),
+    [
+        (HERMES + "\n" + HERMES, ("", [("weather", ROME)] * 2)),
+        ("1 < 2 and <tool", ("1 < 2 and <tool", [])),
+        (HERMES.replace("weather", "wether"), (HERMES.replace("weather", "wether"), [])),
+        (HERMES.replace("Rome", "Rome").replace('"city"', '"place"'), (HERMES.replace('"city"', '"place"'), [])),
+        ("No call.", ("No call.", [])),
+        ("The tag <tool_call> begins a call.", ("The tag <tool_call> begins a call.", [])),
+    ],
+)
+def test_what_is_no_call_of_an_offered_tool_is_text(text: str, expected: Any) -> None:
+    for step in (0, 1, 5):
+        assert read(text, step=step) == expected
+
+
+def test_of_a_response_that_was_cut_off_the_whole_calls_are_calls() -> None:
+    cut = HERMES + '\n<tool_call>\n{"name": "weath'
+    for step in (0, 1, 5):
+        assert read(cut, step=step, is_cut=True) == ('<tool_call>\n{"name": "weath', [("weather", ROME)])
+        assert read(HERMES[:30], step=step, is_cut=True) == (HERMES[:30], [])
+
+
+def test_without_a_start_tag_calls_are_the_whole_response() -> None:
+    bare = '{"name": "weather", "parameters": {"city": "Rome", "days": 2}}'
+    assert read(bare, BY_NAME["llama3"], from_start=True) == ("", [("weather", ROME)])
+    assert read(bare, BY_NAME["llama3"], from_start=False) == (bare, [])
+    assert read(f"So: {bare}", BY_NAME["llama3"], from_start=True) == (f"So: {bare}", [])
+
+
+@each(
+    ("template", "name"),
+    [
+        ("{{ '<tool_call>' }}{{ tool_call.name }}", "json_tools"),
+        ("{{ '<tool_call>\\n<function=' }}", "qwen3_coder"),
+        ("{{ '[TOOL_CALLS]' }}{{ name }}{{ '[ARGS]' }}", "mistral"),
+        ("{{ '[TOOL_CALLS] [' }}", "mistral"),
+        ("{{ '<|tool_call>call:' }}{{ '<tool_call|>' }}", "gemma4"),
+        ("{{ '<start_function_call>' }}", "function_gemma"),
+        ("{{ '<tool_call>' }}{{ '<arg_key>' }}", "glm47"),
+        ("{{ '<minimax:tool_call>' }}", "minimax_m2"),
+        ("{{ '<|tool_calls_section_begin|>' }}", "kimi_k2"),
+        ("{{ '<|tool_list_start|>' }}", "pythonic"),
+        ("{{ '<|python_tag|>' }}", "llama3"),
+        ("{{ messages }}", "json_tools"),
+    ],
+)
+def test_a_format_is_recognised_by_the_texts_of_the_template(template: str, name: str) -> None:
+    assert find_format(template).name == name
+
+
+@each(
+    ("template", "is_used"),
+    [
+        ("{% for tool in tools %}{% endfor %}", True),
+        ("{%- if tools is defined %}{% endif %}", True),
+        ("{{ messages[0]['tools'] }}{{ message.tools }}", False),
+        ("You have tools. {{ 'tools' }}{# tools #}", False),
+        ("{{ my_tools }}{{ tools_count }}", False),
+        ("", False),
+    ],
+)
+def test_a_template_takes_tools_if_its_code_uses_the_variable(template: str, *, is_used: bool) -> None:
+    assert uses_variable(template, "tools") is is_used
+
+
+def test_a_call_that_is_required_is_constrained_to_the_schemas_of_the_tools() -> None:
+    lines = constrain_calls(TOOLS, DEFAULT).text.splitlines()
+    assert lines[:3] == ["start: calls", "calls: call", "call: call_0 | call_1"]
+    assert lines[3].startswith('call_0: "<tool_call>\\n{\\"name\\": \\"weather\\", \\"arguments\\": " %json {')
+    assert lines[3].endswith('"}\\n</tool_call>"')
+    schema = json.loads(lines[3][lines[3].index("%json ") + 6 : lines[3].rindex(' "}')])
+    assert schema.pop("x-guidance")["whitespace_flexible"] is False
+    assert schema == CITY
+
+
+def test_parallel_calls_may_be_several_and_json_may_be_the_other_response() -> None:
+    constraint = constrain_calls(TOOLS[:1], DEFAULT, is_parallel=True, answer={"type": "array"}, after="</think>")
+    assert constraint.after == "</think>"
+    lines = constraint.text.splitlines()
+    assert lines[0] == "start: calls | answer"
+    assert lines[1] == 'calls: call ("\\n" call){0,15}'
+    assert lines[-1].startswith('answer: %json {"type":') or lines[-1].startswith('answer: %json {"type": ')
