@@ -98,7 +98,7 @@ def check_mlx_options(target: Target) -> None:
 
 
 def mlx_is_impossible() -> bool:
-    """Return whether this platform has no wheel of MLX."""
+    """Return whether there is no wheel of MLX for this machine."""
     from unified_llm._backends import mlx
 
     return not mlx.is_supported_platform()

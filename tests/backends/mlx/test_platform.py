@@ -1,54 +1,130 @@
+"""Machines without MLX: which ones they are, and what is said there."""
+
 from __future__ import annotations
 
 import platform
-import sys
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
+from tests.support.each import each
+from unified_llm import LLMClient
 from unified_llm._backends import mlx
+from unified_llm.cli import main
+from unified_llm.exceptions import UnconfiguredError
+
+NEEDS = (
+    "MLX needs macOS 14 or newer on Apple silicon, or Linux on x86_64 or aarch64 with glibc 2.35 or newer, and this is "
+)
 
 
-@pytest.mark.parametrize(
-    ("system", "machine", "outcome"),
+class Machine(NamedTuple):
+    system: str
+    processor: str
+    macos: str = ""
+    libc: tuple[str, str] = ("glibc", "2.39")
+
+
+MACHINES = [
+    (Machine("darwin", "arm64", "14.0"), None),
+    (Machine("darwin", "arm64", "26.1"), None),
+    (Machine("darwin", "arm64", "10.16"), None),
+    (Machine("darwin", "arm64"), None),
+    (Machine("darwin", "arm64", "13.7.1"), "macOS 13.7.1"),
+    (Machine("darwin", "arm64", "11"), "macOS 11"),
+    (Machine("darwin", "x86_64", "15.2"), "macOS on x86_64"),
+    (Machine("linux", "x86_64", "", ("glibc", "2.35")), None),
+    (Machine("linux", "aarch64"), None),
+    (Machine("linux", "x86_64", "", ("glibc", "3.0")), None),
+    (Machine("linux", "x86_64", "", ("glibc", "2.31")), "Linux with glibc 2.31"),
+    (Machine("linux", "aarch64", "", ("glibc", "2.4")), "Linux with glibc 2.4"),
+    (Machine("linux", "x86_64", "", ("", "")), "Linux with another C library than glibc"),
+    (Machine("linux", "x86_64", "", ("musl", "1.2.5")), "Linux with musl"),
+    (Machine("linux", "riscv64"), "Linux on riscv64"),
+    (Machine("linux", "armv7l"), "Linux on armv7l"),
+    (Machine("win32", "AMD64", "", ("", "")), "Windows on AMD64"),
+    (Machine("win32", "ARM64", "", ("", "")), "Windows on ARM64"),
+    (Machine("freebsd14", "amd64", "", ("", "")), "FreeBSD on amd64"),
+]
+NAMES = {"win32": "Windows", "freebsd14": "FreeBSD", "darwin": "Darwin", "linux": "Linux"}
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
+    monkeypatch.setattr(mlx, "sys", SimpleNamespace(platform=machine.system))
+    monkeypatch.setattr(platform, "system", lambda: NAMES[machine.system])
+    monkeypatch.setattr(platform, "machine", lambda: machine.processor)
+    monkeypatch.setattr(platform, "libc_ver", lambda: machine.libc)
+    monkeypatch.setattr(platform, "mac_ver", lambda: (machine.macos, ("", "", ""), machine.processor))
+
+
+@each(("machine", "named"), MACHINES)
+def test_a_machine_without_a_wheel_is_told_why_and_never_to_install_it(
+    machine: Machine, named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, machine)
+    monkeypatch.setattr(mlx, "find_spec", lambda _: None)
+    assert mlx.is_supported_platform() is (named is None)
+    expected = f"{NEEDS}{named}: use another provider here." if named else f"MLX is not installed: run {mlx.INSTALL}."
+    assert mlx.unavailable_reason() == expected
+
+
+@each(
+    ("machine", "outcome"),
     [
-        ("darwin", "arm64", "runs"),
-        ("darwin", "x86_64", "cannot run"),
-        ("linux", "x86_64", "runs"),
-        ("linux", "aarch64", "runs"),
-        ("linux", "riscv64", "cannot run"),
-        ("win32", "AMD64", "cannot run"),
+        (Machine("linux", "x86_64", libc=("glibc", "2.31")), "runs"),
+        (Machine("linux", "x86_64", libc=("", "")), "runs"),
+        (Machine("darwin", "arm64", "13.5"), "runs"),
+        (Machine("win32", "AMD64"), "cannot run"),
+        (Machine("darwin", "x86_64", "15.0"), "cannot run"),
+        (Machine("linux", "riscv64"), "cannot run"),
     ],
 )
-def test_mlx_runs_on_apple_silicon_and_on_linux(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, outcome: str
+def test_an_mlx_that_was_built_on_an_old_system_is_used(
+    machine: Machine, outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert mlx.is_supported_platform() is (outcome == "runs")
+    pretend(monkeypatch, machine)
+    monkeypatch.setattr(mlx, "find_spec", lambda _: object())
+    assert (mlx.unavailable_reason() is None) is (outcome == "runs")
 
 
-@pytest.mark.case(70)
-def test_on_a_platform_without_mlx_the_message_does_not_say_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(platform, "system", lambda: "Windows")
-    monkeypatch.setattr(platform, "machine", lambda: "AMD64")
-    reason = mlx.unavailable_reason()
-    assert reason == (
-        "MLX needs macOS on Apple silicon or Linux, and this is Windows on AMD64: use another provider here."
-    )
+def test_a_chain_goes_on_without_it_and_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pretend(monkeypatch, Machine("linux", "x86_64", libc=("glibc", "2.31")))
+    monkeypatch.setattr(mlx, "find_spec", lambda _: None)
+    for model in ("mlx/demo", "mlx/org/model", {"model": "mlx/org/other", "download": True}):
+        caplog.clear()
+        for _ in range(2):
+            client = LLMClient("ollama/llama3.2", fallbacks=[model])
+            assert [target.name for target in client.targets] == ["ollama/llama3.2"]
+        assert caplog.text.count("use another provider here") == 1
+        assert "glibc 2.31" in caplog.text
+    with pytest.raises(UnconfiguredError, match=r"No target is left: mlx/demo: MLX needs .* glibc 2\.31"):
+        LLMClient("mlx/demo")
 
 
-@pytest.mark.parametrize("missing", ["mlx", "mlx_lm"])
+@each("arguments", [("pull", "org/model"), ("list",)])
+def test_commands_say_why_it_cannot_run_here(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(monkeypatch, Machine("linux", "x86_64", libc=("musl", "1.2")))
+    monkeypatch.setattr(mlx, "find_spec", lambda _: None)
+    assert main(["mlx", *arguments]) == 1
+    assert f"{NEEDS}Linux with musl: use another provider here." in capsys.readouterr().err
+
+
+@each("missing", ["mlx", "mlx_lm"])
 def test_a_missing_package_is_reported_with_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, missing: str
+    missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlx, "is_supported_platform", lambda: True)
+    pretend(monkeypatch, Machine("linux", "x86_64"))
     monkeypatch.setattr(mlx, "find_spec", lambda name: None if name == missing else object())
     assert mlx.unavailable_reason() == "MLX is not installed: run pip install 'unified-llm[mlx]'."
 
 
 def test_nothing_is_missing_where_both_packages_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlx, "is_supported_platform", lambda: True)
+    pretend(monkeypatch, Machine("linux", "x86_64"))
     monkeypatch.setattr(mlx, "find_spec", lambda _: object())
     assert mlx.unavailable_reason() is None
 
