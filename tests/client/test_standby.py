@@ -152,6 +152,18 @@ def test_nothing_is_loaded_for_a_client_that_is_gone() -> None:
         assert outage.models.preloaded == []
 
 
+def test_a_load_that_failed_is_not_tried_again_for_a_client_that_is_gone() -> None:
+    with an_outage() as outage:
+        outage.models.broken.add(LOCAL)
+        client = a_client(max_retries=0)
+        outage.calls(client, 3)
+        outage.models.broken.clear()
+        del client
+        gc.collect()
+        outage.pass_time(301.0)
+        assert outage.models.preloaded == []
+
+
 def test_what_the_primary_refuses_is_no_trouble_and_neither_is_the_impatience_of_another_client() -> None:
     with an_outage(GONE) as outage:
         client = a_client()
@@ -287,6 +299,25 @@ def test_a_model_that_cannot_be_loaded_is_one_line_of_the_log_and_no_error_of_a_
         outage.models.broken.clear()
         outage.pass_time(2.0)
         assert outage.models.preloaded == [LOCAL]
+
+
+def test_a_forked_child_begins_with_nothing_loaded_and_goes_on_watching() -> None:
+    with an_outage() as outage:
+        client = a_client(max_retries=0)
+        outage.calls(client, 3)
+        outage.standbys.reset_in_child()
+        assert row_of(client) is None
+        outage.calls(client, 1)
+        assert outage.models.preloaded == [LOCAL, LOCAL]
+
+
+def test_the_threads_that_load_end_when_nothing_is_planned() -> None:
+    with an_outage() as outage, standby.use(Standbys()) as standbys:
+        client = a_client(max_retries=0)
+        known = standbys.find(client.targets[1])
+        assert known
+        known.run()  # nothing is in trouble, so there is nothing to do
+        assert outage.models.preloaded == []
 
 
 # What is refused

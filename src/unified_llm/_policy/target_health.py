@@ -205,7 +205,8 @@ class TargetHealth:
             reason = "its circuit breaker opened"
         elif len(recent) == _TROUBLE and now - recent[0] <= _TROUBLE_WINDOW and failed_at >= self.succeeded_at:
             reason = f"{_TROUBLE} failures within {_TROUBLE_WINDOW:.0f} s"
-        return Condition(reason, not is_open and self.succeeded_at >= failed_at, self.succeeded_at)
+        responds = not is_open and float("-inf") < self.succeeded_at >= failed_at
+        return Condition(reason, responds, self.succeeded_at)
 
     def admit(self, breaker: CircuitBreaker, now: float) -> Permit | None:
         """Return a permit, or None while open and while a probe is in progress."""

@@ -166,7 +166,7 @@ class Standby:
     def _due(self) -> float | None:
         """Return the instant at which something is to be done; the lock must be held."""
         if self.state == "unloaded":
-            return self._not_before if self._troubled else None
+            return self._not_before if self._troubled and self.watches else None
         if self.state == "loading":
             return None
         return min(self._renew_at, self._look_at if self._back_at is None else self._back_at + KEPT_AFTERWARDS)
@@ -217,7 +217,8 @@ class Standby:
             self._since = now
         if self._used or self._loaded.before:
             why = "calls have used it" if self._used else "it was loaded before"
-            _log.info("%s: no longer on standby; its model stays loaded: %s", self.target.name, why)
+            text = "%s: no longer on standby; its model stays loaded: %s"
+            _log.info(text, self.target.name, why, extra=self._fields())
             return
         try:
             self._preloader.unload(self.target, self._loaded)
@@ -289,7 +290,7 @@ class Standbys:
         with self._lock:
             concerned = [standby for standby in self._standbys.values() if key in standby.watched]
         for standby in concerned:
-            if (standby.watches or standby.state != "unloaded") and standby.note(key, health, now):
+            if standby.note(key, health, now):
                 self._start(standby)
 
     def find(self, target: Target) -> Standby | None:
