@@ -46,6 +46,8 @@ THIRD_PARTY = {
     "PIL": ("_backends.mlx.vision_images",),
     "tokenizers": ("_backends.mlx",),
     "huggingface_hub": ("_backends.mlx.download",),
+    "llguidance": ("_backends.mlx",),
+    "numpy": ("_backends.mlx",),
     "redis": ("_state.redis",),
     "langchain": ("langchain",),
     "langchain_core": ("langchain",),

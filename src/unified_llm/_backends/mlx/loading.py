@@ -18,6 +18,7 @@ from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.adapters import apply_adapter
 from unified_llm._backends.mlx.chat_template import ChatTemplate, TemplateTokenizer
 from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, UnloadableError
+from unified_llm._backends.mlx.grammars import Grammars
 from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change, wants_own_code
 from unified_llm._backends.mlx.model_folder import no_model_message, window_in
 from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
@@ -90,6 +91,7 @@ class LoadedModel:
         merges: Whether its caches can be merged, so that requests run as a batch.
         always_trims: Whether tokens can be taken off its caches, however many they hold.
         template: Its chat template.
+        grammars: Those that were compiled for its tokenizer.
     """
 
     folder: Path
@@ -101,9 +103,11 @@ class LoadedModel:
     merges: bool = True
     always_trims: bool = True
     template: ChatTemplate = field(init=False, repr=False)
+    grammars: Grammars = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "template", ChatTemplate(self.tokenizer, self.folder))
+        object.__setattr__(self, "grammars", Grammars(self.tokenizer))
 
     def make_error(self, error: Exception) -> EngineError:
         """Return the error of a request during which the model failed. The library's message may quote the prompt."""

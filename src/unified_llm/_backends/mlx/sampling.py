@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from unified_llm._backends.mlx.constraints import ConstrainedTokens
 from unified_llm._backends.mlx.engine_types import Prompt, Sampling
 from unified_llm._backends.mlx.penalties import Change, make_penalties
 
@@ -49,8 +50,9 @@ def make_processors(prompt: Prompt, loaded: LoadedModel, prompt_ids: Sequence[in
     Raises:
         EngineError: An option does not fit the model, or the constraint cannot be compiled.
     """
-    del loaded
     changes = make_penalties(prompt.sampling, prompt_ids)
+    if prompt.constraint is not None:
+        changes.append(ConstrainedTokens(prompt.constraint, loaded.grammars))
     return [_on_responses(changes)] if changes else []
 
 
