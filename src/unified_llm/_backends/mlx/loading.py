@@ -249,12 +249,15 @@ def _size_dequantized(model: Module) -> int:
 
     size = 0
     for _, module in cast("Any", model.named_modules()):
-        own = {name: value for name, value in cast("Any", tree_flatten(module)) if "." not in name}
         bits = getattr(module, "bits", None)
-        for name, weight in own.items():
-            packed = name == "weight" and isinstance(bits, int)
-            size += weight.size * (32 // bits if packed else 1) * _FLOAT_BYTES
-    return size
+        for name, weight in cast("Any", tree_flatten(module)):
+            if "." in name:
+                continue  # of a module within this one
+            if not isinstance(bits, int):
+                size += weight.size
+            elif name not in {"scales", "biases"}:  # which dequantized weights have not
+                size += weight.size * (32 // bits if name == "weight" else 1)
+    return size * _FLOAT_BYTES
 
 
 def _check_config(folder: Path) -> dict[str, Any]:
