@@ -256,7 +256,7 @@ def _size_dequantized(model: Module) -> int:
             if not isinstance(bits, int):
                 size += weight.size
             elif name not in {"scales", "biases"}:  # which dequantized weights have not
-                size += weight.size * (32 // bits if name == "weight" else 1)
+                size += weight.size * 32 // bits if name == "weight" else weight.size
     return size * _FLOAT_BYTES
 
 
