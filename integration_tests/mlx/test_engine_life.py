@@ -76,6 +76,17 @@ def test_a_damaged_model_is_not_taken_for_a_missing_one(tmp_path: Path, file: st
     assert message in str(loading_error(tmp_path))
 
 
+def test_a_model_whose_files_lead_elsewhere_is_refused(tmp_path: Path) -> None:
+    model, elsewhere = tmp_path / "model", tmp_path / "elsewhere.json"
+    shutil.copytree(demo_folder(), model)
+    (model / "tokenizer.json").rename(elsewhere)
+    (model / "tokenizer.json").symlink_to(elsewhere)
+    failure = loading_error(model)
+    assert failure.kind == "unsupported"
+    assert "tokenizer.json of the model in" in str(failure)
+    assert "is a link to a file elsewhere" in str(failure)
+
+
 def test_local_15_files_that_cannot_be_loaded_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Local 15: an architecture that the installed mlx-lm does not know, before a fallback and alone."""
     import mlx_lm
