@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from integration_tests.support.tiny_models import make_model
+from tests.support import tiny_bert
 from unified_llm import LLMClient, LLMConfig
-from unified_llm._backends.mlx import engine, unavailable_reason
+from unified_llm._backends.mlx import unavailable_reason
+from unified_llm._backends.mlx.engine import Engine
 from unified_llm.exceptions import ServiceUnavailableError
 from unified_llm.testing import outage
 
@@ -35,16 +37,22 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def slow(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the name of a model that is not loaded yet, and takes a while to load."""
-    load = vars(engine)["load"]
-
-    def load_slowly(*arguments: Any, **options: Any) -> Any:
-        time.sleep(LOADING)
-        return load(*arguments, **options)
-
+def slow_loading(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let models take a while to load from now on."""
     LLMClient(f"mlx/{template}").generate("Hello?", max_tokens=1)  # what is imported with the first model
-    monkeypatch.setattr(engine, "load", load_slowly)
+    load = vars(Engine)["_load"]
+
+    def load_slowly(engine: Engine) -> Any:
+        time.sleep(LOADING)
+        return load(engine)
+
+    monkeypatch.setattr(Engine, "_load", load_slowly)
+
+
+@pytest.fixture
+def slow(template: Path, tmp_path: Path, slow_loading: None) -> str:
+    """Return the name of a chat model that is not loaded yet."""
+    del slow_loading
     return f"mlx/{shutil.copytree(template, tmp_path / 'slow')}"
 
 
@@ -75,6 +83,14 @@ def test_a_timeout_that_is_shorter_than_loading_is_that_of_the_attempt(slow: str
     assert attempt.waited >= LOADING
     assert attempt.seconds < LOADING * 0.8
     assert way(client).attempts[0].waited < 0.1
+
+
+@pytest.mark.usefixtures("slow_loading")
+def test_embeddings_have_their_time_once_the_model_is_loaded(tmp_path: Path) -> None:
+    tiny_bert.write(tmp_path)
+    client = LLMClient(f"mlx/{tmp_path}", timeout=LOADING * 0.8, max_retries=0)
+    assert client.embed(["one", "two"]).attempts[0].waited >= LOADING
+    assert asyncio.run(client.aembed(["one"])).attempts[0].waited < 0.1
 
 
 def test_in_a_simulated_outage_a_real_fallback_is_waited_for_in_the_same_way(slow: str) -> None:
@@ -131,9 +147,9 @@ def test_a_process_ends_while_a_model_is_being_loaded_in_the_background(template
         import time
         import logging
         from unified_llm import LLMClient
-        from unified_llm._backends.mlx import engine
-        load = engine.load
-        engine.load = lambda *arguments, **options: (time.sleep(1.0), load(*arguments, **options))[1]
+        from unified_llm._backends.mlx.engine import Engine
+        load = Engine._load
+        Engine._load = lambda engine: (time.sleep(1.0), load(engine))[1]
         down = {{"model": "vllm/any", "base_url": "http://127.0.0.1:9/v1", "max_retries": 0}}
         client = LLMClient(down, fallbacks=[{{"model": "mlx/{template}", "standby": "warm"}}])
         alone = LLMClient(down)
