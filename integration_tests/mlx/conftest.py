@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.mlx_calls import AskModel, Submit, collect, prompt
+from unified_llm import MLXConfig
 from unified_llm._backends.mlx import demo_folder, unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import Output
@@ -16,7 +17,7 @@ from unified_llm._backends.mlx.engines import get_engine
 def demo() -> Engine:
     if reason := unavailable_reason():
         pytest.skip(reason)
-    return get_engine(demo_folder())
+    return get_engine(demo_folder(), settings=MLXConfig(max_queue=10_000))  # tests submit hundreds of prompts at once
 
 
 @pytest.fixture

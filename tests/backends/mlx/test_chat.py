@@ -27,11 +27,13 @@ from unified_llm._backends.mlx.exchange import MLXModel
 from unified_llm._backends.mlx.model_names import resolve_folder
 from unified_llm._core.target import Target
 from unified_llm.exceptions import (
+    AllTargetsFailedError,
     ConfigurationError,
     ContextOverflowError,
     GenerationError,
     LLMError,
     ModelNotFoundError,
+    RateLimitError,
     ServiceUnavailableError,
     StreamInterruptedError,
     TimeoutError,
@@ -73,6 +75,7 @@ END = Finished("stop", 5, 2)
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
     """Replace the engine by one that delivers these outputs."""
     monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._backends.mlx.model_loads.state_of", lambda _: "loaded")
 
     def script(*outputs: Output | str) -> FakeEngine:
         engine = FakeEngine(*outputs)
@@ -208,6 +211,21 @@ def test_what_an_engine_refuses_is_raised_by_its_kind(
     with pytest.raises(error) as refused:
         ask(LLMClient("mlx/demo", max_retries=0), QUESTION)
     assert refused.value.detail == "The model failed."
+
+
+@EVERY_WAY
+def test_a_full_queue_fails_over_and_no_other_call_waits_for_it(
+    script: Callable[..., FakeEngine], ask: Callable[..., Any]
+) -> None:
+    engine = script(EngineError("rate_limit", "The queue is full: try again."))
+    client = LLMClient("mlx/demo", max_retries=0)
+    for calls in (1, 2):
+        with pytest.raises(RateLimitError, match="The queue is full"):
+            ask(client, QUESTION)
+        assert len(engine.prompts) == calls, "there is no cooldown: a place may be free by now"
+    with pytest.raises(AllTargetsFailedError) as failed:
+        ask(LLMClient("mlx/demo", fallbacks=["mlx/demo"], max_retries=0), QUESTION)
+    assert [type(error) for error in failed.value.errors] == [RateLimitError, RateLimitError]
 
 
 @EVERY_WAY

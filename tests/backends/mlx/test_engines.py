@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,9 @@ from unified_llm._backends.mlx.engine_types import (
     Output,
     UnloadableError,
 )
+from unified_llm._backends.mlx.weight_sizes import SizeEstimate
+from unified_llm._core import runtime
+from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 
 END = Finished("stop", 1, 1)
@@ -29,6 +33,8 @@ END = Finished("stop", 1, 1)
 
 class Model:
     """A model that answers where the test says so: `release` lets the next request be answered."""
+
+    size = 0
 
     def __init__(self) -> None:
         self.release = threading.Semaphore(0)
@@ -46,6 +52,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
     model = Model()
     monkeypatch.setattr(Engine, "_load", lambda _: model)
     monkeypatch.setattr(engine_module, "_release_thread", lambda: None)
+    monkeypatch.setattr(engines, "unavailable_reason", lambda: "so that no memory is reserved")
     yield model
     model.release.release(1000)
     engines.close_engines()
@@ -185,3 +192,149 @@ def test_a_snapshot_says_what_engines_are_doing(model: Model, tmp_path: Path) ->
     (facts,) = engines.snapshot()
     assert (facts.key, facts.state, facts.pending, facts.unload_after) == (engine.key, "ready", 1, 5)
     assert facts.last_used == engine.last_used
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    clock = Clock()
+    with runtime.use(Runtime(now=clock)):
+        yield clock
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The sizes of models by the names of their folders."""
+    sizes: dict[str, int] = {}
+
+    def estimate(key: EngineKey, *, on_gpu: bool) -> SizeEstimate:
+        assert not on_gpu
+        return SizeEstimate(sizes[key.folder.name], sizes.get(f"{key.folder.name} packed", sizes[key.folder.name]))
+
+    monkeypatch.setattr(engines, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(engines, "has_gpu", lambda: False)
+    monkeypatch.setattr(engines, "active_memory", lambda: sizes.get("active", 0))
+    monkeypatch.setattr(engines, "estimate_size", estimate)
+    return sizes
+
+
+def loaded(folder: Path, name: str, clock: Clock, **options: Any) -> Engine:
+    """Load a model, one second later than the last."""
+    clock.now += 1
+    engine = engines.get_engine(key(folder, name), **options)
+    assert engine.wait_loaded(TIMEOUT)
+    return engine
+
+
+def names() -> list[str]:
+    return sorted(facts.key.folder.name for facts in engines.snapshot())
+
+
+def test_the_least_recently_used_idle_models_make_room(
+    model: Model, tmp_path: Path, clock: Clock, sizes: dict[str, int]
+) -> None:
+    sizes |= {"a": 40, "b": 30, "c": 30, "d": 35}
+    a, b, c = (loaded(tmp_path, name, clock, memory_limit=100) for name in "abc")
+    assert [engine.size for engine in (a, b, c)] == [40, 30, 30]
+    clock.now += 1
+    _, outputs = submit(a)
+    assert loaded(tmp_path, "d", clock, memory_limit=110).state == "ready"
+    assert names() == ["a", "c", "d"], "b is older than c, and a is in use"
+    assert b.state == "ended", "its memory was free before the next was loaded"
+    model.release.release()
+    assert outputs.get(timeout=TIMEOUT) is END
+    assert names() == ["a", "c", "d"], "nothing else is needed"
+
+
+def test_a_model_in_use_is_not_unloaded_and_one_that_is_too_big_unloads_nothing(
+    model: Model, tmp_path: Path, clock: Clock, sizes: dict[str, int]
+) -> None:
+    sizes |= {"a": 60_000_000_000, "b": 50_000_000_000, "c": 101_000_000_000}
+    a = loaded(tmp_path, "a", clock, memory_limit=100_000_000_000)
+    submit(a)
+    refused = loaded(tmp_path, "b", clock, memory_limit=100_000_000_000)
+    assert refused.ended is not None
+    assert refused.ended.kind == "conflict"
+    assert "takes about 50 GB of memory, and other models take 60 GB of the 100 GB" in str(refused.ended)
+    too_big = loaded(tmp_path, "c", clock, memory_limit=100_000_000_000)
+    assert too_big.ended is not None
+    assert too_big.ended.kind == "unsupported"
+    assert "takes about 101 GB of memory, and memory_limit allows 100 GB" in str(too_big.ended)
+    assert a.state == "ready"
+    larger = loaded(tmp_path, "c", clock, memory_limit=200_000_000_000)
+    assert larger.state == "ready", "another limit is another try"
+
+
+def test_a_caller_may_load_a_model_only_where_nothing_is_unloaded_for_it(
+    model: Model, tmp_path: Path, clock: Clock, sizes: dict[str, int]
+) -> None:
+    sizes |= {"a": 60, "b": 50}
+    loaded(tmp_path, "a", clock, memory_limit=100)
+    refused = loaded(tmp_path, "b", clock, memory_limit=100, unload_others=False)
+    assert refused.ended is not None
+    assert refused.ended.kind == "conflict"
+    assert loaded(tmp_path, "b", clock, memory_limit=100).state == "ready"
+    assert names() == ["b"]
+
+
+def test_what_running_requests_take_counts(model: Model, tmp_path: Path, clock: Clock, sizes: dict[str, int]) -> None:
+    sizes |= {"a": 40, "b": 40, "active": 65}
+    loaded(tmp_path, "a", clock, memory_limit=200)
+    refused = loaded(tmp_path, "b", clock, memory_limit=100, unload_others=False)
+    assert refused.ended is not None
+    assert refused.ended.kind == "conflict"
+    fits = loaded(tmp_path, "b", clock, memory_limit=105)
+    assert (fits.state, fits.room) == ("ready", 40)
+
+
+def test_quantized_weights_stay_packed_where_there_is_no_room(
+    model: Model, tmp_path: Path, clock: Clock, sizes: dict[str, int]
+) -> None:
+    sizes |= {"a": 80, "a packed": 20}
+    engine = loaded(tmp_path, "a", clock, memory_limit=100)
+    assert (engine.room, engine.size) == (100, 80)
+    engines.close_engines()
+    engine = loaded(tmp_path, "a", clock, memory_limit=50)
+    assert (engine.room, engine.size) == (50, 20)
+
+
+def test_a_model_is_unloaded_after_the_time_without_a_request(
+    model: Model, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "unified_llm")
+    assert engines.unload_idle() is None
+    engine = engines.get_engine(key(tmp_path), settings=MLXConfig(unload_after=60))
+    kept = engines.get_engine(key(tmp_path, "kept"), settings=MLXConfig(unload_after=float("inf")))
+    assert engine.wait_loaded(TIMEOUT)
+    assert kept.wait_loaded(TIMEOUT)
+    clock.now += 59
+    assert engines.unload_idle() == 1
+    _, outputs = submit(engine)
+    clock.now += 1000
+    assert engines.unload_idle() == 60, "a request runs"
+    model.release.release()
+    assert outputs.get(timeout=TIMEOUT) is END
+    clock.now += 61
+    assert engines.unload_idle() == float("inf")
+    assert names() == ["kept"]
+    assert "had no request for 61 s" in caplog.text
+
+
+def test_one_thread_unloads_models_by_itself(model: Model, tmp_path: Path) -> None:
+    slow = engines.get_engine(key(tmp_path))
+    quick = engines.get_engine(key(tmp_path, "quick"))
+    assert slow.wait_loaded(TIMEOUT)
+    assert quick.wait_loaded(TIMEOUT)
+    engines.get_engine(quick.key, settings=MLXConfig(unload_after=0.001))
+    quick.join()
+    assert names() == ["model"]
+    assert [thread.name for thread in threading.enumerate()].count("mlx-unload-idle") == 1

@@ -259,7 +259,7 @@ def test_local_15_damaged_files_are_no_failure_of_the_server(folder: Path, monke
 def test_an_engine_that_was_closed_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model: Any = None
     tokenizer: Any = FakeTokenizer()
-    monkeypatch.setattr(engine, "load", lambda _: LoadedModel(folder, model, tokenizer, 64))
+    monkeypatch.setattr(engine, "load", lambda *_: LoadedModel(folder, model, tokenizer, 64))
     monkeypatch.setattr(Batch, "_new_generator", lambda _: FakeGenerator(SimpleQueue()))
     first = get_engine(write(folder))
     assert get_engine(folder) is first

@@ -142,6 +142,11 @@ class Bert:
             self._weights[name] = weight.astype(mx.float32)  # half precision is several times slower on a CPU
         mx.eval(self._weights)
 
+    @property
+    def size(self) -> int:
+        """The bytes of the weights."""
+        return sum(weight.nbytes for weight in self._weights.values())
+
     def __call__(self, tokens: mx.array, mask: mx.array) -> mx.array:
         """Compute vectors of shape (texts, tokens, width).
 

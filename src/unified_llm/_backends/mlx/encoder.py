@@ -74,6 +74,11 @@ class Encoder:
         self._jobs: deque[_Job] = deque()
         self._tokens_per_step = _TOKENS_PER_STEP * (_GPU_FACTOR if has_gpu() else 1)
 
+    @property
+    def size(self) -> int:
+        """The bytes of the weights."""
+        return self._network.size
+
     def serve(self, queue: SimpleQueue[EngineRequest | None]) -> None:
         """Admit requests and answer them until None comes through the queue."""
         try:

@@ -39,6 +39,7 @@ each request that waits or comes gets the same ``EngineError``::
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport] - see below
+import gc
 import os
 import sys
 import threading
@@ -57,12 +58,14 @@ from unified_llm._backends.mlx.engine_types import (
     UnloadableError,
 )
 from unified_llm._backends.mlx.loading import load
+from unified_llm._backends.mlx.memory import prefix_share
 from unified_llm._backends.mlx.model_files import fingerprint, read_object
 from unified_llm._backends.mlx.model_folder import is_encoder
-from unified_llm._backends.mlx.scheduler import Scheduler
+from unified_llm._backends.mlx.scheduler import PREFIX_BYTES, Scheduler
 from unified_llm._core import runtime
 from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._lib.system_memory import release_heap
 
 # mlx-lm imports concurrent.futures.thread, which cannot be imported once the interpreter has begun to exit. It is
 # imported here, since the exit may begin while a model is being loaded.
@@ -76,24 +79,39 @@ class Engine:
     The thread starts at once and loads the model; requests may be submitted meanwhile. A model that cannot be loaded
     answers every request with the same ``EngineError``.
 
-    Attributes:
+    Args:
         key: The model, with its adapter and its draft model.
+        settings: Those of the target that asks for it.
+        make_room: Called with the engine, in its thread, before the model is loaded. It calls ``reserve``,
+            and raises the ``EngineError`` with which the engine ends where there is no memory.
+
+    Attributes:
+        key: As above.
         folder: The folder of the model, in the Hugging Face layout.
         settings: Those of the target that asked for the engine last: the length of the queue, the time until unloading.
         state: Whether the model is being loaded, is ready, or the engine has ended.
         ended: Why the engine takes no more requests, or None while it does.
-        size: The bytes that the model takes in memory: estimated from its files, then measured; 0 while not known.
+        room: The bytes that the weights may take: as much as the memory limit and the other models leave; None for no
+            limit.
         last_used: The instant at which a request came or ended last, of ``runtime.current().now``.
         files: The files of the model when its loading began.
     """
 
-    def __init__(self, key: EngineKey, settings: MLXConfig = _DEFAULTS) -> None:
+    def __init__(
+        self,
+        key: EngineKey,
+        settings: MLXConfig = _DEFAULTS,
+        make_room: Callable[[Engine], None] = lambda _: None,
+    ) -> None:
         self.key = key
         self.folder = key.folder
         self.settings = settings
         self.state: EngineState = "loading"
         self.ended: EngineError | None = None
-        self.size = 0
+        self._estimate = 0
+        self._model: Encoder | Scheduler | None = None
+        self.room: int | None = None
+        self._make_room = make_room
         self.last_used = runtime.current().now()
         self.files = self._fingerprints()
         self._lock = make_lock()
@@ -104,6 +122,19 @@ class Engine:
         # A daemon, because the interpreter waits for other threads before it calls `close_engines`.
         self._thread = threading.Thread(target=self._run, name=f"mlx-engine-{key.folder.name}", daemon=True)
         self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """The bytes that the model takes in memory, with its prefix cache: estimated from its files, then measured.
+
+        It is 0 before the estimate, and once the memory is free.
+        """
+        model = self._model
+        return self._estimate if model is None else model.size or self._estimate
+
+    def reserve(self, size: int, room: int) -> None:
+        """Note, before the model is loaded, what it will take, and what its weights may take."""
+        self._estimate, self.room = size, room
 
     @property
     def pending(self) -> int:
@@ -184,9 +215,24 @@ class Engine:
         """Return whether the thread runs, and may have memory of MLX."""
         return self._thread.is_alive()
 
+    def join(self) -> None:
+        """Wait until the thread has ended and its memory is free."""
+        self._thread.join()
+
     def stop(self) -> None:
         """Let the thread end and free the model, without waiting for it; running requests get an ``EngineError``."""
+        with self._lock:
+            self._end(self._closed_error())
         self._queue.put(None)
+
+    def _end(self, reason: EngineError) -> EngineError:
+        """Take no more requests, and return why: the first reason stays. The caller holds the lock."""
+        self.ended = self.ended or reason
+        self.state = "ended"
+        return self.ended
+
+    def _closed_error(self) -> EngineError:
+        return EngineError("server", f"The engine of the model in {self.folder} was closed: start a new one.")
 
     def close(self) -> None:
         """End the thread and free the model; requests that still run receive an ``EngineError``."""
@@ -197,7 +243,8 @@ class Engine:
     def _is_loaded(self) -> None:
         """Note, in the engine thread, that the model is loaded."""
         with self._lock:
-            self.state = "ready"
+            if self.state == "loading":  # else it was closed meanwhile
+                self.state = "ready"
             self.last_used = runtime.current().now()
         self._call_back()
 
@@ -208,37 +255,50 @@ class Engine:
             callback()
 
     def _run(self) -> None:
-        ended = EngineError("server", f"The engine of the model in {self.folder} was closed: start a new one.")
+        reason = self._closed_error()
         try:
-            model = self._load()
-            self._is_loaded()
-            model.serve(self._queue)
+            self._make_room(self)
+            self._serve()
         except EngineError as error:
-            ended = error
-        except Exception as error:  # noqa: BLE001 - whatever it was, the requests in the queue get an answer
-            ended = EngineError("server", f"The engine of the model in {self.folder} failed ({type(error).__name__}).")
+            # Its frames, and those of its causes, have the model, which is to be freed; the error stays.
+            reason = error.with_traceback(None)
+            reason.__cause__ = reason.__context__ = None
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the requests in the queue get an answer
+            reason = EngineError("server", f"The engine of the model in {self.folder} failed ({type(error).__name__}).")
         with self._lock:
-            self.ended = ended
-            self.state = "ended"
+            ended = self._end(reason)
             late = [self._queue.get() for _ in range(self._queue.qsize())]
         for request in late:
             if request is not None:
                 request.deliver(ended)
         self._call_back()
         _release_thread()
+        self._estimate = 0
+
+    def _serve(self) -> None:
+        model = self._model = self._load()
+        try:
+            self._is_loaded()
+            model.serve(self._queue)
+        finally:
+            self._model = None
 
     def _load(self) -> Encoder | Scheduler:
         if is_encoder(read_object(self.folder / "config.json")):
             return Encoder(self.folder)
-        return Scheduler(load(self.key))
+        loaded = load(self.key, self.room)
+        return Scheduler(loaded, prefix_share(self.room, loaded.size, PREFIX_BYTES))
 
 
 def _release_thread() -> None:
-    """Synchronise MLX, so that this thread, and then the interpreter, can end without an abort."""
+    """Give the memory back, and synchronise MLX, so that this thread, and then the interpreter, can end cleanly."""
     if "mlx.core" in sys.modules:
         import mlx.core as mx  # waits where another thread has only begun to import it
 
+        gc.collect()  # networks have reference cycles
         mx.synchronize()
+        mx.clear_cache()
+        release_heap()
         mx.clear_streams()
 
 

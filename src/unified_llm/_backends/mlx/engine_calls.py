@@ -60,5 +60,6 @@ class EmbeddingCall:
 def to_failure(output: Output) -> Failure:
     """Convert an engine's error; any other output here means that the model in the folder was replaced."""
     if isinstance(output, EngineError):
-        return Failure(output.kind, detail=str(output), context_window=output.context_window)
+        # A full queue is no limit of a key: a place may be free the next moment, and asking for it costs nothing.
+        return Failure(output.kind, detail=str(output), context_window=output.context_window, about_key=False)
     return Failure("malformed")

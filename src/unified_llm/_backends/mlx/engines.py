@@ -7,14 +7,23 @@ thread of an engine that needs its memory, and the exit of the process.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine import Engine, fork_error
-from unified_llm._backends.mlx.engine_types import EngineKey, EngineState
+from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, EngineState
+from unified_llm._backends.mlx.loading import has_gpu
+from unified_llm._backends.mlx.memory import Held, active_memory, choose_unloads, default_limit
 from unified_llm._backends.mlx.model_names import resolve_folder
+from unified_llm._backends.mlx.weight_sizes import SizeEstimate, estimate_size
+from unified_llm._core import runtime
 from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
@@ -25,10 +34,13 @@ LOCK: Final = make_lock()
 
 It is held for moments only: nothing is loaded, joined or waited for under it."""
 
+_log: Final = logging.getLogger("unified_llm")
 _DEFAULTS: Final = MLXConfig()
 _engines: dict[EngineKey, Engine] = {}
 _ending: list[Engine] = []  # those that were told to end, and may still do so
 _engines_pid = os.getpid()
+_changed: Final = threading.Condition(LOCK)  # a model is there that may be due before the others
+_watcher: threading.Thread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,13 @@ def engine_key(target: Target) -> EngineKey:
     )
 
 
-def get_engine(key: EngineKey | Path, *, settings: MLXConfig = _DEFAULTS, memory_limit: int | None = None) -> Engine:
+def get_engine(
+    key: EngineKey | Path,
+    *,
+    settings: MLXConfig = _DEFAULTS,
+    memory_limit: int | None = None,
+    unload_others: bool = True,
+) -> Engine:
     """Return this process's engine for a model, starting it on first use; one that has ended is replaced.
 
     A model whose files cannot be loaded is not loaded again until one of the files has changed: its engine refuses each
@@ -77,11 +95,12 @@ def get_engine(key: EngineKey | Path, *, settings: MLXConfig = _DEFAULTS, memory
         settings: Those of the target, which hold for the engine from now on.
         memory_limit: The bytes that the models in this process may take together when this one is loaded; None for the
             default.
+        unload_others: Whether idle models may be unloaded to make room. The engine ends with an ``EngineError`` where
+            there is none.
 
     Raises:
         EngineError: An engine was started before this process was forked.
     """
-    del memory_limit
     _check_process()
     key = key if isinstance(key, EngineKey) else EngineKey(key.resolve())
     with LOCK:
@@ -89,9 +108,55 @@ def get_engine(key: EngineKey | Path, *, settings: MLXConfig = _DEFAULTS, memory
         if engine is None or engine.may_be_replaced:
             if engine is not None:
                 _ending.append(engine)
-            engine = _engines[key] = Engine(key, settings)
-        engine.settings = settings
+            make_room = partial(_make_room, memory_limit=memory_limit, may_unload=unload_others)
+            engine = _engines[key] = Engine(key, settings, make_room)
+            _watch()
+        elif engine.settings is not settings:
+            is_sooner = settings.unload_after < engine.settings.unload_after
+            engine.settings = settings
+            if is_sooner:
+                _watch()
         return engine
+
+
+def _make_room(engine: Engine, *, memory_limit: int | None, may_unload: bool) -> None:
+    """Take memory for a model, in its engine's thread, before it is loaded; wait until what it needs is free.
+
+    Raises:
+        EngineError: It does not fit, or its engine was told to end meanwhile.
+    """
+    if unavailable_reason():
+        return  # loading says what is missing
+    estimate = estimate_size(engine.key, on_gpu=has_gpu())
+    limit = memory_limit or default_limit()
+    with LOCK:
+        if engine in _ending:  # it must not wait for others that end: they may wait for it
+            raise EngineError("server", f"The engine of the model in {engine.folder} was closed: start a new one.")
+        others = [other for other in _engines.values() if other is not engine]
+        running = max(0, active_memory() - sum(other.size for other in (*others, *_ending)))
+        held: list[Held[Engine | None]] = [
+            Held(other, other.size, other.last_used, in_use=other.pending > 0 or other.state == "loading")
+            for other in others
+        ]
+        held.append(Held(None, running, 0, in_use=True))  # the caches of running requests, whosever they are
+        size, unloads = _fit(engine.folder, held, estimate, limit, may_unload=may_unload)
+        for unloaded in filter(None, unloads):
+            _end(unloaded)
+        stay = running + sum(other.size for other in others if other not in unloads)
+        engine.reserve(size, limit - stay)
+        ending = [other for other in _ending if size + stay + sum(each.size for each in _ending) > limit]
+    for other in ending:
+        other.join()
+
+
+def _fit(
+    folder: Path, held: list[Held[Engine | None]], estimate: SizeEstimate, limit: int, *, may_unload: bool
+) -> tuple[int, list[Engine | None]]:
+    """Return the size with which a model is loaded, unpacked where that fits, and which others are unloaded for it."""
+    if estimate.packed < estimate.size:
+        with suppress(EngineError):
+            return estimate.size, choose_unloads(held, folder, estimate.size, limit, may_unload=may_unload)
+    return estimate.packed, choose_unloads(held, folder, estimate.packed, limit, may_unload=may_unload)
 
 
 def find_engine(key: EngineKey) -> Engine | None:
@@ -112,6 +177,46 @@ def unload(key: EngineKey) -> bool:
             return False
         _end(engine)
         return True
+
+
+def unload_idle() -> float | None:
+    """Unload the models that had no request for the time that their settings say.
+
+    Returns:
+        Seconds until one may be due; infinite if none ever will be, and None where no model is loaded.
+    """
+    now = runtime.current().now()
+    waits: list[float] = []
+    with LOCK:
+        for engine in [engine for engine in _engines.values() if engine.ended is None]:
+            left = engine.settings.unload_after
+            if engine.state == "ready" and not engine.pending:
+                left += engine.last_used - now
+            if left > 0:
+                waits.append(left)
+            else:
+                _log.info(
+                    "unloading the model in %s: it had no request for %g s", engine.folder, now - engine.last_used
+                )
+                _end(engine)
+    return min(waits, default=None)
+
+
+def _watch() -> None:
+    """Let the one thread that unloads idle models look at them; the caller holds the lock."""
+    global _watcher  # noqa: PLW0603 - one thread for all engines
+    if _watcher is None or not _watcher.is_alive():
+        _watcher = threading.Thread(target=_unload_when_due, name="mlx-unload-idle", daemon=True)
+        _watcher.start()
+    _changed.notify()
+
+
+def _unload_when_due() -> None:
+    global _watcher  # noqa: PLW0603 - as above
+    with LOCK:
+        while (left := unload_idle()) is not None:
+            _changed.wait(min(left, threading.TIMEOUT_MAX))
+        _watcher = None
 
 
 def snapshot() -> list[EngineFacts]:

@@ -22,6 +22,7 @@ from unified_llm._backends.mlx.grammars import Grammars
 from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change, wants_own_code
 from unified_llm._backends.mlx.model_folder import no_model_message, window_in
 from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
+from unified_llm._backends.mlx.weight_sizes import measure_size
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
@@ -92,6 +93,7 @@ class LoadedModel:
         always_trims: Whether tokens can be taken off its caches, however many they hold.
         template: Its chat template.
         grammars: Those that were compiled for its tokenizer.
+        size: The bytes of the weights in memory.
     """
 
     folder: Path
@@ -102,6 +104,7 @@ class LoadedModel:
     cache_count: int = 0
     merges: bool = True
     always_trims: bool = True
+    size: int = 0
     template: ChatTemplate = field(init=False, repr=False)
     grammars: Grammars = field(init=False, repr=False)
 
@@ -135,7 +138,8 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
     from mlx_lm.models.cache import make_prompt_cache
 
     caches = make_prompt_cache(model)
-    draft = None if key.draft is None else _load_draft(key, tokenizer, caches, room)
+    left = None if room is None else room - measure_size(model)
+    draft = None if key.draft is None else _load_draft(key, tokenizer, caches, left)
     return LoadedModel(
         folder,
         model,
@@ -145,6 +149,7 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
         cache_count=len(caches),
         merges=can_merge(caches),
         always_trims=always_trims(caches),
+        size=measure_size(model, *filter(None, [draft])),
     )
 
 

@@ -53,7 +53,7 @@ def preload(target: Target) -> Preloaded:
     try:
         key = engine_key(target)
         before = find_engine(key) is not None and state_of(target) != "unloaded"
-        engine = get_engine(key, settings=target.mlx, memory_limit=target.memory_limit)
+        engine = get_engine(key, settings=target.mlx, memory_limit=target.memory_limit, unload_others=False)
     except (ConfigurationError, EngineError) as error:
         raise LoadError(str(error)) from None
     _end_of_loading(engine, target).result()

@@ -37,6 +37,11 @@ class Scheduler:
         self._batch = Batch(loaded, self.prefixes)
         self._serial = Serial(loaded, self.prefixes)
 
+    @property
+    def size(self) -> int:
+        """The bytes of the weights and of the prefix cache; any thread may read it."""
+        return self._loaded.size + self.prefixes.nbytes
+
     def serve(self, queue: SimpleQueue[EngineRequest | None]) -> None:
         """Admit requests and write answers until None comes through the queue."""
         try:

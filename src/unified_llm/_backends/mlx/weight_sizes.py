@@ -1,0 +1,111 @@
+"""How much memory a model takes: estimated from its files before it is loaded, and measured afterwards.
+
+A safetensors file begins with the types and places of its tensors (huggingface.co/docs/safetensors). On a processor
+weights are converted to single precision when they are loaded, and quantized ones are unpacked where there is room (see
+``loading``): half precision takes twice what its file does, and four bits eight times.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from unified_llm._backends.mlx.engine_types import EngineKey
+from unified_llm._backends.mlx.model_files import read_object, weight_files
+
+if TYPE_CHECKING:
+    from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
+
+_MAX_HEADER: Final = 100_000_000  # bytes: what the safetensors library accepts
+_FLOATS: Final[Mapping[str, int]] = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1}
+_SINGLE: Final = 4  # bytes of a number in single precision
+_PACKED: Final = "U32"  # quantized weights, several in each number of 32 bits
+_SCALES: Final = (".scales", ".biases")
+
+
+@dataclass(frozen=True, slots=True)
+class SizeEstimate:
+    """What a model may take in memory.
+
+    Attributes:
+        size: The bytes that it takes as it is loaded where there is room.
+        packed: The bytes where quantized weights stay as they are; the same as ``size`` where there are none.
+    """
+
+    size: int
+    packed: int
+
+
+def estimate_size(key: EngineKey, *, on_gpu: bool) -> SizeEstimate:
+    """Estimate what a model takes with its adapter and its draft model; 0 for files that cannot be read.
+
+    Args:
+        key: The model.
+        on_gpu: Whether it is loaded for a GPU, where weights stay as they are in the files.
+    """
+    parts = [_estimate_folder(folder, on_gpu=on_gpu) for folder in (key.folder, key.draft) if folder is not None]
+    adapter = 0 if key.adapter is None else _file_size(key.adapter / "adapters.safetensors")
+    return SizeEstimate(sum(part.size for part in parts) + adapter, sum(part.packed for part in parts) + adapter)
+
+
+def measure_size(*modules: Module) -> int:
+    """Return the bytes of the weights of loaded networks; called in their engine's thread."""
+    from mlx.utils import tree_flatten
+
+    flatten: Any = tree_flatten
+    networks: tuple[Any, ...] = modules
+    return sum(int(weight.nbytes) for network in networks for _, weight in flatten(network.parameters()))
+
+
+def _estimate_folder(folder: Path, *, on_gpu: bool) -> SizeEstimate:
+    bits = _bits(folder)
+    size = packed = 0
+    for path in weight_files(folder):
+        tensors = list(_tensors(path))
+        if on_gpu or not tensors:
+            size, packed = size + _file_size(path), packed + _file_size(path)
+        for name, kind, nbytes in () if on_gpu else tensors:
+            single = nbytes * _SINGLE // _FLOATS.get(kind, _SINGLE)
+            packed += single
+            if bits and kind == _PACKED:
+                size += nbytes * 32 // bits
+            elif not (bits and name.endswith(_SCALES)):  # they are gone once the weights are unpacked
+                size += single
+    return SizeEstimate(size, packed)
+
+
+def _bits(folder: Path) -> int | None:
+    """Return how many bits a quantized weight has; None where the model is not quantized."""
+    quantization = read_object(folder / "config.json").get("quantization")
+    bits = cast("dict[str, Any]", quantization).get("bits") if isinstance(quantization, dict) else None
+    return bits if isinstance(bits, int) and 1 <= bits <= 32 else None
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield the name, the type and the bytes of each tensor in a file; nothing if the file cannot be read."""
+    for name, tensor in _header(path).items():
+        match tensor:
+            case {"dtype": str(kind), "data_offsets": [int(begin), int(end)]}:
+                yield name, kind, max(0, end - begin)
+            case _:
+                pass
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            content = json.loads(file.read(length)) if length <= _MAX_HEADER else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
