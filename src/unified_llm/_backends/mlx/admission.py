@@ -13,6 +13,7 @@ from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, O
 from unified_llm._backends.mlx.loading import LoadedModel
 from unified_llm._backends.mlx.running_request import RunningRequest
 from unified_llm._backends.mlx.sampling import Processor, make_processors, make_sampler
+from unified_llm._backends.mlx.token_logprobs import make_token_logprobs
 from unified_llm._formats.text_reasoning import opened_tag
 from unified_llm._lib.stop_strings import StopFilter
 
@@ -48,6 +49,7 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
     running = RunningRequest(
         request, prompt, ids, max_tokens, sampler, [], loaded.tokenizer.detokenizer, StopFilter(prompt.stop)
     )
+    running.token_logprobs = make_token_logprobs(prompt.sampling, loaded)
     running.processors = [_contain_errors(processor, running) for processor in processors]
     # Whether the template has begun a block of reasoning for the model decides how its answer is read.
     if (tag := opened_tag(loaded.tokenizer.decode(ids[-_PROMPT_END:]))) is not None:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
 from unified_llm._backends.mlx.loading import Detokenizer
 from unified_llm._backends.mlx.sampling import Processor, Sampler
+from unified_llm._backends.mlx.token_logprobs import TokenLogprobs
 from unified_llm._lib.stop_strings import StopFilter
+from unified_llm.types.responses import TokenLogprob
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -37,6 +39,7 @@ class RunningRequest:
         read_tokens: How many tokens of the prompt the model has read, those included.
         boundaries: The numbers of tokens after which reading the prompt stops for a moment.
         completion_tokens: How many tokens were written, without the one that ends a turn.
+        token_logprobs: Collects their log probabilities; None where they were not requested.
         error: Why one of its processors failed; the request ends with it after the step.
     """
 
@@ -52,6 +55,7 @@ class RunningRequest:
     read_tokens: int = 0
     boundaries: frozenset[int] = frozenset()
     completion_tokens: int = 0
+    token_logprobs: TokenLogprobs | None = None
     error: Exception | None = None
 
     def write(self, token: int, logprobs: mx.array, ending: Ending | None) -> bool:
@@ -65,10 +69,11 @@ class RunningRequest:
         Returns:
             Whether the request is over: it has ended, or its caller takes no more.
         """
-        del logprobs
         if ending != "stop":  # the token that ends a turn is no text
             self.completion_tokens += 1
             self.detokenizer.add_token(token)
+            if self.token_logprobs is not None:
+                self.token_logprobs.add(token, logprobs)
         if ending:
             self.detokenizer.finalize()
         text = self.stops.feed(self.detokenizer.last_segment)
@@ -76,7 +81,10 @@ class RunningRequest:
             ending = "stop"
         elif ending:
             text += self.stops.flush()
-        outputs: list[Output] = [TextChunk(text)] if text else []
+        entries: tuple[TokenLogprob, ...] = ()
+        if self.token_logprobs is not None:
+            entries = self.token_logprobs.take(text, is_whole=bool(ending) and not self.stops.stopped)
+        outputs: list[Output] = [TextChunk(text, entries)] if text or entries else []
         if ending:
             outputs.append(Finished(ending, len(self.ids), self.completion_tokens, self.cached_tokens))
         return not all(self.request.deliver(output) for output in outputs) or bool(ending)
