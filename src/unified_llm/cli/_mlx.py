@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from unified_llm.cli._terminal import Terminal
-
-if TYPE_CHECKING:
-    from unified_llm.types.responses import ModelInfo
 
 
 def pull(
@@ -52,7 +49,10 @@ def list_models(
 
     The demo model, those in the folders of MLX_MODEL_PATH, and those in the Hugging Face cache.
     """
+    from unified_llm._backends.mlx.hub_cache import unfinished_downloads
     from unified_llm._backends.mlx.local_models import find_models
+    from unified_llm._backends.mlx.model_names import pull_command
+    from unified_llm.cli._models import local_facts
     from unified_llm.cli._responses import as_json_line, model_as_dict
 
     _check_platform()
@@ -60,21 +60,11 @@ def list_models(
     if as_json:
         terminal.write(as_json_line([model_as_dict(model) for model in models]))
         return
-    terminal.show_table(("MODEL", "SIZE", "QUANTIZATION", "CONTEXT"), [_row(model) for model in models])
+    terminal.show_table(("MODEL", "SIZE", "QUANTIZATION", "CONTEXT"), [local_facts(model) for model in models])
+    for name in unfinished_downloads():
+        terminal.note(f"the download of {name} is not whole: {pull_command(name)} finishes it")
     if len(models) == 1:
         terminal.note("no model was downloaded yet: unified-llm mlx pull mlx-community/Qwen3-4B-4bit gets one")
-
-
-def _row(model: ModelInfo) -> tuple[str, ...]:
-    from unified_llm._lib.byte_sizes import show_bytes
-
-    window: Any = model.context_window
-    return (
-        model.model_string,
-        "" if model.size is None else show_bytes(model.size),
-        model.quantization or "",
-        "" if window is None else f"{window:,}",
-    )
 
 
 def _check_platform() -> None:

@@ -41,7 +41,8 @@ def models(
     if as_json:
         terminal.write(as_json_line([model_as_dict(model) for model in listed]))
     elif listed:
-        terminal.show_table(("MODEL", "CONTEXT", "OUTPUT", "FEATURES"), [_row(model) for model in listed])
+        columns = ("MODEL", "SIZE", "QUANTIZATION", "CONTEXT", "OUTPUT", "FEATURES")
+        terminal.show_table(columns, [_row(model) for model in listed])
         note_uncertain(providers, terminal)
     for problem in problems:
         terminal.note(problem)
@@ -86,7 +87,15 @@ async def _list_all(providers: Sequence[UsableProvider], supports: Sequence[str]
 
 def _row(model: ModelInfo) -> tuple[str, ...]:
     features = ", ".join(sorted(model.features or ()))
-    return model.model_string, _tokens(model.context_window), _tokens(model.max_output), features
+    return *local_facts(model), _tokens(model.max_output), features
+
+
+def local_facts(model: ModelInfo) -> tuple[str, ...]:
+    """Return the cells for the name, the size, the quantization and the context window of a model."""
+    from unified_llm._lib.byte_sizes import show_bytes
+
+    size = "" if model.size is None else show_bytes(model.size)
+    return model.model_string, size, model.quantization or "", _tokens(model.context_window)
 
 
 def _tokens(count: int | None) -> str:

@@ -105,8 +105,29 @@ def local_providers(options: TargetOptions) -> Iterator[UsableProvider]:
         client = _client(options, provider=server.provider, base_url=server.base_url)
         yield UsableProvider(server.provider, client, certain=server.certain, local=True)
     models = find_models()
-    if len(models) > 1:  # more than the demo model
+    if problem := _problem_of_mlx(models):
+        yield UsableProvider("mlx", problem=problem)
+    elif len(models) > 1:  # more than the demo model
         yield UsableProvider("mlx", models=models)
+
+
+def _problem_of_mlx(models: Sequence[ModelInfo]) -> str | None:
+    """Return why models in this process cannot be used, where the environment or the cache says that they should be."""
+    from unified_llm._backends.mlx import unavailable_reason
+    from unified_llm._backends.mlx.hub_cache import unfinished_downloads
+    from unified_llm._backends.mlx.model_names import pull_command
+    from unified_llm._backends.mlx.model_paths import CONFIGURED, configured_folders
+
+    folders, unfinished = configured_folders(), unfinished_downloads()
+    if (folders or unfinished) and (reason := unavailable_reason()):
+        return reason
+    if len(models) > 1:
+        return None
+    if unfinished:
+        return f"the download of {unfinished[0]} is not whole: run {pull_command(unfinished[0])}"
+    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+        return f"{CONFIGURED} names what is no folder: {', '.join(missing)}"
+    return f"no folder of {CONFIGURED} has a model that can run here" if folders else None
 
 
 def known_providers(options: TargetOptions) -> Iterator[UsableProvider]:

@@ -145,8 +145,8 @@ def _find_mlx_model(terminal: Terminal) -> dict[str, Any]:
     models = [model.id for model in find_models() if model.id != "demo"]
     if not models:
         raise ConfigurationError(
-            "mlx is given without a model, and none is in the Hugging Face cache: pass --model, such as "
-            "mlx/mlx-community/Qwen3-4B-4bit, or try --model mlx/demo"
+            "mlx is given without a model, and none was downloaded: run unified-llm mlx pull "
+            "mlx-community/Qwen3-4B-4bit, or try --model mlx/demo"
         )
     _note_choice(f"mlx/{models[0]}", len(models), terminal)
     return {"model": models[0]}

@@ -29,6 +29,7 @@ MAIN: Final = "main"
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _REVISION: Final = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _COMMIT: Final = re.compile(r"\w+", re.ASCII)
+_MARKER: Final = "unverified-"
 _LONGEST: Final = 96  # characters of a name at the hub (huggingface_hub.utils.validate_repo_id)
 # What a model cannot run without, of the files that its repository has.
 _NEEDED: Final = (
@@ -59,7 +60,7 @@ class HubName:
 
     def marker(self, commit: str) -> Path:
         """Return the file that is there while a downloaded commit is not verified."""
-        return self.folder / f"unverified-{commit}"
+        return self.folder / f"{_MARKER}{commit}"
 
 
 def read_hub_name(name: str) -> HubName | None:
@@ -104,6 +105,13 @@ def downloaded_models() -> Iterator[tuple[str, Path]]:
         name = entry.removeprefix("models--").replace("--", "/")
         if (snapshot := find_snapshot(name)) is not None:
             yield name, snapshot
+
+
+def unfinished_downloads() -> list[str]:
+    """Return the models whose download was cut off, as far as this package began it."""
+    markers = cache_folder().glob(f"models--*/{_MARKER}*")
+    folders = {marker.parent.name for marker in markers}
+    return sorted(folder.removeprefix("models--").replace("--", "/") for folder in folders)
 
 
 def _commit_of(named: HubName) -> str:
