@@ -124,8 +124,8 @@ def test_a_template_takes_tools_if_its_code_uses_the_variable(template: str, *, 
 def test_a_call_that_is_required_is_constrained_to_the_schemas_of_the_tools() -> None:
     lines = constrain_calls(TOOLS, DEFAULT).text.splitlines()
     assert lines[:3] == ["start: calls", "calls: call", "call: call_0 | call_1"]
-    assert lines[3].startswith('call_0: "<tool_call>\\n{\\"name\\": \\"weather\\", \\"arguments\\": " %json {')
-    assert lines[3].endswith('"}\\n</tool_call>"')
+    assert lines[3].startswith('call_0: "<tool_call>" "\\n{\\"name\\": \\"weather\\", \\"arguments\\": " %json {')
+    assert lines[3].endswith('"}\\n" "</tool_call>"')
     schema = json.loads(lines[3][lines[3].index("%json ") + 6 : lines[3].rindex(' "}')])
     assert schema.pop("x-guidance")["whitespace_flexible"] is False
     assert schema == CITY

@@ -7,6 +7,7 @@ may use this module.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, OpenedBlock, Prompt
@@ -14,7 +15,7 @@ from unified_llm._backends.mlx.loading import LoadedModel
 from unified_llm._backends.mlx.running_request import RunningRequest
 from unified_llm._backends.mlx.sampling import Processor, make_processors, make_sampler
 from unified_llm._backends.mlx.token_logprobs import make_token_logprobs
-from unified_llm._formats.text_reasoning import opened_tag
+from unified_llm._formats.text_reasoning import TAGS, opened_tag
 from unified_llm._lib.stop_strings import StopFilter
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
         message = f"The model in {loaded.folder} writes text and makes no embeddings: use an embedding model."
         raise EngineError("unsupported", message)
     ids = _tokenize(prompt, loaded)
+    # Whether the template has begun a block of reasoning for the model decides how its answer is read, and when what it
+    # has to conform to begins.
+    tag = opened_tag(loaded.tokenizer.decode(ids[-_PROMPT_END:]))
+    if tag is not None and prompt.constraint is not None and prompt.constraint.after is None:
+        prompt = replace(prompt, constraint=replace(prompt.constraint, after=TAGS[tag]))
     max_tokens = _count_room(prompt, loaded, ids)
     try:
         if max_tokens < 1:
@@ -51,8 +57,7 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
     )
     running.token_logprobs = make_token_logprobs(prompt.sampling, loaded)
     running.processors = [_contain_errors(processor, running) for processor in processors]
-    # Whether the template has begun a block of reasoning for the model decides how its answer is read.
-    if (tag := opened_tag(loaded.tokenizer.decode(ids[-_PROMPT_END:]))) is not None:
+    if tag is not None:
         request.deliver(OpenedBlock(tag))
     return running
 

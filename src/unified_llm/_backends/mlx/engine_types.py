@@ -54,11 +54,13 @@ class Constraint:
             grammar in the dialect of Lark that llguidance reads.
         text: The schema (as JSON), the expression, or the grammar.
         after: The constraint begins once this text has been written (the closing tag of reasoning); None: at once.
+        tags: Literals of a grammar that are one token where the tokenizer has such a token, as of ``<tool_call>``.
     """
 
     kind: Literal["json_schema", "regex", "lark"]
     text: str = field(repr=False)
     after: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

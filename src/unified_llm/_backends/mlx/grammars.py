@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -97,6 +97,7 @@ def _compile(constraint: Constraint, guide: LLTokenizer) -> LLMatcher:
             grammar = LLMatcher.grammar_from_json_schema(text, overrides=options)
         elif constraint.kind == "lark":
             _check_depth(_grammar_depth(text), name)
+            text = _with_tokens(text, constraint.tags, guide)
             grammar = grammar_from("grammar", text)  # converts GBNF
         else:
             grammar = LLMatcher.grammar_from_regex(text)
@@ -106,6 +107,15 @@ def _compile(constraint: Constraint, guide: LLTokenizer) -> LLMatcher:
     if matcher.is_error():
         raise _refusal(constraint, matcher.get_error())
     return matcher
+
+
+def _with_tokens(text: str, tags: Sequence[str], guide: LLTokenizer) -> str:
+    """Return a grammar with the tokens of tags in place of their texts, which llguidance takes for other tokens."""
+    for tag in tags:
+        tokens = guide.tokenize_str(tag, parse_special=True)
+        if len(tokens) == 1 and guide.is_special_token(tokens[0]):
+            text = text.replace(json.dumps(tag), f"<[{tokens[0]}]>")
+    return text
 
 
 def _refusal(constraint: Constraint, message: str) -> EngineError:

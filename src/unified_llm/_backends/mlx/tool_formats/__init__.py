@@ -12,14 +12,28 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Wrapping:
-    """The texts around the name and the arguments of a call whose arguments are one JSON object."""
+    """The texts around the name and the arguments of a call whose arguments are one JSON object.
+
+    Attributes:
+        before: Before the name.
+        between: Between the name and the arguments.
+        after: After them.
+        tags: Those parts of these texts that many tokenizers have as one token.
+    """
 
     before: str
     between: str
     after: str
+    tags: tuple[str, ...] = ()
 
 
-_HERMES: Final = Wrapping('<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>")
+_HERMES: Final = Wrapping(
+    '<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>", ("<tool_call>", "</tool_call>")
+)
+_KIMI_TAGS: Final = (
+    "<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>",
+    "<|tool_calls_section_end|>",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +88,19 @@ FORMATS: Final = (
             "<|tool_calls_section_begin|><|tool_call_begin|>functions.",
             ":0<|tool_call_argument_begin|>",
             "<|tool_call_end|><|tool_calls_section_end|>",
+            _KIMI_TAGS,
         ),
     ),
     ToolFormat(
         "minicpm5", (('<function name="', '<param name="'),), "<function name=", "</function>", parser="minicpm5"
     ),
     ToolFormat(
-        "mistral", (("[TOOL_CALLS]", "[ARGS]"),), "[TOOL_CALLS]", "", Wrapping("[TOOL_CALLS]", "[ARGS]", ""),
-        takes_short_ids=True,
+        "mistral", (("[TOOL_CALLS]", "[ARGS]"),), "[TOOL_CALLS]", "",
+        Wrapping("[TOOL_CALLS]", "[ARGS]", "", ("[TOOL_CALLS]", "[ARGS]")), takes_short_ids=True,
     ),
     ToolFormat(
         "mistral", (("[TOOL_CALLS]",),), "[TOOL_CALLS]", "",
-        Wrapping('[TOOL_CALLS][{"name": "', '", "arguments": ', "}]"), takes_short_ids=True,
+        Wrapping('[TOOL_CALLS][{"name": "', '", "arguments": ', "}]", ("[TOOL_CALLS]",)), takes_short_ids=True,
     ),
     ToolFormat(
         "muse_spark", (("<atem:function_calls>",),), "<atem:function_calls>", "</atem:function_calls>",

@@ -10,6 +10,8 @@ since a model might write those until its last token.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -51,13 +53,19 @@ def constrain_calls(
         lines[1] = f'calls: call ("\\n" call){{0,{_MAX_CALLS - 1}}}'
     if answer is not None:
         lines.append(f"answer: {_json(answer)}")
-    return Constraint("lark", "\n".join(lines), after)
+    return Constraint("lark", "\n".join(lines), after, tool_format.wrapping.tags)
 
 
 def _call(tool: Tool, tool_format: ToolFormat) -> str:
     wrapping = tool_format.wrapping
-    parts = [dump(wrapping.before + tool.name + wrapping.between), _json(parameters_of(tool))]
-    return " ".join([*parts, dump(wrapping.after)] if wrapping.after else parts)
+    before, after = wrapping.before + tool.name + wrapping.between, wrapping.after
+    return " ".join([*_literals(before, wrapping.tags), _json(parameters_of(tool)), *_literals(after, wrapping.tags)])
+
+
+def _literals(text: str, tags: Sequence[str]) -> list[str]:
+    """Return the literals of a text, each of its tags as one of its own."""
+    parts = re.split(f"({'|'.join(map(re.escape, tags))})", text) if tags else [text]
+    return [json.dumps(part) for part in parts if part]
 
 
 def _json(schema: Mapping[str, Any]) -> str:

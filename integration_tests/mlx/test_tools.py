@@ -1,0 +1,152 @@
+"""Tools of models in this process, on a tiny model with random weights: what it writes is kept valid by constraints."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration_tests.support.tiny_models import make_model
+from tests.support.each import each
+from unified_llm import LLMClient, Message
+from unified_llm._backends.mlx import unavailable_reason
+from unified_llm._backends.mlx.engines import close_engines
+from unified_llm.types import ResponseFormat, Tool
+
+pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
+
+WEATHER = Tool(
+    "weather",
+    "Tell the weather.",
+    {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 10}, "days": {"type": "integer", "maximum": 9}},
+        "required": ["city", "days"],
+        "additionalProperties": False,
+    },
+)
+UNIT = Tool(
+    "unit",
+    "Choose a unit.",
+    {
+        "type": "object",
+        "properties": {"unit": {"enum": ["C", "F"]}},
+        "required": ["unit"],
+        "additionalProperties": False,
+    },
+)
+TEMPLATES = {
+    "json_tools": None,
+    "mistral": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}[TOOL_CALLS]x[ARGS]{% endif %}",
+    "llama3": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<|python_tag|>{% endif %}",
+    "kimi_k2": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<|tool_calls_section_begin|>{% endif %}",
+    "gemma4": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<|tool_call><tool_call|>{% endif %}",
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("tools") / "model")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    close_engines()
+
+
+def client(folder: Path, **settings: Any) -> LLMClient:
+    return LLMClient(f"mlx/{folder}", max_tokens=300, temperature=1.0, **settings)
+
+
+def ask(folder: Path, way: str, **options: Any) -> Any:
+    """Ask in one of the ways; return the calls and the reason of the end."""
+    messages = [Message.user("What is the weather in Oslo?")]
+    if way == "whole":
+        response = client(folder).generate(messages, **options)
+        return response.tool_calls, response.finish_reason
+    if way == "async":
+        response = asyncio.run(client(folder).agenerate(messages, **options))
+        return response.tool_calls, response.finish_reason
+    with client(folder).stream(messages, **options) as stream:
+        response = stream.get_final_response() if hasattr(stream, "get_final_response") else None
+        for _ in stream:
+            pass
+        response = stream.response
+    return response.tool_calls, response.finish_reason
+
+
+@each("way", ["whole", "async"])
+def test_a_required_call_is_valid_with_any_seed(folder: Path, way: str) -> None:
+    for seed in range(4):
+        calls, reason = ask(folder, way, tools=[WEATHER, UNIT], tool_choice="required", seed=seed)
+        assert reason == "tool_calls"
+        (call,) = calls
+        assert call.name in {"weather", "unit"}
+        assert json.loads(call.raw_arguments) == call.arguments
+        assert not call.from_text
+        if call.name == "unit":
+            assert call.arguments["unit"] in {"C", "F"}
+        else:
+            assert isinstance(call.arguments["days"], int)
+
+
+def test_a_named_tool_is_called(folder: Path) -> None:
+    for name in ("weather", "unit"):
+        response = client(folder).generate("x", tools=[WEATHER, UNIT], tool_choice=name, seed=1)
+        assert [call.name for call in response.tool_calls] == [name]
+        assert response.content == ""
+
+
+def test_a_call_streams(folder: Path) -> None:
+    chunks = list(client(folder).stream("x", tools=[UNIT], tool_choice="required", seed=3))
+    (call,) = [call for chunk in chunks for call in chunk.tool_calls]
+    assert call.name == "unit"
+    assert json.loads(call.arguments)["unit"] in {"C", "F"}
+    assert "".join(chunk.content for chunk in chunks) == ""
+    assert chunks[-1].finish_reason == "tool_calls"
+
+
+def test_none_offers_no_tools(folder: Path) -> None:
+    free = client(folder).generate("x", seed=1)
+    none = client(folder).generate("x", tools=[UNIT], tool_choice="none", seed=1)
+    assert none.content == free.content
+    auto = client(folder).generate("x", tools=[UNIT], seed=1)
+    assert auto.usage.prompt_tokens > free.usage.prompt_tokens, "the template writes the tools"
+
+
+@pytest.mark.parametrize("name", [name for name, template in TEMPLATES.items() if template])
+def test_a_required_call_is_valid_in_the_formats_of_other_families(tmp_path: Path, name: str) -> None:
+    folder = make_model(tmp_path / "model", template=TEMPLATES[name], tags=())
+    response = client(folder).generate("x", tools=[WEATHER, UNIT], tool_choice="required", seed=2)
+    assert response.tool_calls[0].name in {"weather", "unit"}
+    assert response.content == ""
+
+
+def test_calls_and_results_go_back_to_the_template(folder: Path) -> None:
+    asked = Message.user("x")
+    response = client(folder).generate([asked], tools=[UNIT], tool_choice="required", seed=1)
+    (call,) = response.tool_calls
+    answered = [asked, Message.assistant("", tool_calls=response.tool_calls), Message.tool("It is C.", call.id)]
+    first = client(folder).generate([asked], tools=[UNIT], seed=1)
+    second = client(folder).generate(answered, tools=[UNIT], seed=1)
+    assert second.usage.prompt_tokens > first.usage.prompt_tokens + 10
+
+
+def test_reasoning_effort_switches_reasoning(folder: Path) -> None:
+    plain = client(folder).generate("x", seed=1)
+    off = client(folder).generate("x", seed=1, reasoning_effort="none")
+    assert off.usage.prompt_tokens > plain.usage.prompt_tokens, "the template closes the block of reasoning"
+
+
+def test_json_beside_tools_is_a_call_or_the_json(folder: Path) -> None:
+    properties = {"ok": {"type": "boolean"}}
+    schema = {"type": "object", "properties": properties, "required": ["ok"], "additionalProperties": False}
+
+    for seed in range(3):
+        response = client(folder).generate("x", tools=[UNIT], response_format=ResponseFormat(schema), seed=seed)
+        assert response.tool_calls or isinstance(json.loads(response.content)["ok"], bool)
