@@ -53,6 +53,7 @@ _OPENAI_TOOLS: Final = "platform.openai.com/docs/guides/function-calling"
 _CLAUDE_THINKING: Final = "platform.claude.com/docs/en/build-with-claude/extended-thinking"
 _NO_JSON: Final = PairSupport("emulated", "it takes no schema")
 _NO_CHOICE: Final = PairSupport("emulated", "it has no tool_choice")
+_MLX: Final = "unified_llm/_backends/mlx/tool_formats/grammars.py"
 _SENT: Final = "no exclusion documented, and no emulation: sent as it is"
 
 # The first match wins, so the particular stands before the general; the last line of each pair is for all rows.
@@ -68,6 +69,7 @@ SUPPORT: Final[Mapping[FeaturePair, tuple[PairSupport, ...]]] = {
         PairSupport("emulated", "docs.cohere.com/docs/structured-outputs", ("cohere",)),
         PairSupport("emulated", "github.com/vercel/ai/pull/16540", ("groq",)),
         PairSupport("native", "docs.x.ai/docs/guides/structured-outputs (unverified)", ("xai",), "grok-4*"),
+        PairSupport("native", _MLX, ("mlx",)),  # one grammar of calls and of the JSON
         # With a grammar for the answer no call of a tool can be written.
         PairSupport("emulated", "github.com/ollama/ollama/issues/8095", ("ollama",)),
         PairSupport("emulated", "github.com/vllm-project/vllm/issues/39929", ("vllm", "nvidia")),
@@ -78,6 +80,7 @@ SUPPORT: Final[Mapping[FeaturePair, tuple[PairSupport, ...]]] = {
         PairSupport("emulated", "github.com/langchain-ai/langchain/issues/23629", ("groq",)),
         PairSupport("emulated", "hexdocs.pm/req_llm/1.9.0/cerebras.html", ("cerebras",)),
         # The tokens are sampled by a grammar, one after another, streamed or not.
+        PairSupport("native", _MLX, ("mlx",)),
         PairSupport("native", "docs.vllm.ai/en/latest/features/structured_outputs.html", ("vllm", "nvidia")),
         PairSupport("native", "github.com/ggml-org/llama.cpp/tree/master/grammars", ("llamacpp",)),
         PairSupport("native", "docs.ollama.com/capabilities/structured-outputs", ("ollama",)),
@@ -99,13 +102,14 @@ SUPPORT: Final[Mapping[FeaturePair, tuple[PairSupport, ...]]] = {
         PairSupport("emulated", f"{_CLAUDE_THINKING}#extended-thinking-with-tool-use", ("anthropic",)),
         PairSupport("emulated", "github.com/deepseek-ai/DeepSeek-V3/issues/1376", ("deepseek",)),
         PairSupport("native", "platform.openai.com/docs/guides/reasoning", _OPENAI),
+        PairSupport("native", _MLX, ("mlx",)),  # the grammar begins after the reasoning
         PairSupport("native", "ai.google.dev/gemini-api/docs/function-calling", ("gemini",)),
         PairSupport("native", "docs.vllm.ai/en/latest/features/reasoning_outputs.html", ("vllm",)),
         PairSupport("native", "docs.x.ai/docs/guides/function-calling (unverified)", ("xai",)),
         PairSupport("emulated", UNKNOWN),
     ),
     "built-in tools with functions": (
-        PairSupport("skipped", "the format has no built-in tools", ("cohere", "ollama")),
+        PairSupport("skipped", "the format has no built-in tools", ("cohere", "ollama", "mlx")),
         # Gemini 3 combines them if a field asks for it, and answers in parts that are not read here.
         PairSupport("skipped", "ai.google.dev/gemini-api/docs/tools", ("gemini",)),
         PairSupport("native", "platform.openai.com/docs/guides/tools", _OPENAI),
