@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests.support.each import each
 from unified_llm import LLMClient, ModelInfo
 from unified_llm._backends.mlx import local_models, model_types
 from unified_llm._backends.mlx.model_names import resolve_folder
+from unified_llm._core.features import CHAT as CHAT_FEATURES
+from unified_llm._core.features import JSON
 
 QWEN = {"model_type": "qwen3", "max_position_embeddings": 40_960, "quantization": {"bits": 4, "group_size": 64}}
 CHAT = {"chat_template": "{{ messages }}"}
@@ -74,7 +77,7 @@ def test_downloaded_models_are_listed_after_the_demo_with_what_their_files_say(h
             "mlx",
             owned_by="mlx-community",
             context_window=40_960,
-            features=frozenset({"streaming", "models"}),
+            features=CHAT_FEATURES | JSON if find_spec("llguidance") else CHAT_FEATURES,
             family="qwen3",
             size=2,
             quantization="4-bit, group size 64",
