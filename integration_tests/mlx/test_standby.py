@@ -20,6 +20,7 @@ from tests.support import tiny_bert
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
+from unified_llm._backends.mlx.engines import close_engines, snapshot
 from unified_llm.exceptions import ServiceUnavailableError
 from unified_llm.testing import outage
 
@@ -140,6 +141,23 @@ def test_a_fallback_on_standby_is_loaded_while_another_one_serves(
         "its model is being loaded",
         "its model was loaded in 1",
     ]
+
+
+def test_no_model_is_unloaded_for_one_on_standby_but_for_a_call_that_needs_it(
+    slow: str, template: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    close_engines()
+    other, size = f"mlx/{template}", sum(path.stat().st_size for path in template.glob("*.safetensors"))
+    local = {"model": slow, "standby": "warm", "memory_limit": int(size * 1.6), "timeout": LOADING * 0.8}
+    client, alone = LLMClient(DOWN, fallbacks=[local, other]), LLMClient(DOWN, fallbacks=[local])
+    for _ in range(4):
+        assert in_sync(client).attempts[-1].target == other
+    wait_for(lambda: any("its model could not be loaded" in line for line in caplog.messages))
+    assert [facts.key.folder for facts in snapshot() if facts.state == "ready"] == [template.resolve()]
+    attempt = in_sync(alone).attempts[-1]
+    assert attempt.target == slow
+    assert attempt.waited >= LOADING
+    close_engines()
 
 
 def test_a_process_ends_while_a_model_is_being_loaded_in_the_background(template: Path) -> None:

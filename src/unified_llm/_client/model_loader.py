@@ -38,8 +38,20 @@ class LocalModels:
         known = standby.current().find(target)
         return "loading" if known is not None and known.state == "loading" else "loaded"
 
+    # A model whose loading in advance ended, since others would have had to be unloaded for it, is loaded once more: a
+    # call may do that.
+
     def wait(self, target: Target, until: float) -> bool:
         """Load a model, and wait for it."""
+        ended = self._wait_once(target, until)
+        return self._wait_once(target, until) if ended and self.state(target) == "unloaded" else ended
+
+    async def wait_async(self, target: Target, until: float) -> bool:
+        """Do the same for async callers."""
+        ended = await self._wait_once_async(target, until)
+        return await self._wait_once_async(target, until) if ended and self.state(target) == "unloaded" else ended
+
+    def _wait_once(self, target: Target, until: float) -> bool:
         future = _mlx().begin(target) if target.format == "mlx" else _loading_of(target)
         if future is None:
             return True
@@ -50,7 +62,7 @@ class LocalModels:
             return False
         return True
 
-    async def wait_async(self, target: Target, until: float) -> bool:
+    async def _wait_once_async(self, target: Target, until: float) -> bool:
         """Do the same for async callers. Files are read in a thread."""
         import asyncio  # which sync callers do without
 
