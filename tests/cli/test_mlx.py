@@ -22,6 +22,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLX_MODEL_PATH", raising=False)
     monkeypatch.setattr(mlx, "unavailable_reason", lambda: None)
     monkeypatch.setattr(local_models, "unavailable_reason", lambda: None)
+    monkeypatch.setattr("unified_llm._backends.mlx.loading.has_gpu", lambda: True)
+    monkeypatch.setattr("unified_llm._backends.mlx.memory.default_limit", lambda: 2 * 10**9)
     monkeypatch.setattr(local_models, "known_types", lambda _: frozenset({"qwen3"}))
     return tmp_path / "hub"
 
@@ -42,7 +44,9 @@ def download(cache: Path, name: str, *, commit: str = "c" * 40) -> Path:
     return model
 
 
-def test_models_are_listed_with_size_quantization_and_window(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_are_listed_with_size_quantization_window_and_whether_they_fit(
+    cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     download(cache, "mlx-community/Qwen3-4B-4bit")
     (download(cache, "org/other") / f"unverified-{'c' * 40}").touch()
     assert main(["mlx", "list"]) == 0
@@ -50,17 +54,24 @@ def test_models_are_listed_with_size_quantization_and_window(cache: Path, capsys
     heading, demo, model = [line.split() for line in printed.out.splitlines()]
     assert heading[:4] == ["MODEL", "SIZE", "QUANTIZATION", "CONTEXT"]
     assert demo[:3] == ["mlx/demo", "1.7", "MB"]
-    assert " ".join(model).startswith("mlx/mlx-community/Qwen3-4B-4bit 2.3 GB 4-bit, group size 64 40,960")
+    assert demo[-1] == "yes"
+    assert " ".join(model) == "mlx/mlx-community/Qwen3-4B-4bit 2.3 GB 4-bit, group size 64 40,960 no"
+    assert "models may take 2.0 GB of memory together: memory_limit raises that" in printed.err
     assert "the download of org/other is not whole: unified-llm mlx pull org/other finishes it" in printed.err
     assert main(["mlx", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)[1]
-    facts = {name: listed[name] for name in ("model", "size", "quantization", "context_window")}
+    facts = {name: listed[name] for name in ("model", "size", "quantization", "context_window", "memory", "fits")}
     assert facts == {
         "model": "mlx/mlx-community/Qwen3-4B-4bit",
         "size": 2_300_000_000,
         "quantization": "4-bit, group size 64",
         "context_window": 40_960,
+        "memory": 2_300_000_000,
+        "fits": False,
     }
+    monkeypatch.setenv("UNIFIED_LLM_MEMORY_LIMIT", "4GB")
+    assert main(["mlx", "list"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "yes"
     assert main(["models", "--provider", "mlx"]) == 0
     assert "2.3 GB" in capsys.readouterr().out
 

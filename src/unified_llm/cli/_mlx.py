@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unified_llm.cli._terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unified_llm.types.responses import ModelInfo
 
 
 def pull(
@@ -52,19 +57,39 @@ def list_models(
     from unified_llm._backends.mlx.hub_cache import unfinished_downloads
     from unified_llm._backends.mlx.local_models import find_models
     from unified_llm._backends.mlx.model_names import pull_command
+    from unified_llm._lib.byte_sizes import show_bytes
     from unified_llm.cli._models import local_facts
     from unified_llm.cli._responses import as_json_line, model_as_dict
 
     _check_platform()
     models = find_models()
+    limit, needs = _memory(models)
     if as_json:
-        terminal.write(as_json_line([model_as_dict(model) for model in models]))
+        known = [{**model_as_dict(m), "memory": n, "fits": n <= limit} for m, n in zip(models, needs, strict=True)]
+        terminal.write(as_json_line(known))
         return
-    terminal.show_table(("MODEL", "SIZE", "QUANTIZATION", "CONTEXT"), [local_facts(model) for model in models])
+    rows = [(*local_facts(model), "yes" if need <= limit else "no") for model, need in zip(models, needs, strict=True)]
+    terminal.show_table(("MODEL", "SIZE", "QUANTIZATION", "CONTEXT", "FITS"), rows)
+    if max(needs) > limit:
+        terminal.note(f"models may take {show_bytes(limit)} of memory together: memory_limit raises that")
     for name in unfinished_downloads():
         terminal.note(f"the download of {name} is not whole: {pull_command(name)} finishes it")
     if len(models) == 1:
         terminal.note("no model was downloaded yet: unified-llm mlx pull mlx-community/Qwen3-4B-4bit gets one")
+
+
+def _memory(models: Sequence[ModelInfo]) -> tuple[int, list[int]]:
+    """Return the bytes that all models may take together, and those that each takes at least, without its context."""
+    from unified_llm._backends.mlx.engine_types import EngineKey
+    from unified_llm._backends.mlx.loading import has_gpu
+    from unified_llm._backends.mlx.memory import default_limit
+    from unified_llm._backends.mlx.model_names import resolve_folder
+    from unified_llm._backends.mlx.weight_sizes import estimate_size
+    from unified_llm._client.client import LLMClient
+
+    limit = LLMClient(provider="mlx").targets[0].memory_limit or default_limit()
+    keys = [EngineKey(resolve_folder(model.id)) for model in models]
+    return limit, [estimate_size(key, on_gpu=has_gpu()).packed for key in keys]
 
 
 def _check_platform() -> None:

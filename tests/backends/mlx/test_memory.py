@@ -11,17 +11,19 @@ from unified_llm import LLMClient, configure
 from unified_llm._backends.mlx.engine_types import EngineKey
 from unified_llm._backends.mlx.weight_sizes import SizeEstimate, estimate_size
 
+WIDTHS = {"F8_E4M3": 1, "BF16": 2, "F16": 2, "F32": 4, "U32": 4, "I64": 8}
+
 
 def write(folder: Path, tensors: Mapping[str, tuple[str, int]], name: str = "model", **config: Any) -> Path:
-    """Write a file of weights, of which only the header is there: name -> type and bytes."""
+    """Write a file of weights that are all zero: name -> type and bytes."""
     folder.mkdir(exist_ok=True)
     header: dict[str, Any] = {"__metadata__": {"format": "mlx"}}
     begin = 0
     for tensor, (kind, nbytes) in tensors.items():
-        header[tensor] = {"dtype": kind, "shape": [nbytes], "data_offsets": [begin, begin + nbytes]}
+        header[tensor] = {"dtype": kind, "shape": [nbytes // WIDTHS[kind]], "data_offsets": [begin, begin + nbytes]}
         begin += nbytes
     text = json.dumps(header).encode()
-    (folder / f"{name}.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    (folder / f"{name}.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(begin))
     if config:
         (folder / "config.json").write_text(json.dumps(config))
     return folder

@@ -7,8 +7,8 @@ no Python of a folder is imported.
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, Final, cast
@@ -50,7 +50,7 @@ def check_files(folder: Path) -> None:
     check_inside(folder, paths)
     for path in paths:
         if path.suffix == ".safetensors":
-            check_header(path)
+            read_tensors(path)
         elif path.name in _PARSED:
             read_json(path)
         elif _size(path) > _LARGEST_TEXT:
@@ -99,46 +99,71 @@ def weights_size(folder: Path) -> int:
     return sum(map(_size, weight_files(folder)))
 
 
-def check_header(path: Path) -> None:
-    """Check that a file of weights is as long as its header says.
+def _is_shape(shape: list[Any], kind: str, size: int) -> bool:
+    """Return whether a tensor of a shape has so many bytes; True for types that are not known here."""
+    if not all(type(length) is int and length >= 0 for length in shape):
+        return False
+    bits = _BITS.get(kind)
+    return bits is None or prod(shape) * bits == size * 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An array in a file of weights.
+
+    Attributes:
+        name: Its name.
+        kind: The type of its numbers, such as ``BF16``.
+        size: Its bytes.
+    """
+
+    name: str
+    kind: str
+    size: int
+
+
+def read_tensors(path: Path) -> list[Tensor]:
+    """Read which tensors a file of weights has, and check that they are all there.
 
     The layout: the length of the header in 8 bytes, the header as JSON, the numbers of all tensors
     (github.com/huggingface/safetensors).
 
     Raises:
-        UnloadableError: It is not.
+        UnloadableError: The file is not as its header says.
     """
     problem = "cannot be read"
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
-            (length,) = struct.unpack("<Q", start) if len(start) == 8 else (size,)
             problem = "is no whole safetensors file"
-            if length <= min(size - 8, _LARGEST_HEADER) and _is_true(file.read(length), size - 8 - length):
-                return
-    except (OSError, JSONError):
+            length = int.from_bytes(start, "little") if len(start) == 8 else size
+            if length <= min(size - 8, _LARGEST_HEADER):
+                header = parse_lenient(file.read(length), max_structure=_MOST_TENSORS)
+                return list(_tensors_in(header, size - 8 - length))
+    except (OSError, ValueError):
         pass
     raise UnloadableError(f"{path} {problem}: download the model again, or use another one.")
 
 
-def _is_true(header: bytes, size: int) -> bool:
-    """Return whether the tensors of a header lie within so many bytes, and are as large as their shapes say."""
-    tensors = parse_lenient(header, max_structure=_MOST_TENSORS)
-    if not is_object(tensors):
-        return False
-    return all(_is_tensor(tensor, size) for name, tensor in tensors.items() if name != "__metadata__")
+def _tensors_in(header: object, size: int) -> Iterator[Tensor]:
+    """Yield the tensors of a header.
 
-
-def _is_tensor(tensor: object, size: int) -> bool:
-    match tensor:
-        case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)]}:
-            if not (0 <= begin <= end <= size and all(type(length) is int and length >= 0 for length in shape)):
-                return False
-            bits = _BITS.get(kind)
-            return bits is None or prod(shape) * bits == (end - begin) * 8
-        case _:
-            return False
+    Raises:
+        ValueError: One is not within so many bytes, or not as large as its shape says.
+    """
+    if not is_object(header):
+        raise ValueError("no object")
+    for name, tensor in header.items():
+        match tensor:
+            case _ if name == "__metadata__":
+                continue
+            case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)]}:
+                if not (0 <= begin <= end <= size and _is_shape(shape, kind, end - begin)):
+                    raise ValueError("a tensor that is not there")
+                yield Tensor(name, kind, end - begin)
+            case _:
+                raise ValueError("no tensor")
 
 
 def read_object(path: Path) -> dict[str, Any]:

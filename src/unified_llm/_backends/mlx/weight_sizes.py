@@ -7,19 +7,17 @@ weights are converted to single precision when they are loaded, and quantized on
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from unified_llm._backends.mlx.engine_types import EngineKey
-from unified_llm._backends.mlx.model_files import read_object, weight_files
+from unified_llm._backends.mlx.engine_types import EngineKey, UnloadableError
+from unified_llm._backends.mlx.model_files import Tensor, read_object, read_tensors, weight_files
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
 
-_MAX_HEADER: Final = 100_000_000  # bytes: what the safetensors library accepts
 _FLOATS: Final[Mapping[str, int]] = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1}
 _SINGLE: Final = 4  # bytes of a number in single precision
 _PACKED: Final = "U32"  # quantized weights, several in each number of 32 bits
@@ -64,15 +62,15 @@ def _estimate_folder(folder: Path, *, on_gpu: bool) -> SizeEstimate:
     bits = _bits(folder)
     size = packed = 0
     for path in weight_files(folder):
-        tensors = list(_tensors(path))
+        tensors = _tensors(path)
         if on_gpu or not tensors:
             size, packed = size + _file_size(path), packed + _file_size(path)
-        for name, kind, nbytes in () if on_gpu else tensors:
-            single = nbytes * _SINGLE // _FLOATS.get(kind, _SINGLE)
+        for tensor in () if on_gpu else tensors:
+            single = tensor.size * _SINGLE // _FLOATS.get(tensor.kind, _SINGLE)
             packed += single
-            if bits and kind == _PACKED:
-                size += nbytes * 32 // bits
-            elif not (bits and name.endswith(_SCALES)):  # they are gone once the weights are unpacked
+            if bits and tensor.kind == _PACKED:
+                size += tensor.size * 32 // bits
+            elif not (bits and tensor.name.endswith(_SCALES)):  # they are gone once the weights are unpacked
                 size += single
     return SizeEstimate(size, packed)
 
@@ -84,24 +82,12 @@ def _bits(folder: Path) -> int | None:
     return bits if isinstance(bits, int) and 1 <= bits <= 32 else None
 
 
-def _tensors(path: Path) -> Iterator[tuple[str, str, int]]:
-    """Yield the name, the type and the bytes of each tensor in a file; nothing if the file cannot be read."""
-    for name, tensor in _header(path).items():
-        match tensor:
-            case {"dtype": str(kind), "data_offsets": [int(begin), int(end)]}:
-                yield name, kind, max(0, end - begin)
-            case _:
-                pass
-
-
-def _header(path: Path) -> dict[str, Any]:
+def _tensors(path: Path) -> list[Tensor]:
+    """Return the tensors in a file; none if it is damaged, which its loading will say."""
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            content = json.loads(file.read(length)) if length <= _MAX_HEADER else None
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+        return read_tensors(path)
+    except UnloadableError:
+        return []
 
 
 def _file_size(path: Path) -> int:
