@@ -21,6 +21,7 @@ import ctypes.util
 import importlib.metadata
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -170,6 +171,7 @@ def worker(rounds: int, only: Sequence[str]) -> None:
     from benchmarks.mlx_ways import serving
     from integration_tests.support.tiny_models import LARGE, make_model
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the server would go on
     with tempfile.TemporaryDirectory() as home:
         # The server lists the models of the cache, and stops without one.
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": home}
