@@ -11,18 +11,16 @@ import os
 import re
 import secrets
 import stat
-import sys
 from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from unified_llm._core import defaults, runtime
-from unified_llm._core.environment import real_variable
 from unified_llm._core.repeated_warnings import warn_once
+from unified_llm._core.user_cache import user_cache_folder
 from unified_llm._formats.json_values import is_number
 from unified_llm._lib import bounded_json
-from unified_llm._lib.local_files import home_folder
 from unified_llm._state.model_list_records import digest, read_models, write_models
 from unified_llm._version import __version__
 from unified_llm.types.responses import ModelInfo
@@ -75,21 +73,12 @@ def folder() -> Path | None:
     configured: bool | str | None = defaults.default("model_cache")
     if not configured:
         return None
-    return user_folder() if configured is True else Path(configured)
+    return _user_folder() if configured is True else Path(configured)
 
 
-def user_folder() -> Path | None:
-    """Return the usual folder of this user, in that of the platform for caches; None without a home directory."""
-    if (home := home_folder()) is None:
-        return None
-    if sys.platform == "darwin":
-        caches = home / "Library" / "Caches"
-    elif sys.platform == "win32":
-        caches = Path(real_variable("LOCALAPPDATA") or home / "AppData" / "Local")
-    else:
-        named = real_variable("XDG_CACHE_HOME") or ""
-        caches = Path(named) if Path(named).is_absolute() else home / ".cache"
-    return caches / "unified-llm" / "models"
+def _user_folder() -> Path | None:
+    caches = user_cache_folder()
+    return None if caches is None else caches / "models"
 
 
 def read(key: Hashable) -> Stored | None:

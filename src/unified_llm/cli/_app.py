@@ -65,6 +65,7 @@ app.add_typer(_settings, name="config")
 _mlx = typer.Typer(help="Models that run in this process through MLX.", rich_markup_mode=None)
 _mlx.command("pull")(command(_models_of_mlx.pull))
 _mlx.command("list")(command(_models_of_mlx.list_models))
+_mlx.command("ps")(command(_models_of_mlx.ps))
 app.add_typer(_mlx, name="mlx")
 
 

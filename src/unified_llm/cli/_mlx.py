@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from unified_llm.cli._terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from unified_llm._backends.mlx.process_file import ProcessModel
     from unified_llm.types.responses import ModelInfo
 
 
@@ -90,6 +92,56 @@ def _memory(models: Sequence[ModelInfo]) -> tuple[int, list[int]]:
     limit = LLMClient(provider="mlx").targets[0].memory_limit or default_limit()
     keys = [EngineKey(resolve_folder(model.id)) for model in models]
     return limit, [estimate_size(key, on_gpu=has_gpu()).packed for key in keys]
+
+
+def ps(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array with all that is known of each.")] = False,
+    terminal: Terminal,
+) -> None:
+    """List the models in the memory of this user's processes.
+
+    The number of requests and the times are at most some seconds old.
+    """
+    from dataclasses import asdict
+
+    from unified_llm._backends.mlx.memory import default_limit
+    from unified_llm._backends.mlx.process_file import read_processes
+    from unified_llm._lib.byte_sizes import show_bytes
+    from unified_llm.cli._responses import as_json_line
+
+    _check_platform()
+    models = read_processes()
+    if as_json:
+        terminal.write(as_json_line([asdict(model) for model in models]))
+        return
+    if models:
+        columns = ("PID", "PROGRAM", "MODEL", "STATE", "SIZE", "REQUESTS", "IDLE", "UNLOADED IN")
+        terminal.show_table(columns, [_process_row(model) for model in models])
+    else:
+        terminal.note("no process of this user has a model of MLX in memory")
+    terminal.note(f"the default of memory_limit for a process that starts now: {show_bytes(default_limit())}")
+
+
+def _process_row(model: ProcessModel) -> tuple[str, ...]:
+    from unified_llm._core import runtime
+    from unified_llm._lib.byte_sizes import show_bytes
+    from unified_llm._lib.show_seconds import show_seconds
+
+    def seconds(instant: float | None) -> str:
+        return "" if instant is None else show_seconds(round(abs(instant - runtime.current().wall())))
+
+    parts = [f"+ {Path(folder).name}" for folder in (model.adapter, model.draft) if folder]
+    return (
+        str(model.pid),
+        model.program,
+        " ".join([model.model, *parts]),
+        model.state,
+        show_bytes(model.size) if model.size else "",
+        str(model.requests),
+        seconds(model.idle_since),
+        seconds(model.unload_at),
+    )
 
 
 def _check_platform() -> None:

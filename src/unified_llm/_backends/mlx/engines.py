@@ -22,6 +22,7 @@ from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Engin
 from unified_llm._backends.mlx.loading import has_gpu
 from unified_llm._backends.mlx.memory import Held, active_memory, choose_unloads, default_limit
 from unified_llm._backends.mlx.model_names import resolve_folder
+from unified_llm._backends.mlx.process_file import ProcessFile, ProcessModel, program_name
 from unified_llm._backends.mlx.weight_sizes import SizeEstimate, estimate_size
 from unified_llm._core import runtime
 from unified_llm._core.mlx_config import MLXConfig
@@ -41,6 +42,9 @@ _ending: list[Engine] = []  # those that were told to end, and may still do so
 _engines_pid = os.getpid()
 _changed: Final = threading.Condition(LOCK)  # a model is there that may be due before the others
 _watcher: threading.Thread | None = None
+_file: Final = ProcessFile()
+# Seconds between two looks at what `unified-llm mlx ps` shows, while models are in memory: no request writes anything.
+_REFRESH: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +219,35 @@ def _unload_when_due() -> None:
     global _watcher  # noqa: PLW0603 - as above
     with LOCK:
         while (left := unload_idle()) is not None:
-            _changed.wait(min(left, threading.TIMEOUT_MAX))
+            _file.write(_describe())
+            _changed.wait(min(left, _REFRESH))
+        _file.write([])
         _watcher = None
+
+
+def _describe() -> list[ProcessModel]:
+    """Return what the file of this process says."""
+    now, wall, program = runtime.current().now(), runtime.current().wall(), program_name()
+    models: list[ProcessModel] = []
+    for facts in snapshot():
+        adapter, draft = (None if folder is None else str(folder) for folder in (facts.key.adapter, facts.key.draft))
+        idle_since = None if facts.pending else round(wall - now + facts.last_used, 1)
+        unload_at = None if idle_since is None else idle_since + facts.unload_after
+        models.append(
+            ProcessModel(
+                os.getpid(),
+                program,
+                str(facts.key.folder),
+                adapter,
+                draft,
+                facts.state,
+                facts.size,
+                facts.pending,
+                idle_since,
+                unload_at if unload_at != float("inf") else None,
+            )
+        )
+    return models
 
 
 def snapshot() -> list[EngineFacts]:
@@ -238,6 +269,9 @@ def close_engines() -> None:
     """Close every engine of this process; called at exit, and harmless at any other time."""
     while (engine := _take_engine()) is not None:
         engine.close()
+    with LOCK:
+        if _engines_pid == os.getpid():
+            _file.write([])
 
 
 def _take_engine() -> Engine | None:
