@@ -106,6 +106,24 @@ def test_nothing_is_downloaded_unless_it_is_asked_for_nor_by_a_call(serve: Any) 
         assert hub.requests == []
 
 
+def test_a_draft_model_is_downloaded_as_well_and_its_absence_found_at_construction(serve: Any) -> None:
+    target = {"model": "mlx/demo", "mlx": {"draft_model": "org/tiny"}}
+    with serve() as hub:
+        with pytest.raises(ConfigurationError, match=f"mlx.draft_model: .*{PULL}"):
+            LLMClient(target)
+        assert hub.requests == []
+        LLMClient({**target, "download": True})
+        assert hub.downloads()
+    with pytest.raises(ConfigurationError, match=r"no folder of a LoRA adapter at mlx\.adapter_path '/absent'"):
+        LLMClient({"model": "mlx/demo", "mlx": {"adapter_path": "/absent"}})
+
+
+def test_what_only_models_in_this_process_have_is_refused_elsewhere() -> None:
+    for field, value in (("download", True), ("memory_limit", "8GB"), ("mlx", {"kv_bits": 8})):
+        with pytest.raises(ConfigurationError, match=f"{field}= is for a model in this process"):
+            LLMClient("ollama/llama3.2", **{field: value})
+
+
 def test_the_command_downloads_a_model_and_a_second_time_only_what_is_new(
     serve: Any, files: dict[str, bytes], capsys: pytest.CaptureFixture[str], cache: Path
 ) -> None:

@@ -23,6 +23,7 @@ from unified_llm._config.merged_fields import merge
 from unified_llm._config.mlx_targets import (
     check_mlx,
     check_mlx_options,
+    check_mlx_parts,
     fetch_mlx,
     mlx_features,
     mlx_is_impossible,
@@ -88,8 +89,9 @@ def resolve_target(
     endpoint = find_endpoint(config, spec, lacks)
     key = find_key(config, spec, endpoint, lacks)
     if spec.format == "mlx":
-        lack = fetch_mlx(model, may_download=may_download) if config.download else None
-        lacks += [lack] if (lack := lack or check_mlx(model)) else []
+        lack = _fetch(model, config, may_download=may_download) or check_mlx(model)
+        lacks += [lack] if lack else []
+        check_mlx_parts(config.mlx)
     else:
         _refuse_fields_of_mlx(given)
     if endpoint.base_url:
@@ -124,11 +126,16 @@ def describe_target(config: LLMConfig, layers: Sequence[Layer]) -> Target | None
     """
     spec, model = provider_and_model(config)
     config = merge(config, spec, layers)
-    if spec.format == "mlx":
-        is_here = not (config.download and fetch_mlx(model, may_download=False))
-        if not is_here or check_mlx(model):
-            return None
+    if spec.format == "mlx" and (_fetch(model, config, may_download=False) or check_mlx(model)):
+        return None
     return _make_target(config, spec, model, endpoint=find_endpoint(config, spec, []), key=None)
+
+
+def _fetch(model: str, config: LLMConfig, *, may_download: bool) -> str | None:
+    """Download what a configuration with ``download=True`` names and lacks; return why it is not here."""
+    names = (model, config.mlx.draft_model) if config.download else ()
+    lacks = (fetch_mlx(name, may_download=may_download) for name in names if name)
+    return next(filter(None, lacks), None)
 
 
 def _refuse_fields_of_mlx(config: LLMConfig) -> None:

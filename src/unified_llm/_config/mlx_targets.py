@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from unified_llm._core.features import CHAT, Feature
+from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.target import Target
 from unified_llm._lib.local_files import expand_home
 from unified_llm.exceptions import ConfigurationError
@@ -44,7 +45,7 @@ def fetch_mlx(model: str, *, may_download: bool) -> str | None:
     """Download the model of a target with ``download=True`` that is not on this machine; return why it is not here.
 
     Args:
-        model: The model; anything but a name of the hub is left to ``check_mlx``.
+        model: The model, or a draft model; anything but a name of the hub is left to ``check_mlx``.
         may_download: A client is being made. A call never waits for a download.
     """
     from unified_llm._backends import mlx
@@ -55,7 +56,7 @@ def fetch_mlx(model: str, *, may_download: bool) -> str | None:
     if named is None or mlx.unavailable_reason() or find_folder(model) is not None:
         return None
     if not may_download:
-        return f"it is not on this machine, and a call downloads nothing: run {pull_command(model)}"
+        return f"{named} is not on this machine, and a call downloads nothing: run {pull_command(model)}"
     from unified_llm._backends.mlx.download import download_model
 
     try:
@@ -83,6 +84,28 @@ def check_mlx(model: str) -> str | None:
     if reason := model_folder.find_problem(folder):
         raise ConfigurationError(reason)
     return model_folder.find_lack(folder)
+
+
+def check_mlx_parts(settings: MLXConfig) -> None:
+    """Look for the adapter and the draft model of a target, where MLX runs.
+
+    Raises:
+        ConfigurationError: There is no such folder.
+    """
+    if settings.adapter_path is None and settings.draft_model is None:
+        return
+    from unified_llm._backends import mlx
+    from unified_llm._backends.mlx.model_names import resolve_folder
+
+    if mlx.unavailable_reason():
+        return
+    if settings.adapter_path is not None and not expand_home(settings.adapter_path).is_dir():
+        raise ConfigurationError(f"There is no folder of a LoRA adapter at mlx.adapter_path {settings.adapter_path!r}.")
+    if settings.draft_model is not None:
+        try:
+            resolve_folder(settings.draft_model)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"mlx.draft_model: {error}") from None
 
 
 def check_mlx_options(target: Target) -> None:
