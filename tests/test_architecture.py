@@ -43,6 +43,7 @@ THIRD_PARTY = {
     "openai": ("openai_style._errors",),
     "mlx_lm": ("_backends.mlx",),
     "jinja2": ("_backends.mlx",),
+    "mlx_vlm": ("_backends.mlx.vision", "_backends.mlx.vision_loading"),
     "PIL": ("_backends.mlx.vision_images",),
     "tokenizers": ("_backends.mlx",),
     "huggingface_hub": ("_backends.mlx.download",),

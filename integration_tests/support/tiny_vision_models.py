@@ -157,7 +157,7 @@ def _write_weights(folder: Path, config: dict[str, Any], seed: int) -> Path:
     shape.text_config = module.TextConfig.from_dict(settings.get("text_config", settings))
     shape.vision_config = module.VisionConfig.from_dict(settings["vision_config"])
     mx.random.seed(seed)
-    flat = tree_flatten(module.Model(shape).parameters())
+    flat: Any = tree_flatten(module.Model(shape).parameters())
     # Weights wider than at the beginning of a training, or every model would repeat its last token.
     weights = {name: mx.random.normal(each.shape) * 0.25 if each.ndim > 1 else each for name, each in flat}
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})

@@ -15,6 +15,7 @@ from unified_llm._backends.mlx.loading import LoadedModel
 from unified_llm._backends.mlx.running_request import RunningRequest
 from unified_llm._backends.mlx.sampling import Processor, make_processors, make_sampler
 from unified_llm._backends.mlx.token_logprobs import make_token_logprobs
+from unified_llm._backends.mlx.vision import ImagePrompt
 from unified_llm._formats.text_reasoning import TAGS, opened_tag
 from unified_llm._lib.stop_strings import StopFilter
 
@@ -36,7 +37,8 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
     if not isinstance(prompt, Prompt):
         message = f"The model in {loaded.folder} writes text and makes no embeddings: use an embedding model."
         raise EngineError("unsupported", message)
-    ids = _tokenize(prompt, loaded)
+    images = _read_images(prompt, loaded)
+    ids = _tokenize(prompt, loaded) if images is None else images.ids
     # Whether the template has begun a block of reasoning for the model decides how its answer is read, and when what it
     # has to conform to begins.
     tag = opened_tag(loaded.tokenizer.decode(ids[-_PROMPT_END:]))
@@ -56,10 +58,20 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
         request, prompt, ids, max_tokens, sampler, [], loaded.tokenizer.detokenizer, StopFilter(prompt.stop)
     )
     running.token_logprobs = make_token_logprobs(prompt.sampling, loaded)
+    running.images = images
     running.processors = [_contain_errors(processor, running) for processor in processors]
     if tag is not None:
         request.deliver(OpenedBlock(tag))
     return running
+
+
+def _read_images(prompt: Prompt, loaded: LoadedModel) -> ImagePrompt | None:
+    """Return a prompt with images as the network for images takes it; None for one that the network for texts reads."""
+    if loaded.vision is not None and loaded.vision.takes(prompt):
+        return loaded.vision.read(prompt)
+    if prompt.images:
+        raise EngineError("unsupported", f"The model in {loaded.folder} reads no images: use one that does.")
+    return None
 
 
 def _tokenize(prompt: Prompt, loaded: LoadedModel) -> list[int]:

@@ -57,11 +57,11 @@ from unified_llm._backends.mlx.engine_types import (
     Payload,
     UnloadableError,
 )
-from unified_llm._backends.mlx.loading import load
 from unified_llm._backends.mlx.memory import prefix_share
 from unified_llm._backends.mlx.model_files import fingerprint, read_object
 from unified_llm._backends.mlx.model_folder import is_encoder
 from unified_llm._backends.mlx.scheduler import PREFIX_BYTES, Scheduler
+from unified_llm._backends.mlx.vision_loading import load
 from unified_llm._core import runtime
 from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._lib.fork_safe import make_lock

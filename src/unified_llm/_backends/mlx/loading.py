@@ -27,6 +27,8 @@ from unified_llm._backends.mlx.weight_sizes import measure_size
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
 
+    from unified_llm._backends.mlx.vision import VisionModel
+
 
 _FLOAT_BYTES: Final = 4
 _UNKNOWN_TYPE: Final = re.compile(r"\bmodel type\b.*\bnot supported", re.IGNORECASE)
@@ -91,6 +93,7 @@ class LoadedModel:
         cache_count: The number of the model's caches, one for each layer.
         merges: Whether its caches can be merged, so that requests run as a batch.
         always_trims: Whether tokens can be taken off its caches, however many they hold.
+        vision: Reads prompts with images, and runs the network, where that is one of mlx-vlm.
         template: Its chat template.
         grammars: Those that were compiled for its tokenizer.
         size: The bytes of the weights in memory.
@@ -105,6 +108,7 @@ class LoadedModel:
     merges: bool = True
     always_trims: bool = True
     size: int = 0
+    vision: VisionModel | None = None
     template: ChatTemplate = field(init=False, repr=False)
     grammars: Grammars = field(init=False, repr=False)
 
@@ -133,7 +137,7 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
     if reason := unavailable_reason():
         raise EngineError("unsupported", reason)
     folder = key.folder
-    config = _check_config(folder)
+    config = check_config(folder)
     model, tokenizer = _prepare(folder, config, key.adapter, room)
     from mlx_lm.models.cache import make_prompt_cache
 
@@ -162,7 +166,7 @@ def _load_draft(key: EngineKey, tokenizer: Tokenizer, caches: Sequence[object], 
     from mlx_lm.models.cache import make_prompt_cache
 
     draft_folder = cast("Path", key.draft)
-    draft, draft_tokenizer = _prepare(draft_folder, _check_config(draft_folder), None, room)
+    draft, draft_tokenizer = _prepare(draft_folder, check_config(draft_folder), None, room)
     if draft_tokenizer.get_vocab() != tokenizer.get_vocab():
         message = f"The draft model in {draft_folder} has other tokens than the model in {key.folder}"
         raise UnloadableError(f"{message}: use a smaller model of the same family.")
@@ -174,16 +178,16 @@ def _load_draft(key: EngineKey, tokenizer: Tokenizer, caches: Sequence[object], 
     return draft
 
 
-def _load_error(folder: Path, config: Mapping[str, Any], error: Exception) -> EngineError:
-    """Make the error for a model that could not be loaded. The library's message is left out: it may quote files."""
+def load_error(folder: Path, config: Mapping[str, Any], error: Exception, *, package: str = "mlx-lm") -> EngineError:
+    """Make the error for a model that a package could not load. Its message is left out: it may quote files."""
     if isinstance(error, MemoryError):
         return EngineError("server", f"There is not enough memory for the model in {folder}: use a smaller one.")
     kind = config.get("model_type")
     # mlx_lm.utils raises this where it has no module for the model's type.
     if isinstance(error, ValueError) and _UNKNOWN_TYPE.search(str(error)) and isinstance(kind, str):
         return UnloadableError(
-            f"The installed mlx-lm ({version('mlx-lm')}) does not know the type {kind[:60]!r} of "
-            f"the model in {folder}: update it with pip install -U mlx-lm, or use another model."
+            f"The installed {package} ({version(package)}) does not know the type {kind[:60]!r} of "
+            f"the model in {folder}: update it with pip install -U {package}, or use another model."
         )
     name = type(error).__name__
     return UnloadableError(f"The model in {folder} could not be loaded ({name}): check that its files are whole.")
@@ -207,9 +211,9 @@ def _prepare(
     try:
         model, tokenizer = _load(folder)
         if not has_gpu():
-            model = _in_single_precision(model, room)
+            model = to_single_precision(model, room)
     except Exception as error:
-        raise _load_error(folder, config, error) from error
+        raise load_error(folder, config, error) from error
     refuse_change(folder, files)
     if adapter is not None:
         apply_adapter(model, adapter)
@@ -219,13 +223,16 @@ def _prepare(
     return model, tokenizer
 
 
-def _load(folder: Path) -> tuple[Module, Tokenizer]:
+def disable_compile() -> None:
+    """Compile no kernels on a CPU: they save nothing there, and a C++ compiler would be started for each of them."""
     import mlx.core as mx
 
     if not has_gpu() and "MLX_DISABLE_COMPILE" not in os.environ:
-        # On a CPU the compiled kernels save nothing, and a C++ compiler would be started for each of them.
         mx.disable_compile()
 
+
+def _load(folder: Path) -> tuple[Module, Tokenizer]:
+    disable_compile()
     import mlx_lm
 
     # A lazily loaded array could not be evaluated by another thread, and an error in its file would only show later.
@@ -233,7 +240,7 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
     return model, cast("Tokenizer", tokenizer)
 
 
-def _in_single_precision(model: Module, room: int | None) -> Module:
+def to_single_precision(model: Module, room: int | None) -> Module:
     """Return a model for a CPU, where half precision and quantized weights are several times slower.
 
     Quantized weights become ordinary ones where these fit into memory; where not, their scales are in single precision.
@@ -265,7 +272,7 @@ def _size_dequantized(model: Module) -> int:
     return size * _FLOAT_BYTES
 
 
-def _check_config(folder: Path) -> dict[str, Any]:
+def check_config(folder: Path) -> dict[str, Any]:
     """Read the configuration; refuse one that would make the libraries import code from the folder."""
     if not (folder / "config.json").is_file():
         raise EngineError("model_not_found", no_model_message(folder))

@@ -12,6 +12,7 @@ from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, F
 from unified_llm._backends.mlx.loading import Detokenizer
 from unified_llm._backends.mlx.sampling import Processor, Sampler
 from unified_llm._backends.mlx.token_logprobs import TokenLogprobs
+from unified_llm._backends.mlx.vision import ImagePrompt
 from unified_llm._lib.stop_strings import StopFilter
 from unified_llm.types.responses import TokenLogprob
 
@@ -40,6 +41,7 @@ class RunningRequest:
         boundaries: The numbers of tokens after which reading the prompt stops for a moment.
         completion_tokens: How many tokens were written, without the one that ends a turn.
         token_logprobs: Collects their log probabilities; None where they were not requested.
+        images: The prompt with its images, as a network of mlx-vlm takes it.
         error: Why one of its processors failed; the request ends with it after the step.
     """
 
@@ -56,6 +58,7 @@ class RunningRequest:
     boundaries: frozenset[int] = frozenset()
     completion_tokens: int = 0
     token_logprobs: TokenLogprobs | None = None
+    images: ImagePrompt | None = field(default=None, repr=False)
     error: Exception | None = None
 
     def write(self, token: int, logprobs: mx.array, ending: Ending | None) -> bool:

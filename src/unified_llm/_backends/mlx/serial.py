@@ -1,8 +1,8 @@
 """Requests that cannot join the batch: one runs at a time, and the others wait in their order.
 
-They are those with a draft model or a quantized key-value cache, and all requests to a model whose caches cannot be
-merged. Only the engine thread may use this module. Each step reads a part of a prompt or writes one token, so that the
-running request takes turns with the batch::
+They are those with images, a draft model or a quantized key-value cache, and all requests to a model whose caches
+cannot be merged. Only the engine thread may use this module. Each step reads a part of a prompt or writes one token,
+so that the running request takes turns with the batch::
 
     step      1            2            3            4            5
     serial    A: read      A: token     A: token     A: end       B: read
@@ -20,6 +20,7 @@ from unified_llm._backends.mlx.loading import LoadedModel, has_gpu
 from unified_llm._backends.mlx.prefix_cache import Caches, PrefixCache
 from unified_llm._backends.mlx.running_request import Ending, RunningRequest
 from unified_llm._backends.mlx.sampling import Processor
+from unified_llm._backends.mlx.vision import ImagePrompt, VisionModel
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -49,7 +50,7 @@ class Serial:
 
     def takes(self, prompt: Prompt) -> bool:
         """Return whether a request has to run here."""
-        return bool(prompt.draft_tokens) or prompt.kv_bits is not None or not self._loaded.merges
+        return bool(prompt.images) or bool(prompt.draft_tokens) or prompt.kv_bits is not None or not self._loaded.merges
 
     def add(self, running: RunningRequest) -> None:
         """Let a request wait for its turn.
@@ -169,6 +170,9 @@ class _SerialRun:
         from mlx_lm.generate import generate_step, speculative_generate_step
 
         running, loaded = self.running, self._loaded
+        if loaded.vision is not None and running.images is not None:
+            yield from self._run_images(loaded.vision, running.images)
+            return
         yield from self._read_prompt()
         before = mx.array(running.ids[:-1], dtype=mx.uint32)
         last = mx.array(running.ids[-1:], dtype=mx.uint32)
@@ -186,6 +190,13 @@ class _SerialRun:
             last, loaded.model, cast("Module", loaded.draft), **options
         ):
             yield token, logprobs
+
+    def _run_images(self, vision: VisionModel, prompt: ImagePrompt) -> Iterator[tuple[int, mx.array]]:
+        """Read a prompt with images, all of it at once, and generate tokens."""
+        running = self.running
+        for written in vision.generate(prompt, running.sampler, running.processors, running.max_tokens):
+            running.cached_tokens = prompt.cached_tokens
+            yield written
 
     def _read_prompt(self) -> Iterator[None]:
         """Read all tokens of the prompt but the last, which the generators want for the first token."""

@@ -1,7 +1,7 @@
 """Folders of models that read images: which ones mlx-vlm runs, and what they lack.
 
-``engine`` runs such a folder by ``vision``, any other one by mlx-lm. Without mlx-vlm, the text part of a model runs by
-mlx-lm where that knows its type; the images are then refused.
+mlx-lm runs the text part of many such models: requests without images. Where it does not know the type, mlx-vlm runs
+those too (``vision_loading``). Without mlx-vlm, images are refused.
 """
 
 from __future__ import annotations
@@ -34,14 +34,24 @@ def reads_images(config: Mapping[str, Any]) -> bool:
 
 def runs_by_mlx_vlm(config: Mapping[str, Any]) -> bool:
     """Return whether mlx-vlm runs the model: it has a part for images, and is of a type that mlx-vlm knows."""
-    return reads_images(config) and config.get("model_type") in known_types("mlx_vlm")
+    return reads_images(config) and _is_known(config, "mlx_vlm")
+
+
+def runs_by_mlx_vlm_alone(config: Mapping[str, Any]) -> bool:
+    """Return whether mlx-vlm alone runs the model: mlx-lm does not know its type."""
+    return runs_by_mlx_vlm(config) and not _is_known(config, "mlx_lm")
 
 
 def lacking_package(config: Mapping[str, Any]) -> str | None:
     """Return why the model cannot run for want of mlx-vlm, and what to do; None if it can."""
-    if not reads_images(config) or known_types("mlx_vlm") or config.get("model_type") in known_types("mlx_lm"):
+    if not reads_images(config) or known_types("mlx_vlm") or _is_known(config, "mlx_lm"):
         return None
     return f"mlx-vlm is not installed, which runs models that read images: run {INSTALL}"
+
+
+def _is_known(config: Mapping[str, Any], package: str) -> bool:
+    kind = config.get("model_type")
+    return isinstance(kind, str) and kind in known_types(package)
 
 
 def names_own_code(folder: Path) -> str | None:

@@ -25,6 +25,7 @@ MAX_PIXELS: Final = 80_000_000
 # Formats of Pillow (pillow.readthedocs.io/en/stable/handbook/image-file-formats.html): those of the web and of cameras.
 # Of the others, some start programs (EPS) or are rarely tested.
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_DETECTED: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 _READABLE: Final = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 
 
@@ -78,13 +79,19 @@ def _read(file: bytes, which: str, pixels_left: int) -> Image:
         raise
     except Image.DecompressionBombError:
         raise _refusal(f"{which} claims more than {MAX_PIXELS:,} pixels: send a smaller one.") from None
-    except UnidentifiedImageError:
-        media_type = type_of_data(file) or "no known format"
-        message = f"{which} cannot be read ({media_type}): send it as {_READABLE}."
-        # Another target may read what is an image of another format.
-        raise EngineError("unsupported" if media_type.startswith("image/") else "bad_request", message) from None
+    except UnidentifiedImageError as error:
+        raise _unknown_format(file, which) from error
     except Exception as error:  # Pillow raises many types for damaged files
         raise _refusal(f"{which} is damaged ({type(error).__name__}): send the whole file.") from error
+
+
+def _unknown_format(file: bytes, which: str) -> EngineError:
+    media_type = type_of_data(file) or "no known format"
+    if media_type in _DETECTED:
+        return _refusal(f"{which} is damaged ({media_type}): send the whole file.")
+    message = f"{which} cannot be read ({media_type}): send it as {_READABLE}."
+    # Another target may read what is an image of another format.
+    return EngineError("unsupported" if media_type.startswith("image/") else "bad_request", message)
 
 
 def _check_size(image: Image, which: str, pixels_left: int) -> None:
