@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from tests.support.each import each
+from unified_llm._backends.mlx.closed_schemas import close_objects
 from unified_llm._backends.mlx.template_files import uses_variable
 from unified_llm._backends.mlx.tool_formats import DEFAULT, FORMATS, ToolFormat, find_format
 from unified_llm._backends.mlx.tool_formats.grammars import constrain_calls
@@ -128,7 +129,7 @@ def test_a_call_that_is_required_is_constrained_to_the_schemas_of_the_tools() ->
     assert lines[3].endswith('"}\\n" "</tool_call>"')
     schema = json.loads(lines[3][lines[3].index("%json ") + 6 : lines[3].rindex(' "}')])
     assert schema.pop("x-guidance")["whitespace_flexible"] is False
-    assert schema == CITY
+    assert schema == {**CITY, "additionalProperties": False}
 
 
 def test_parallel_calls_may_be_several_and_json_may_be_the_other_response() -> None:
@@ -138,3 +139,32 @@ def test_parallel_calls_may_be_several_and_json_may_be_the_other_response() -> N
     assert lines[0] == "start: calls | answer"
     assert lines[1] == 'calls: call ("\\n" call){0,15}'
     assert lines[-1].startswith('answer: %json {"type":') or lines[-1].startswith('answer: %json {"type": ')
+
+
+@each(
+    ("schema", "closed"),
+    [
+        ({"properties": {"a": {}}}, {"properties": {"a": {}}, "additionalProperties": False}),
+        ({"properties": {}, "additionalProperties": True}, {"properties": {}, "additionalProperties": True}),
+        ({"type": "object"}, {"type": "object"}),
+        (
+            {"items": {"properties": {}}, "$defs": {"A": {"properties": {}}}, "$ref": "#/$defs/A"},
+            {
+                "items": {"properties": {}, "additionalProperties": False},
+                "$defs": {"A": {"properties": {}, "additionalProperties": False}},
+                "$ref": "#/$defs/A",
+            },
+        ),
+        (
+            {"anyOf": [{"properties": {}}, {"type": "null"}]},
+            {"anyOf": [{"properties": {}, "additionalProperties": False}, {"type": "null"}]},
+        ),
+        ({"properties": {}, "anyOf": [{"properties": {}}]}, {"properties": {}, "anyOf": [{"properties": {}}]}),
+        (
+            {"$defs": {"A": {"properties": {}}}, "allOf": [{"$ref": "#/$defs/A"}]},
+            {"$defs": {"A": {"properties": {}}}, "allOf": [{"$ref": "#/$defs/A"}]},
+        ),
+    ],
+)
+def test_objects_have_the_properties_that_are_named_alone(schema: Any, closed: Any) -> None:
+    assert close_objects(schema) == closed

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
+from unified_llm._backends.mlx.closed_schemas import close_objects
 from unified_llm._backends.mlx.engine_types import Constraint, EngineError, Sampling
 from unified_llm._core.dropped_settings import report_dropped
 from unified_llm._core.target import Target
@@ -173,7 +174,8 @@ def _logit_bias(name: str, value: Any) -> Mapping[int, float]:
 
 
 def _constraint_of_format(response_format: ResponseFormat) -> Constraint:
-    return _json_schema("response_format", _ANY_OBJECT if response_format.schema is None else response_format.schema)
+    schema = _ANY_OBJECT if response_format.schema is None else close_objects(response_format.schema)
+    return _json_schema("response_format", schema)
 
 
 def _structured_outputs(name: str, value: Any) -> Constraint:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from unified_llm._backends.mlx.closed_schemas import close_objects
 from unified_llm._backends.mlx.engine_types import Constraint
 from unified_llm._backends.mlx.tool_formats import ToolFormat
 from unified_llm._lib.bounded_json import dump
@@ -52,14 +53,16 @@ def constrain_calls(
     if is_parallel:
         lines[1] = f'calls: call ("\\n" call){{0,{_MAX_CALLS - 1}}}'
     if answer is not None:
-        lines.append(f"answer: {_json(answer)}")
+        lines.append(f"answer: {_json(close_objects(answer))}")
     return Constraint("lark", "\n".join(lines), after, tool_format.wrapping.tags)
 
 
 def _call(tool: Tool, tool_format: ToolFormat) -> str:
     wrapping = tool_format.wrapping
     before, after = wrapping.before + tool.name + wrapping.between, wrapping.after
-    return " ".join([*_literals(before, wrapping.tags), _json(parameters_of(tool)), *_literals(after, wrapping.tags)])
+    return " ".join(
+        [*_literals(before, wrapping.tags), _json(close_objects(parameters_of(tool))), *_literals(after, wrapping.tags)]
+    )
 
 
 def _literals(text: str, tags: Sequence[str]) -> list[str]:
