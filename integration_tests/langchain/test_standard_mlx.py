@@ -7,6 +7,7 @@ those tests with what they want, and prints them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pytest

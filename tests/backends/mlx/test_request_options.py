@@ -107,7 +107,7 @@ def test_a_value_that_cannot_be_right_is_refused_in_one_sentence(
     assert str(refused).startswith(reason)
 
 
-SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 ANY = Constraint("json_schema", '{"type":"object"}')
 OF_SCHEMA = Constraint("json_schema", json.dumps(SCHEMA, separators=(",", ":")))
 CHOICE = Constraint("lark", 'start: "yes" | "a \\"b\\""')
