@@ -14,7 +14,7 @@ import pytest
 from tests.support.each import each
 from unified_llm import LLMClient
 from unified_llm._backends.mlx import local_models, model_files
-from unified_llm._backends.mlx.engine_types import UnloadableError
+from unified_llm._backends.mlx.engine_types import EngineKey, UnloadableError
 from unified_llm._backends.mlx.hub_cache import find_snapshot, read_hub_name
 from unified_llm._backends.mlx.model_files import (
     check_files,
@@ -25,6 +25,8 @@ from unified_llm._backends.mlx.model_files import (
 )
 from unified_llm._backends.mlx.model_folder import find_configured, read_recipe
 from unified_llm._backends.mlx.model_paths import configured_folders
+from unified_llm._backends.mlx.template_files import read_template
+from unified_llm._backends.mlx.weight_sizes import estimate_size
 from unified_llm.exceptions import ConfigurationError
 
 COMMIT = "c" * 40
@@ -135,6 +137,22 @@ def test_links_that_lead_elsewhere_are_refused_wherever_they_are(
     check_files(model)
     (model / "special_tokens_map.json").symlink_to(model / "special_tokens_map.json")
     check_files(model)  # a link to itself leads nowhere
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_pipes_are_refused_and_never_opened(model: Path) -> None:
+    (model / "additional_chat_templates").mkdir()
+    for name in ("config.json", "chat_template.jinja", "model.safetensors", "additional_chat_templates/tool.jinja"):
+        kept = (model / name).read_bytes() if (model / name).exists() else None
+        (model / name).unlink(missing_ok=True)
+        os.mkfifo(model / name)
+        assert "is no regular file" in refusal(check_files, model)
+        assert read_template(model) == "x"
+        estimate_size(EngineKey(model), on_gpu=False)
+        (model / name).unlink()
+        if kept is not None:
+            (model / name).write_bytes(kept)
+    check_files(model)
 
 
 def test_a_folder_that_is_a_link_is_the_folder_that_it_leads_to(model: Path, tmp_path: Path) -> None:

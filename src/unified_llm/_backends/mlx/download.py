@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -222,7 +222,7 @@ def _verify(api: HfApi, named: HubName, folder: Path) -> None:
 
 
 @contextmanager
-def _explained(named: HubName) -> Iterator[None]:
+def _explained(named: HubName) -> Generator[None]:
     """Turn what the library raises into one sentence that says what to do. Its own messages are left out."""
     try:
         yield

@@ -19,6 +19,9 @@ from unified_llm._formats.json_values import is_object
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
 INDEX: Final = "model.safetensors.index.json"
+FURTHER_TEMPLATES: Final = "additional_chat_templates"
+"""A folder that transformers reads as well (huggingface.co/docs/transformers/chat_templating)."""
+
 _MIB: Final = 1 << 20
 # Bytes. The largest files of models that are in use have a tenth of these.
 _LARGEST_JSON: Final = 32 * _MIB
@@ -49,6 +52,8 @@ def check_files(folder: Path) -> None:
     paths = _files_to_read(folder)
     check_inside(folder, paths)
     for path in paths:
+        if path.exists() and not path.is_file():  # whoever opens a pipe waits, and a device has no end
+            raise UnloadableError(f"{path} is no regular file: put the file of the model in its place.")
         if path.suffix == ".safetensors":
             read_tensors(path)
         elif path.name in _PARSED:
@@ -64,7 +69,8 @@ def check_files(folder: Path) -> None:
 
 def _files_to_read(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in _READ)
+        paths = [path for path in folder.iterdir() if path.suffix in _READ and not path.is_dir()]
+        return sorted([*paths, *(folder / FURTHER_TEMPLATES).glob("*.jinja")])
     except OSError:
         return []
 
@@ -133,6 +139,8 @@ def read_tensors(path: Path) -> list[Tensor]:
     """
     problem = "cannot be read"
     try:
+        if not path.is_file():
+            raise FileNotFoundError
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
@@ -164,6 +172,14 @@ def _tensors_in(header: object, size: int) -> Iterator[Tensor]:
                 yield Tensor(name, kind, end - begin)
             case _:
                 raise ValueError("no tensor")
+
+
+def read_text(path: Path, limit: int = _LARGEST_JSON) -> str:
+    """Return the text of a file; empty if there is no such file, it has more bytes than that, or is not text."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() and _size(path) <= limit else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def read_object(path: Path) -> dict[str, Any]:

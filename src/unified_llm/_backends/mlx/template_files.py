@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError
-from unified_llm._backends.mlx.model_files import read_object
+from unified_llm._backends.mlx.model_files import FURTHER_TEMPLATES, read_object, read_text
 
 _KEPT: Final = 64
-_MAX_SIZE: Final = 4_000_000  # characters of a file
+_MAX_SIZE: Final = 4_000_000  # bytes of a file
 # Where the libraries look, the newest place first: huggingface.co/docs/transformers/chat_templating
-_FILE, _FOLDER = "chat_template.jinja", "additional_chat_templates"
+_FILE: Final = "chat_template.jinja"
 _CODE: Final = re.compile(r"\{[%{].*?[%}]\}", re.DOTALL)
 _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
@@ -47,7 +47,9 @@ def takes_tools(folder: Path) -> bool:
 @lru_cache(maxsize=_KEPT)
 def _read(folder: Path, times: tuple[int, ...]) -> str:
     del times  # of the files: changed ones are read again
-    texts = [_text(path) for path in (folder / _FILE, *sorted((folder / _FOLDER).glob("*.jinja")))]
+    texts = [
+        read_text(path, _MAX_SIZE) for path in (folder / _FILE, *sorted((folder / FURTHER_TEMPLATES).glob("*.jinja")))
+    ]
     for name in ("tokenizer_config.json", "chat_template.json"):
         try:
             value = read_object(folder / name).get("chat_template")
@@ -65,13 +67,6 @@ def _templates(value: Any) -> list[str]:
         return [text for text in cast("Mapping[str, Any]", value).values() if isinstance(text, str)]
     entries = cast("list[Any]", value) if isinstance(value, list) else []
     return [one["template"] for one in entries if isinstance(one, Mapping) and isinstance(one.get("template"), str)]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")[:_MAX_SIZE]
-    except (OSError, ValueError):
-        return ""
 
 
 def _time(path: Path) -> int:

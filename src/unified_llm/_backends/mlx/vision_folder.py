@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from unified_llm._backends.mlx.model_files import read_text
 from unified_llm._backends.mlx.model_types import known_types
 
 INSTALL: Final = "pip install 'unified-llm[vision]'"
@@ -62,11 +63,7 @@ def names_own_code(folder: Path) -> str | None:
     """
     has_code = any(folder.glob("**/*.py"))
     for name in _CLASS_FILES:
-        try:
-            text = (folder / name).read_text(encoding="utf-8")
-        except (OSError, ValueError):  # what cannot be read is refused when it is loaded
-            continue
-        maps = _CLASS_MAP.findall(text)
+        maps = _CLASS_MAP.findall(read_text(folder / name))  # what cannot be read is refused when it is loaded
         if any("." in classes and (has_code or "--" in classes) for classes in maps):
             return name
     return None
