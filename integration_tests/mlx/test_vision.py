@@ -241,6 +241,24 @@ def test_penalties_and_biases_work_as_for_other_models(folder: Path) -> None:
         assert ask(folder, picture(), max_tokens=80, **options).content != repeated[:1] * 80
 
 
+def test_constraints_and_log_probabilities_work_as_for_other_models(folder: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"color": {"enum": ["red", "blue"]}, "certain": {"type": "boolean"}},
+        "required": ["color", "certain"],
+        "additionalProperties": False,
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "picture", "schema": schema}}
+    for images in ((), (picture(),)):
+        seen = json.loads(ask(folder, *images, response_format=wanted, max_tokens=60).content)
+        assert (seen["color"] in {"red", "blue"}, {*seen}) == (True, {"color", "certain"})
+    choice = {"structured_outputs": {"choice": ["a cat", "a dog"]}}
+    assert ask(folder, picture(), extra_body=choice).content in {"a cat", "a dog"}
+    listed = ask(folder, picture(), logprobs=True, max_tokens=4).logprobs
+    assert listed is not None
+    assert len(listed) == 4
+
+
 def test_options_that_do_not_go_together_with_images_are_refused(qwen: Path, tmp_path: Path) -> None:
     for settings, said in (({"kv_bits": 8}, "kv_bits"), ({"draft_model": str(qwen)}, "draft_model")):
         client = LLMClient({"model": f"mlx/{qwen}", "mlx": settings}, max_retries=0, max_tokens=5)

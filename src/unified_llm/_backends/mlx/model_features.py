@@ -30,12 +30,12 @@ def read_features(folder: Path) -> frozenset[Feature]:
         return _EMBEDDINGS
     if folder == demo_folder():
         return CHAT
-    is_vision, can_constrain = runs_by_mlx_vlm(config), find_spec("llguidance") is not None
+    can_constrain = find_spec("llguidance") is not None
     known = set(CHAT)
-    if is_vision:
+    if runs_by_mlx_vlm(config):
         known |= features("images")
-    elif can_constrain:
+    if can_constrain:
         known |= JSON
     if takes_tools(folder):
-        known |= TOOLS if can_constrain and not is_vision else features("tools")
+        known |= TOOLS if can_constrain else features("tools")
     return frozenset(known)

@@ -103,7 +103,7 @@ class VisionModel:
             detail = f"The model in {self._folder} does not read images together with {' and '.join(given)}"
             raise EngineError("unsupported", f"{detail}: leave that out of mlx=, or use another target for images.")
         for message in prompt.messages:
-            if message["role"] != "user" and not isinstance(message["content"], str | None):
+            if message["role"] != "user" and not isinstance(message.get("content"), str | None):
                 detail = (
                     f"A message with the role {message['role']!r} has an image: put images into messages of the user."
                 )
