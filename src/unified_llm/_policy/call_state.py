@@ -137,7 +137,7 @@ class CallState:
             that new jobs fail.
         states: One state for each target, in the same order.
         committed: The first chunk has been passed to the caller.
-        waited: Seconds slept since the last attempt began.
+        waited: Seconds slept, or waited for a model, since the last attempt began.
         attempt_count: How many attempts were started.
         uncounted: How many of them count for no limit.
         reordered: A target comes after the others: it had no free connection, or its retry can wait.

@@ -141,7 +141,7 @@ class RunningAttempt:
         limit: Seconds that the target may take to its first chunk, or for its whole answer; where that is all that is
             left of the deadline, that of its circuit breaker (``Timing.breaker_limit``).
         until: The instant at which its time is over: by its limit, or by the deadline of the call.
-        waited: Seconds slept before it.
+        waited: Seconds slept before it, or waited for a model.
         retry: An earlier attempt of this call was on the same target.
         first_token: Seconds to its first chunk.
     """

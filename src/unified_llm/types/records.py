@@ -66,7 +66,7 @@ class Attempt:
         outcome: ``ok``, the kind of failure, ``skipped`` or ``cancelled``.
         status: The HTTP status, if one came.
         seconds: Seconds from its start to its outcome.
-        waited: Seconds slept before it (backoff, Retry-After).
+        waited: Seconds slept before it (backoff, Retry-After), or waited for its model to be loaded.
         first_token: Seconds until the first chunk of a stream, or None.
         request_id: The provider's identifier of this exchange.
         reason: The reason for skipping it, the provider's error code, what is wrong with the connection, or ``hedged``:
