@@ -259,6 +259,21 @@ def test_constraints_and_log_probabilities_work_as_for_other_models(folder: Path
     assert len(listed) == 4
 
 
+def test_a_tool_is_called_about_an_image_and_its_result_is_read(folder: Path) -> None:
+    color = {"type": "object", "properties": {"color": {"enum": ["red", "blue"]}}, "required": ["color"]}
+    paint = {"type": "function", "function": {"name": "paint", "description": "Paint.", "parameters": color}}
+    client = LLMClient(f"mlx/{folder}", max_tokens=80)
+    turns = [Message.user("Paint this.", images=[picture()])]
+    response = client.generate(turns, tools=[paint], tool_choice="required")
+    (call,) = response.tool_calls
+    assert (call.name, response.finish_reason) == ("paint", "tool_calls")
+    assert call.arguments["color"] in {"red", "blue"}
+    turns += [Message.assistant("", tool_calls=response.tool_calls), Message.tool("Done.", tool_call_id=call.id)]
+    after = client.generate(turns, tools=[paint])
+    assert after.usage is not None
+    assert after.usage.cached_tokens > 100
+
+
 def test_options_that_do_not_go_together_with_images_are_refused(qwen: Path, tmp_path: Path) -> None:
     for settings, said in (({"kv_bits": 8}, "kv_bits"), ({"draft_model": str(qwen)}, "draft_model")):
         client = LLMClient({"model": f"mlx/{qwen}", "mlx": settings}, max_retries=0, max_tokens=5)

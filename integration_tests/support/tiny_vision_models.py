@@ -11,26 +11,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from integration_tests.support.tiny_models import SPECIAL, Shape, write_tokenizer
+from integration_tests.support.tiny_models import SPECIAL, TEMPLATE, Shape, write_tokenizer
 
 SHAPE: Final = Shape()
 _QWEN_TOKENS: Final = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 _IDEFICS_TOKENS: Final = ("<fake_token_around_image>", "<image>", "<global-img>", "<end_of_utterance>")
 
 # As in Qwen2-VL and Idefics3: the content is a text, or a list of parts in which an image has a place of its own.
-_TEMPLATE: Final = """
-{%- for message in messages %}
-    {{- '<|im_start|>' + message.role + '\n' }}
-    {%- if message.content is string %}{{ message.content }}
-    {%- else %}
-        {%- for part in message.content %}
-            {%- if part.type == 'image' %}{{ 'IMAGE' }}{% elif part.type == 'text' %}{{ part.text }}{% endif %}
-        {%- endfor %}
-    {%- endif %}
-    {{- '<|im_end|>\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}
+_PARTS: Final = """
+{%- if message.content is string %}{{ message.content }}
+{%- else %}
+    {%- for part in message.content or [] %}
+        {%- if part.type == 'image' %}{{ 'IMAGE' }}{% elif part.type == 'text' %}{{ part.text }}{% endif %}
+    {%- endfor %}
+{%- endif %}
 """
+_TEXT: Final = "{{ message.content if message.content is string else '' }}"
 
 
 def make_qwen2_vl(folder: Path, *, seed: int = 0) -> Path:
@@ -123,7 +119,8 @@ _NORMAL: Final[dict[str, Any]] = {
 
 def _write_tokenizer(folder: Path, of_images: tuple[str, ...], image: str) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
-    template = _TEMPLATE.replace("IMAGE", image)
+    assert _TEXT in TEMPLATE
+    template = TEMPLATE.replace(_TEXT, _PARTS.strip().replace("IMAGE", image))
     return write_tokenizer(folder, SHAPE, template=template, tags=(), special=(*SPECIAL, *of_images))
 
 
