@@ -34,7 +34,7 @@ def ask(client: LLMClient, options: Mapping[str, Any]) -> LLMResponse:
     return client.generate("Hello", **{"max_tokens": 12, **options})
 
 
-def named(options: tuple[Option, ...]) -> Any:
+def named(options: tuple[Option, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("option", options, ids=[option.names.replace("`", "") for option in options])
 
 

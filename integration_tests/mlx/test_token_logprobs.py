@@ -37,7 +37,8 @@ def test_the_likeliest_token_has_the_log_probability_at_the_head_of_its_list(cli
     assert response.usage is not None
     assert len(response.logprobs) == response.usage.completion_tokens
     for entry in response.logprobs:
-        assert entry.top[0] == (entry.token, pytest.approx(entry.logprob))
+        assert entry.top[0][0] == entry.token
+        assert entry.top[0][1] == pytest.approx(entry.logprob)
         assert len(entry.top) == 3
         assert entry.top[0][1] >= entry.top[1][1] >= entry.top[2][1]
         assert math.exp(entry.logprob) <= 1
@@ -97,6 +98,9 @@ def test_every_surface_has_them(folder: Path) -> None:
         top_logprobs=2,
         max_tokens=4,
     )
-    assert [entry["token"] for entry in content] == [entry.token for entry in made.choices[0].logprobs.content]
+    logprobs = made.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.content is not None
+    assert [entry["token"] for entry in content] == [entry.token for entry in logprobs.content]
     configured = LLMClient(LLMConfig(model=f"mlx/{folder}", max_tokens=4, extra_body={"top_logprobs": 2}))
     assert [entry.token for entry in configured.generate("Hello").logprobs] == [entry["token"] for entry in content]

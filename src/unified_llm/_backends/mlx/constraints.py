@@ -9,7 +9,7 @@ logits. Tokens that end a turn are allowed exactly where the response is complet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from unified_llm._backends.mlx.engine_types import Constraint, EngineError
 from unified_llm._backends.mlx.grammars import Grammars
@@ -124,18 +124,24 @@ class _Masks:
         Raises:
             EngineError: The grammar is too complex.
         """
-        import mlx.core as mx
         import numpy as np
         from llguidance.numpy import fill_next_token_bitmask
 
         if matcher.is_error():
             raise EngineError("unsupported", "The grammar of the response is too complex: simplify it.")
         if matcher.is_stopped():
-            return mx.array(self._end)
+            return _array(self._end)
         fill_next_token_bitmask(matcher, self._bits)
         if matcher.is_error():
             message = "The grammar of the response is too complex, or allows no response: simplify it."
             raise EngineError("unsupported", message)
         bits = np.unpackbits(self._bits.view(np.uint8)[0], count=self._known, bitorder="little")
         self._allowed[: self._known] = bits
-        return mx.array(self._allowed)
+        return _array(self._allowed)
+
+
+def _array(mask: NDArray[np.bool_]) -> mx.array:
+    """Copy a mask, so that its buffer may be used again."""
+    import mlx.core as mx
+
+    return mx.array(cast("Any", mask))  # the types of MLX do not know numpy's

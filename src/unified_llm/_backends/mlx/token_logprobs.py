@@ -17,7 +17,7 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, Sampling
 from unified_llm.types.responses import TokenLogprob
@@ -84,7 +84,8 @@ class TokenLogprobs:
 
         count = min(self._top, logprobs.size)
         tokens = mx.argpartition(-logprobs, count - 1)[:count]
-        pairs = zip(tokens.tolist(), logprobs[tokens].astype(mx.float32).tolist(), strict=True)
+        ids = cast("list[int]", tokens.tolist())
+        pairs = zip(ids, cast("list[float]", logprobs[tokens].astype(mx.float32).tolist()), strict=True)
         # Tokens that the constraint rules out have no probability at all.
         possible = [(logprob, token) for token, logprob in pairs if logprob > -float("inf")]
         return tuple((_text(self._bytes_of(token)), logprob) for logprob, token in sorted(possible, reverse=True))
@@ -97,4 +98,4 @@ def _text(data: bytes) -> str:
 def _number(value: mx.array) -> float:
     import mlx.core as mx
 
-    return float(value.astype(mx.float32).item())
+    return cast("float", value.astype(mx.float32).item())
