@@ -77,7 +77,7 @@ def test_an_adapter_that_does_not_fit_is_one_clear_error(folder: Path, tmp_path:
         (damaged("config", "adapter_config.json", None), "adapter_config.json is missing: correct adapter_path"),
         (damaged("json", "adapter_config.json", "{"), "cannot be read as JSON"),
         (damaged("settings", "adapter_config.json", "{}"), "has no lora_parameters"),
-        (damaged("weights", "adapters.safetensors", "x"), "could not be applied"),
+        (damaged("weights", "adapters.safetensors", "x"), "is no whole safetensors file"),
         (peft, "in the format of PEFT"),
         (write_adapter(tmp_path / "rank", rank=8), "trained on this model"),
         (write_adapter(tmp_path / "hidden", hidden=64), "trained on this model"),

@@ -37,14 +37,15 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
     if not isinstance(prompt, Prompt):
         message = f"The model in {loaded.folder} writes text and makes no embeddings: use an embedding model."
         raise EngineError("unsupported", message)
+    window = min((size for size in (loaded.window, prompt.window) if size is not None), default=None)
     images = _read_images(prompt, loaded)
-    ids = _tokenize(prompt, loaded) if images is None else images.ids
+    ids = _tokenize(prompt, loaded, window) if images is None else images.ids
     # Whether the template has begun a block of reasoning for the model decides how its answer is read, and when what it
     # has to conform to begins.
     tag = opened_tag(loaded.tokenizer.decode(ids[-_PROMPT_END:]))
     if tag is not None and prompt.constraint is not None and prompt.constraint.after is None:
         prompt = replace(prompt, constraint=replace(prompt.constraint, after=TAGS[tag]))
-    max_tokens = _count_room(prompt, loaded, ids)
+    max_tokens = _count_room(prompt, window, ids)
     try:
         if max_tokens < 1:
             raise ValueError  # noqa: TRY301 - as what the library refuses
@@ -74,13 +75,14 @@ def _read_images(prompt: Prompt, loaded: LoadedModel) -> ImagePrompt | None:
     return None
 
 
-def _tokenize(prompt: Prompt, loaded: LoadedModel) -> list[int]:
+def _tokenize(prompt: Prompt, loaded: LoadedModel, window: int | None) -> list[int]:
     if prompt.text is not None:
+        loaded.bounds.check(prompt.text, window)
         return _tokenize_text(prompt.text, loaded)
     if not loaded.tokenizer.has_chat_template:
         message = f"The model in {loaded.folder} has no chat template: use a model made for chat, or pass as_text=True."
         raise EngineError("unsupported", message)
-    return loaded.template.tokenize(prompt)
+    return loaded.template.tokenize(prompt, lambda text: loaded.bounds.check(text, window))
 
 
 def _tokenize_text(text: str, loaded: LoadedModel) -> list[int]:
@@ -92,12 +94,10 @@ def _tokenize_text(text: str, loaded: LoadedModel) -> list[int]:
     return ids
 
 
-def _count_room(prompt: Prompt, loaded: LoadedModel, ids: Sequence[int]) -> int:
+def _count_room(prompt: Prompt, window: int | None, ids: Sequence[int]) -> int:
     """Return the most tokens that may be written after the prompt."""
-    windows = [window for window in (loaded.window, prompt.window) if window is not None]
-    room = min(windows, default=len(ids) + _UNKNOWN_ROOM) - len(ids)
+    room = _UNKNOWN_ROOM if window is None else window - len(ids)
     if room < 1:
-        window = min(windows)
         message = f"The prompt has {len(ids)} tokens and the model reads {window}: shorten it."
         raise EngineError("context", message, context_window=window)
     return room if prompt.max_tokens is None else min(room, prompt.max_tokens)

@@ -58,8 +58,12 @@ class ChatTemplate:
         self._tokenizer, self._folder = tokenizer, folder
         self._compiled: dict[str, Callable[[Mapping[str, Any]], str]] = {}  # by the source
 
-    def tokenize(self, prompt: Prompt) -> list[int]:
+    def tokenize(self, prompt: Prompt, check: Callable[[str], None] = lambda _: None) -> list[int]:
         """Return the tokens of a prompt.
+
+        Args:
+            prompt: The prompt.
+            check: Called with the text before it is turned into tokens; refuses one that is too long.
 
         Raises:
             EngineError: The template refuses the messages, fails, or takes too long.
@@ -69,7 +73,9 @@ class ChatTemplate:
             raise EngineError("bad_request", f"chat_template_kwargs cannot set {names}: leave it out.")
         if _is_python(self._tokenizer):
             return self._call_python(prompt)
-        return list(self._tokenizer.encode(self.render(prompt), add_special_tokens=False))
+        text = self.render(prompt)
+        check(text)
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
 
     def render(self, prompt: Prompt) -> str:
         """Return the text of a prompt.

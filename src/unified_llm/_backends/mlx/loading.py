@@ -22,6 +22,7 @@ from unified_llm._backends.mlx.grammars import Grammars
 from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change, wants_own_code
 from unified_llm._backends.mlx.model_folder import no_model_message, window_in
 from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
+from unified_llm._backends.mlx.prompt_bounds import PromptBounds
 from unified_llm._backends.mlx.weight_sizes import measure_size
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class LoadedModel:
         template: Its chat template.
         grammars: Those that were compiled for its tokenizer.
         size: The bytes of the weights in memory.
+        bounds: Finds texts that are too long for its tokenizer.
     """
 
     folder: Path
@@ -111,10 +113,12 @@ class LoadedModel:
     vision: VisionModel | None = None
     template: ChatTemplate = field(init=False, repr=False)
     grammars: Grammars = field(init=False, repr=False)
+    bounds: PromptBounds = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "template", ChatTemplate(self.tokenizer, self.folder))
         object.__setattr__(self, "grammars", Grammars(self.tokenizer))
+        object.__setattr__(self, "bounds", PromptBounds(self.folder))
 
     def make_error(self, error: Exception) -> EngineError:
         """Return the error of a request during which the model failed. The library's message may quote the prompt."""
