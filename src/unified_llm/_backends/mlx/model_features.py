@@ -32,8 +32,8 @@ def read_features(folder: Path) -> frozenset[Feature]:
         return CHAT
     can_constrain = find_spec("llguidance") is not None
     known = set(CHAT)
-    if runs_by_mlx_vlm(config):
-        known |= features("images")
+    # mlx-vlm, which runs models with images, takes conversations alone.
+    known |= features("images") if runs_by_mlx_vlm(config) else features("as_text")
     if can_constrain:
         known |= JSON
     if takes_tools(folder):
