@@ -77,7 +77,7 @@ def test_downloaded_models_are_listed_after_the_demo_with_what_their_files_say(h
             "mlx",
             owned_by="mlx-community",
             context_window=40_960,
-            features=CHAT_FEATURES | JSON if find_spec("llguidance") else CHAT_FEATURES,
+            features=CHAT_FEATURES | {"as_text"} | (JSON if find_spec("llguidance") else frozenset()),
             family="qwen3",
             size=2,
             quantization="4-bit, group size 64",
