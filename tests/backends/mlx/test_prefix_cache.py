@@ -13,6 +13,7 @@ class FakeCache:
     def __init__(self, length: int, *, trims: bool = True) -> None:
         self.length, self._trims = length, trims
         self.nbytes = length
+        self.state: Any = None
 
     def is_trimmable(self) -> bool:
         return self._trims

@@ -39,7 +39,7 @@ def apply_adapter(model: Module, folder: Path) -> None:
     try:
         shapes = _read_shapes(folder / _WEIGHTS)
         load_adapters(model, str(folder))
-        own = {name: weight.shape for name, weight in cast("Any", tree_flatten(model.parameters()))}
+        own = {name: weight.shape for name, weight in cast("Any", tree_flatten(cast("Any", model).parameters()))}
     except Exception as error:
         # The library's message is left out: it may quote files.
         raise UnloadableError(_message(folder, f"could not be applied ({type(error).__name__})")) from error

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest
 from unified_llm._backends.mlx.loading import LoadedModel, has_gpu
@@ -235,7 +235,8 @@ class Batch:
         import mlx.core as mx
 
         with mx.stream(self._generator.stream):
-            mx.async_eval([cache.state for cache in caches])  # or they would keep the arrays of the whole batch
+            # Or they would keep the arrays of the whole batch.
+            cast("Any", mx).async_eval([cache.state for cache in caches])
         self._prefixes.put(KIND, tokens, caches)
 
     # One step

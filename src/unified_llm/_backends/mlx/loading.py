@@ -223,7 +223,7 @@ def _prepare(
         apply_adapter(model, adapter)
         if not has_gpu():
             model.set_dtype(mx.float32)
-        mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
+        mx.eval(cast("Any", model).parameters())
     return model, tokenizer
 
 
@@ -255,7 +255,7 @@ def to_single_precision(model: Module, room: int | None) -> Module:
     if room is None or _size_dequantized(model) <= room:
         model = dequantize_model(model)
     model.set_dtype(mx.float32)
-    mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
+    mx.eval(cast("Any", model).parameters())
     return model
 
 
@@ -264,7 +264,7 @@ def _size_dequantized(model: Module) -> int:
     from mlx.utils import tree_flatten
 
     size = 0
-    for _, module in cast("Any", model.named_modules()):
+    for _, module in cast("Any", model).named_modules():
         bits = getattr(module, "bits", None)
         for name, weight in cast("Any", tree_flatten(module)):
             if "." in name:

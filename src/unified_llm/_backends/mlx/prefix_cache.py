@@ -37,6 +37,11 @@ class LayerCache(Protocol):
         """The bytes that it takes."""
         ...
 
+    @property
+    def state(self) -> Any:
+        """Its arrays, and other values."""
+        ...
+
     def is_trimmable(self) -> bool:
         """Return whether tokens can be taken off its end."""
         ...

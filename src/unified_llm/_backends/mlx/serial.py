@@ -183,10 +183,10 @@ class _SerialRun:
             "prompt_cache": self._caches,
         }
         if not self._is_drafted:
-            yield from generate_step(last, loaded.model, **options)
+            yield from cast("Any", generate_step)(last, loaded.model, **options)
             return
         options["num_draft_tokens"] = running.prompt.draft_tokens
-        for token, logprobs, _ in speculative_generate_step(
+        for token, logprobs, _ in cast("Any", speculative_generate_step)(
             last, loaded.model, cast("Module", loaded.draft), **options
         ):
             yield token, logprobs
