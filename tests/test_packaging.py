@@ -79,6 +79,8 @@ def test_no_module_is_imported_by_a_name_that_is_built() -> None:
             match node.args:
                 case [ast.Constant(str(imported)), *_] if not imported.startswith((".", "unified_llm")):
                     continue
+                case [ast.JoinedStr(values=[ast.Constant("mlx_lm.tool_parsers."), _])]:  # the hook collects these
+                    continue
                 case _:
                     wrong.append(f"{module}:{node.lineno}: {ast.unparse(node)}")
     assert wrong == []

@@ -124,6 +124,7 @@ class ProviderKeywords(TypedDict, total=False):
     quirks: Quirks | Mapping[str, Any]
     hosts: ListOf[str]
     local: bool
+    standby: bool
     literal_models: bool
     owner_in_names: bool
     first_token: float | None

@@ -40,6 +40,11 @@ def make_lock() -> threading.RLock:
     return lock
 
 
+def make_condition(lock: threading.RLock) -> threading.Condition:
+    """Create a condition of a lock of ``make_lock``; in a forked child no thread waits for it."""
+    return threading.Condition(lock)
+
+
 def run_in_child(callback: Callable[[], object]) -> None:
     """Call ``callback`` in every forked child, in the order of registration, once all locks are new."""
     _in_child.append(callback)

@@ -39,8 +39,8 @@ from unified_llm._policy.health_updates import (
 from unified_llm._policy.target_health import (
     COOLDOWN_SCOPES,
     Change,
-    Condition,
     Permit,
+    TargetCondition,
     TargetHealth,
     audience,
     cooldown_keys,
@@ -94,7 +94,7 @@ class Health:
         """Report what happens to the targets with these health keys, in place of those before. Takes no lock."""
         self._watched = frozenset(keys)
 
-    def condition(self, target: Target, now: float) -> Condition:
+    def condition(self, target: Target, now: float) -> TargetCondition:
         """Return how a target does, as a caller sees it with these settings."""
         with self._lock:
             self._drain_outcomes()

@@ -54,7 +54,7 @@ Change: TypeAlias = tuple[CircuitBreaker, BreakerState]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class TargetCondition:
     """How a target does, as one caller sees it.
 
     Attributes:
@@ -194,7 +194,7 @@ class TargetHealth:
         known = [breaker for limit in limits if (breaker := self._breakers.get((settings, limit)))]
         return max(known, key=_open_until) if known else self._replay(settings, limits[0])
 
-    def condition(self, target: Target, now: float) -> Condition:
+    def condition(self, target: Target, now: float) -> TargetCondition:
         """Return how the target does, as a caller sees it with these settings."""
         limit = min(target.timing.breaker_limit(streaming=streaming) for streaming in (True, False))
         failures = [at for at, passed in self._recent_failures if passed is None or passed >= limit]
@@ -206,7 +206,7 @@ class TargetHealth:
         elif len(recent) == _TROUBLE and now - recent[0] <= _TROUBLE_WINDOW and failed_at >= self.succeeded_at:
             reason = f"{_TROUBLE} failures within {_TROUBLE_WINDOW:.0f} s"
         responds = not is_open and float("-inf") < self.succeeded_at >= failed_at
-        return Condition(reason, responds, self.succeeded_at)
+        return TargetCondition(reason, responds, self.succeeded_at)
 
     def admit(self, breaker: CircuitBreaker, now: float) -> Permit | None:
         """Return a permit, or None while open and while a probe is in progress."""

@@ -13,3 +13,4 @@ if can_import_module("mlx") and can_import_module("mlx_lm"):
     )  # imported by its extension
     # mlx-lm imports the module of a model by the name in its configuration.
     hiddenimports += collect_submodules("mlx_lm.models")
+    hiddenimports += collect_submodules("mlx_lm.tool_parsers")

@@ -33,7 +33,7 @@ from unified_llm._core import runtime
 from unified_llm._core.model_loading import LoadError, ModelState, Preloaded, Preloader
 from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import make_lock, run_in_child
+from unified_llm._lib.fork_safe import make_condition, make_lock, run_in_child
 from unified_llm._lib.show_seconds import show_seconds
 from unified_llm._policy.health import Health
 
@@ -69,7 +69,7 @@ class Standby:
         self.state: ModelState = "unloaded"
         self.reason = ""
         self.loading: Future[None] | None = None
-        self._woken = threading.Condition(self._lock)
+        self._woken = make_condition(self._lock)
         self._troubled: dict[Hashable, str] = {}
         self._loaded = Preloaded()
         self._used = False

@@ -27,7 +27,7 @@ from unified_llm._backends.mlx.weight_sizes import SizeEstimate, estimate_size
 from unified_llm._core import runtime
 from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import make_lock
+from unified_llm._lib.fork_safe import make_condition, make_lock
 from unified_llm._lib.local_files import expand_home
 
 LOCK: Final = make_lock()
@@ -40,7 +40,7 @@ _DEFAULTS: Final = MLXConfig()
 _engines: dict[EngineKey, Engine] = {}
 _ending: list[Engine] = []  # those that were told to end, and may still do so
 _engines_pid = os.getpid()
-_changed: Final = threading.Condition(LOCK)  # a model is there that may be due before the others
+_changed: Final = make_condition(LOCK)  # a model is there that may be due before the others
 _watcher: threading.Thread | None = None
 _file: Final = ProcessFile()
 # Seconds between two looks at what `unified-llm mlx ps` shows, while models are in memory: no request writes anything.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 # Types that mlx-vlm (mlx_vlm/utils.py) and mlx-lm (mlx_lm/utils.py) run as another one.
 _OTHER_TYPES: Final[Mapping[str, frozenset[str]]] = {
@@ -23,9 +23,9 @@ _OTHER_TYPES: Final[Mapping[str, frozenset[str]]] = {
 
 
 @cache
-def known_types(package: str) -> frozenset[str]:
+def known_types(package: Literal["mlx_lm", "mlx_vlm"]) -> frozenset[str]:
     """Return the types of models that ``mlx_lm`` or ``mlx_vlm`` has a module for, without importing it."""
-    spec = find_spec(package)
+    spec = find_spec("mlx_lm") if package == "mlx_lm" else find_spec("mlx_vlm")
     names = frozenset(_module_names(spec.submodule_search_locations or () if spec else ()))
     return names | _OTHER_TYPES[package] if names else names
 
