@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from training.answers import REFUSAL, Message, answers, everyday, held_out
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, Output, Prompt, TextChunk
+from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Output, Prompt, TextChunk
 
 Ask = Callable[[Sequence[Message]], str]
 
@@ -55,7 +55,7 @@ def find_answered(ask: Ask) -> list[str]:
 
 def evaluate(folder: Path) -> None:
     """Print the faults of a model, and its scores."""
-    engine = Engine(folder)
+    engine = Engine(EngineKey(folder))
     share, faults = score(lambda messages: generate(engine, messages))
     answered = find_answered(lambda messages: generate(engine, messages))
     engine.close()

@@ -119,7 +119,8 @@ def test_a_draft_model_is_downloaded_as_well_and_its_absence_found_at_constructi
 
 
 def test_what_only_models_in_this_process_have_is_refused_elsewhere() -> None:
-    for field, value in (("download", True), ("memory_limit", "8GB"), ("mlx", {"kv_bits": 8})):
+    fields: dict[str, Any] = {"download": True, "memory_limit": "8GB", "mlx": {"kv_bits": 8}}
+    for field, value in fields.items():
         with pytest.raises(ConfigurationError, match=f"{field}= is for a model in this process"):
             LLMClient("ollama/llama3.2", **{field: value})
 

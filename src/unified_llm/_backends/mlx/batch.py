@@ -15,7 +15,7 @@ being read right now is read once: the later request waits until the earlier one
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
@@ -62,7 +62,7 @@ class Progress(Protocol):
     end_of_prompt: bool
 
 
-class Generator(Protocol):
+class TokenGenerator(Protocol):
     """The part of mlx-lm's ``BatchGenerator`` that is used here."""
 
     stream: mx.Stream
@@ -122,12 +122,12 @@ class Batch:
         self._remembered: deque[list[int]] = deque(maxlen=_REMEMBERED)
         self._generator = self._new_generator()
 
-    def _new_generator(self) -> Generator:
+    def _new_generator(self) -> TokenGenerator:
         from mlx_lm.generate import BatchGenerator
 
         ends = [[token] for token in self._loaded.tokenizer.eos_token_ids]
         step = _GPU_STEP if has_gpu() else _CPU_STEP
-        return cast("Generator", BatchGenerator(self._loaded.model, stop_tokens=ends, prefill_step_size=step))
+        return cast("TokenGenerator", BatchGenerator(self._loaded.model, stop_tokens=ends, prefill_step_size=step))
 
     def __len__(self) -> int:
         return len(self._new) + len(self._waiting) + len(self._running)
@@ -275,7 +275,7 @@ class Batch:
             self._drop(response.uid)
 
     @contextmanager
-    def _contain_errors(self, running: RunningRequest, uid: int | None = None) -> Iterator[None]:
+    def _contain_errors(self, running: RunningRequest, uid: int | None = None) -> Generator[None]:
         """End a request that fails, and no other."""
         try:
             yield

@@ -16,15 +16,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from datetime import datetime
 from functools import wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from jinja2 import TemplateError, nodes, pass_context
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 if TYPE_CHECKING:
@@ -250,7 +251,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.globals |= {"raise_exception": _raise, "strftime_now": _strftime_now}
         self.filters["tojson"] = self._to_json
         self.filters = {name: self._counted(name, function) for name, function in self.filters.items()}
-        self.tests = {name: self._counted(name, function) for name, function in self.tests.items()}
+        tests: dict[str, Any] = self.tests
+        self.tests = {name: self._counted(name, function) for name, function in tests.items()}
 
     def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)  # which copies what Jinja has noted of its arguments
@@ -266,9 +268,9 @@ class _Environment(ImmutableSandboxedEnvironment):
 
         return counted
 
-    def _check_arguments(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _check_arguments(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Refuse numbers that are no widths, and count beforehand what is much larger than the arguments."""
-        values = (*args, *kwargs.values())
+        values: list[Any] = [*args, *kwargs.values()]
         if any(isinstance(value, int) and abs(value) > _MAX_NUMBER for value in values[1:]):
             raise TemplateBoundsError("the template uses numbers that are too large")
         if name == "sum" and any(isinstance(value, (list, tuple)) for value in values[1:]):
@@ -284,7 +286,7 @@ class _Environment(ImmutableSandboxedEnvironment):
                 width = values[1] if isinstance(values[1], int) else len(str(values[1]))
                 self.budget.take(len(cast("Sized", values[0])) * width)
 
-    def _check_format(self, text: str, values: tuple[Any, ...]) -> None:
+    def _check_format(self, text: str, values: Sequence[Any]) -> None:
         if _WIDE_FORMAT.search(text):
             raise TemplateBoundsError("the template formats numbers too widely")
         for value in values:
@@ -292,7 +294,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         longest = max((len(value) for value in values if isinstance(value, str)), default=0)
         self.budget.take((text.count("{") + text.count("%")) * longest + len(text))
 
-    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call what a template calls."""
         self.budget.check()
         method = getattr(obj, "__wrapped__", obj)  # the sandbox wraps the formatting of texts
@@ -327,7 +329,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             self.budget.take(_size(left) + _size(right))
         return super().call_binop(context, operator, left, right)
 
-    def concat(self, pieces: Iterable[str]) -> str:  # type: ignore[override]
+    def concat(self, pieces: Iterable[str]) -> str:
         """Join the output of a macro, or of a block whose output is assigned."""
         pieces = list(pieces)
         self.budget.take(sum(map(len, pieces)))

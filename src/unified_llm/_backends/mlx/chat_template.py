@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from unified_llm._backends.mlx.engine_types import EngineError, Prompt
 
@@ -196,7 +196,7 @@ def _last_text(messages: _Messages) -> str:
 
 def _in_parts(messages: _Messages) -> _Messages:
     return [
-        {**message, "content": [{"type": "text", "text": cast("str", message["content"])}]}
+        {**message, "content": [{"type": "text", "text": message["content"]}]}
         if isinstance(message["content"], str)
         else message
         for message in messages

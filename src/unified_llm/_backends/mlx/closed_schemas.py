@@ -24,7 +24,8 @@ def _has_several_places(value: Any) -> bool:
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
         return not _SEVERAL_PLACES.isdisjoint(fields) or any(map(_has_several_places, fields.values()))
-    return isinstance(value, list) and any(map(_has_several_places, cast("list[Any]", value)))
+    elements: list[Any] = value if isinstance(value, list) else []
+    return any(map(_has_several_places, elements))
 
 
 def _close(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def _close(schema: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(items := schema.get("items"), Mapping):
         closed["items"] = _close(cast("Mapping[str, Any]", items))
     for name in () if is_object else ("anyOf", "oneOf"):
-        if isinstance(branches := schema.get(name), list):
-            closed[name] = [_close(one) if isinstance(one, Mapping) else one for one in cast("list[Any]", branches)]
+        branches: Any = schema.get(name)
+        if isinstance(branches, list):
+            closed[name] = [_close(one) if isinstance(one, Mapping) else one for one in branches]
     return closed

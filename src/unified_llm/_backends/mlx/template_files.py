@@ -65,7 +65,7 @@ def _templates(value: Any) -> list[str]:
         return [value]
     if isinstance(value, Mapping):
         return [text for text in cast("Mapping[str, Any]", value).values() if isinstance(text, str)]
-    entries = cast("list[Any]", value) if isinstance(value, list) else []
+    entries: list[Any] = value if isinstance(value, list) else []
     return [one["template"] for one in entries if isinstance(one, Mapping) and isinstance(one.get("template"), str)]
 
 
