@@ -57,7 +57,7 @@ class Prompts:
         return [{"role": "user", "content": f"{self._number} {WORDS * repeats}"}]
 
     def one(self) -> Callers:
-        """Return a request of about 100 tokens."""
+        """Return a request of about 90 tokens."""
         return [[(self._user(4), TOKENS)]]
 
     def at_once(self) -> Callers:
@@ -65,7 +65,7 @@ class Prompts:
         return [[(self._user(1), TOKENS)] for _ in range(EIGHT)]
 
     def alike(self) -> Callers:
-        """Return eight requests of about 530 tokens, of which the first 500 are the same."""
+        """Return eight requests of about 510 tokens, of which the first 480 are the same."""
         self._number += 1
         system = {"role": "system", "content": f"{self._number} {WORDS * 25}"}
         return [[([system, *self._user(1)], TOKENS)] for _ in range(EIGHT)]
@@ -78,7 +78,7 @@ class Prompts:
 
     def long(self) -> Turns:
         """Return a prompt of about 2,000 tokens."""
-        return self._user(100)
+        return self._user(104)
 
 
 def second(first: Turns) -> Callers:
