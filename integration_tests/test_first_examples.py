@@ -18,6 +18,7 @@ import pytest
 from integration_tests.fakes.openai_api import server as openai_api
 from integration_tests.fakes.openai_api.server import OpenAIAPI
 from integration_tests.support import media
+from integration_tests.support.tiny_models import make_model
 from integration_tests.support.upstream import KEY, Upstream
 from integration_tests.support.upstream_answers import answer
 from integration_tests.support.upstream_schema import ChatBody
@@ -26,6 +27,7 @@ from unified_llm._providers.registry import ROWS
 
 EXAMPLES = first_examples()
 PAGE_OF_MEDIA = "media.md"  # its first example makes no chat
+PAGE_OF_MLX = "mlx.md"  # its first example sends nothing
 MODELS = ("gpt-5-mini", "gpt-4o-mini", "text-embedding-3-small")
 
 Install = Callable[[str], Path]
@@ -92,11 +94,25 @@ def test_the_first_example_prints_the_answer_after_its_own_install_line(
         assert (done.returncode, api.violations) == (0, []), done.stderr
         assert done.stdout.startswith("openai ")
         return
+    if example.page == PAGE_OF_MLX:
+        put_into_cache("mlx-community/Qwen3-4B-4bit", tmp_path)
+        done = run(example, install(example.install), tmp_path, provider.base_url, KEY)
+        assert (done.returncode, provider.requests) == (0, []), done.stderr
+        assert done.stdout.strip()
+        return
     done = run(example, install(example.install), tmp_path, provider.base_url, KEY)
     assert (done.returncode, provider.violations) == (0, []), done.stderr
     chats = [request.body for request in provider.requests if request.path.endswith("/chat/completions")]
     sent = [answer(ChatBody.model_validate(body)) for body in chats]
     assert any(reply.text and reply.text in done.stdout for reply in sent), done.stdout
+
+
+def put_into_cache(name: str, home: Path) -> None:
+    """Put a tiny model with random weights where a download would have put the model of a name."""
+    model = home / ".cache" / "huggingface" / "hub" / f"models--{name.replace('/', '--')}"
+    make_model(model / "snapshots" / ("0" * 40))
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("0" * 40)
 
 
 def run(example: Example, python: Path, folder: Path, *server: str) -> subprocess.CompletedProcess[str]:
