@@ -104,6 +104,8 @@ def test_a_chain_goes_on_without_it_and_with_one_warning(
         LLMClient("mlx/demo")
 
 
+# Old versions of Typer import what newer ones of Click deprecate.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:typer")
 @each("arguments", [("pull", "org/model"), ("list",)])
 def test_commands_say_why_it_cannot_run_here(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -95,6 +95,8 @@ def test_a_program_is_named_without_its_arguments(monkeypatch: pytest.MonkeyPatc
         assert program_name().startswith("python")
 
 
+# Old versions of Typer import what newer ones of Click deprecate.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:typer")
 def test_the_command_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unified_llm._backends.mlx.unavailable_reason", lambda: None)
     monkeypatch.setattr("unified_llm._backends.mlx.memory.default_limit", lambda: 9_800_000_000)
