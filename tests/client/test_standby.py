@@ -70,7 +70,7 @@ def an_outage(*attempts: Attempt, answer: Sequence[Any] = say("Here")) -> Iterat
     targets = ScriptedTargets({GPT: attempts or [DEAD], LOCAL: [answer], HAIKU: [say("There")]})
     targets.models = SlowModels(targets, {LOCAL: 10.0})
     started: list[Standby] = []
-    with targets.running(), standby.use(Standbys(start=started.append)) as standbys:
+    with targets.running(), standby.apart(Standbys(start=started.append)) as standbys:
         yield Outage(targets, standbys, started)
 
 
@@ -312,7 +312,7 @@ def test_a_forked_child_begins_with_nothing_loaded_and_goes_on_watching() -> Non
 
 
 def test_the_threads_that_load_end_when_nothing_is_planned() -> None:
-    with an_outage() as outage, standby.use(Standbys()) as standbys:
+    with an_outage() as outage, standby.apart() as standbys:
         client = a_client(max_retries=0)
         known = standbys.find(client.targets[1])
         assert known

@@ -25,10 +25,10 @@ class Swappable(Generic[T]):
         return self._current
 
     @contextmanager
-    def apart(self) -> Generator[None]:
-        """Use a new object in this block, which changes nothing in the other."""
-        before, self._current = self._current, self._make()
+    def apart(self, other: T | None = None) -> Generator[T]:
+        """Use another object in this block, which changes nothing in the first one; a new one unless it is given."""
+        before, self._current = self._current, self._make() if other is None else other
         try:
-            yield
+            yield self._current
         finally:
             self._current = before

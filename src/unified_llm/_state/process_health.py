@@ -90,7 +90,7 @@ def reset_health() -> None:
 @contextmanager
 def apart() -> Generator[None]:
     """Use an empty registry for the calls that begin in this block; they change nothing outside of it."""
-    with _health.apart(), learned_windows.apart(), standby.use(standby.Standbys()):
+    with _health.apart(), learned_windows.apart(), standby.apart():
         yield
 
 

@@ -23,9 +23,8 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +34,7 @@ from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_condition, make_lock, run_in_child
 from unified_llm._lib.show_seconds import show_seconds
+from unified_llm._lib.swappable import Swappable
 from unified_llm._policy.health import Health
 
 _log = logging.getLogger("unified_llm")
@@ -311,27 +311,12 @@ class Standbys:
         return next((row for standby in standbys if (row := standby.describe(now)) is not None), None)
 
 
-_current = Standbys()
-
-
-def current() -> Standbys:
-    """Return those of this process; in ``use``, those of that block."""
-    return _current
-
-
-@contextmanager
-def use(standbys: Standbys) -> Generator[Standbys]:
-    """Use others until the block ends."""
-    global _current  # noqa: PLW0603 - the one switch of the process, set here alone
-    before, _current = _current, standbys
-    try:
-        yield standbys
-    finally:
-        _current = before
+_standbys: Final = Swappable(Standbys)
+current, apart = _standbys.current, _standbys.apart
 
 
 def _reset_in_child() -> None:
-    _current.reset_in_child()
+    current().reset_in_child()
 
 
 run_in_child(_reset_in_child)
