@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest
-from unified_llm._backends.mlx.loading import LoadedModel, has_gpu
+from unified_llm._backends.mlx.loading import LoadedModel, prefill_step
 from unified_llm._backends.mlx.prefix_cache import MIN_PREFIX, Caches, PrefixCache, common_prefix
 from unified_llm._backends.mlx.running_request import Ending, RunningRequest
 from unified_llm._backends.mlx.sampling import Processor, Sampler
@@ -33,10 +33,6 @@ KIND: Final = "plain"
 """The kind of the batch's entries in the prefix cache."""
 # The fewest tokens in common with a running request for which a new one waits: it begins a step later.
 _MIN_SHARED: Final = 64
-# Tokens of a prompt that go through the network at once. On a CPU more are no faster, and running responses, a
-# cancellation or the end of the program would wait for them.
-_CPU_STEP: Final = 512
-_GPU_STEP: Final = 2048
 # A turn ends with what begins the response, which the next turn may not repeat: at most so many tokens.
 _TURN_END: Final = 16
 _REMEMBERED: Final = 32  # prompts
@@ -54,7 +50,7 @@ class Response(Protocol):
 
 
 class Progress(Protocol):
-    """What a step has read of one prompt: tokens, of all that were to be read."""
+    """Progress of one prompt in a step, as mlx-lm's generator returns it: tokens that were read, of all of them."""
 
     uid: int
     progress: tuple[int, int]
@@ -126,8 +122,8 @@ class Batch:
         from mlx_lm.generate import BatchGenerator
 
         ends = [[token] for token in self._loaded.tokenizer.eos_token_ids]
-        step = _GPU_STEP if has_gpu() else _CPU_STEP
-        return cast("TokenGenerator", BatchGenerator(self._loaded.model, stop_tokens=ends, prefill_step_size=step))
+        generator = BatchGenerator(self._loaded.model, stop_tokens=ends, prefill_step_size=prefill_step())
+        return cast("TokenGenerator", generator)
 
     def __len__(self) -> int:
         return len(self._new) + len(self._waiting) + len(self._running)
@@ -300,7 +296,7 @@ class Batch:
 
     def fail_all(self, error: EngineError) -> None:
         """End every request with an error."""
-        waiting = (each.running for each in self._waiting)
+        waiting = (later.running for later in self._waiting)
         for running in (*self._running.values(), *waiting, *self._new):
             running.fail(error)
         self._running.clear()

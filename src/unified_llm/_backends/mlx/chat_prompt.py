@@ -47,7 +47,7 @@ def write_prompt(request: LLMRequest, target: Target) -> Prompt:
     turns = _turns(request, target)
     stop = request.stop or target.defaults.get("stop", ())
     return Prompt(
-        messages=_messages(turns, request, target),
+        messages=_messages(turns, target),
         images=images_of(turns),
         text=prompt_to_continue(request) if request.as_text else None,
         tools=tuple({"type": "function", "function": function_of(tool)} for tool in tools),
@@ -127,12 +127,11 @@ def _turns(request: LLMRequest, target: Target) -> Sequence[Message]:
     return cast("LLMRequest", ordered).messages
 
 
-def _messages(turns: Sequence[Message], request: LLMRequest, target: Target) -> tuple[Mapping[str, Any], ...]:
+def _messages(turns: Sequence[Message], target: Target) -> tuple[Mapping[str, Any], ...]:
     """Return the turns as the chat template takes them."""
     if any(turn.tool_calls or turn.role == "tool" for turn in turns):
         takes_short = format_of(target).takes_short_ids
         turns = dedupe_call_ids(turns, (lambda text: shorten_call_id(text, _SHORT_IDS)) if takes_short else str)
-    del request
     names = {call.id: call.name for turn in turns for call in turn.tool_calls}
     return tuple(_message(turn, names) for turn in turns)
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _FLOAT_BYTES: Final = 4
+_CPU_PREFILL: Final = 512  # tokens
+_GPU_PREFILL: Final = 2048
 _UNKNOWN_TYPE: Final = re.compile(r"\bmodel type\b.*\bnot supported", re.IGNORECASE)
 
 
@@ -202,6 +204,14 @@ def has_gpu() -> bool:
     import mlx.core as mx
 
     return mx.metal.is_available() or mx.cuda.is_available()
+
+
+def prefill_step() -> int:
+    """Return how many tokens of a prompt go through a network at once.
+
+    On a CPU more are no faster, and running responses, a cancellation or the end of the program would wait for them.
+    """
+    return _GPU_PREFILL if has_gpu() else _CPU_PREFILL
 
 
 def _prepare(

@@ -49,9 +49,11 @@ class Scheduler:
                 self._batch.step()
                 self._serial.step()
         finally:
-            message = f"The engine of the model in {self._loaded.folder} was closed during the answer."
-            self._batch.fail_all(EngineError("server", message))
-            self._serial.fail_all(EngineError("server", message))
+            closed = EngineError(
+                "server", f"The engine of the model in {self._loaded.folder} was closed during the answer."
+            )
+            self._batch.fail_all(closed)
+            self._serial.fail_all(closed)
             self._batch.close()
 
     def _admit(self, queue: SimpleQueue[EngineRequest | None]) -> bool:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Hashable, Iterator
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Prompt
-from unified_llm._backends.mlx.loading import LoadedModel, has_gpu
+from unified_llm._backends.mlx.loading import LoadedModel, prefill_step
 from unified_llm._backends.mlx.prefix_cache import Caches, PrefixCache
 from unified_llm._backends.mlx.running_request import Ending, RunningRequest
 from unified_llm._backends.mlx.sampling import Processor
@@ -25,9 +25,6 @@ from unified_llm._backends.mlx.vision import ImagePrompt, VisionModel
 if TYPE_CHECKING:
     import mlx.core as mx
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
-
-_CPU_STEP: Final = 512  # tokens of a prompt that are read at once: see ``batch``
-_GPU_STEP: Final = 2048
 
 
 class Serial:
@@ -206,7 +203,7 @@ class _SerialRun:
         known = self._prefixes.take(self._kind, running.ids)
         self._caches, read = known if known is not None else (new_caches(self._loaded, running.prompt), 0)
         running.cached_tokens = running.read_tokens = read
-        step = _GPU_STEP if has_gpu() else _CPU_STEP
+        step = prefill_step()
         while running.read_tokens < len(running.ids) - 1:
             part = running.ids[running.read_tokens : -1][:step]
             _read(self._loaded, self._caches, part)
