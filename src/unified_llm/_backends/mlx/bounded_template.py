@@ -148,7 +148,7 @@ class _RaisedError(TemplateError):
 
 
 class _Budget:
-    """What is left for one rendering."""
+    """Budget of one rendering: the time and the characters that are left."""
 
     def __init__(self, seconds: float, characters: int, clock: Callable[[], float]) -> None:
         self._end, self._left, self._clock = clock() + seconds, characters, clock

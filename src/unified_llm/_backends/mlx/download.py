@@ -80,7 +80,7 @@ class Downloaded:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """What the hub has of a model: its commit, and the size of each file that is wanted."""
+    """A model on the hub: its commit, and the size of each file that is wanted."""
 
     commit: str
     sizes: dict[str, int]

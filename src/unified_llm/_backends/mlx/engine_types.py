@@ -25,7 +25,7 @@ class Sampling:
             multiplied; 1 changes nothing.
         repetition_context_size: The number of last tokens that are looked at for that; 0 for all.
         presence_penalty: Subtracted from the logit of each token that the response contains.
-        frequency_penalty: The same, for each time that it contains the token.
+        frequency_penalty: Subtracted from the logit of a token for each time that the response contains it.
         logit_bias: Added to the logits of tokens, by their ids.
         logprobs: Whether the response has the log probability of each token.
         top_logprobs: The number of likeliest tokens that are listed with theirs at each place, 0 to 20.
@@ -47,7 +47,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What a response has to conform to, token by token.
+    """Constraint of a response, which holds token by token.
 
     Attributes:
         kind: The language of ``text``: a JSON schema, a regular expression that the whole response matches, or a
@@ -65,7 +65,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class EngineKey:
-    """What decides which weights an engine has in memory. Paths are resolved, so that equal weights have equal keys.
+    """Key of an engine: the folders of its weights. Paths are resolved, so that equal weights have equal keys.
 
     Attributes:
         folder: The folder of the model, in the Hugging Face layout.

@@ -49,7 +49,7 @@ _REFRESH: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What an engine is doing.
+    """Facts about an engine at one instant.
 
     Attributes:
         key: The model, with its adapter and its draft model.

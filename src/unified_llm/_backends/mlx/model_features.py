@@ -1,4 +1,4 @@
-"""What the model in a folder can do, by its files."""
+"""The features of the model in a folder, by its files."""
 
 from __future__ import annotations
 

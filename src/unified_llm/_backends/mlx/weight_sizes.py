@@ -26,7 +26,7 @@ _SCALES: Final = (".scales", ".biases")
 
 @dataclass(frozen=True, slots=True)
 class SizeEstimate:
-    """What a model may take in memory.
+    """Estimate of the bytes that a model takes in memory.
 
     Attributes:
         size: The bytes that it takes as it is loaded where there is room.
