@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import mlx_calls
 from tests.support.mlx_calls import AskModel, Submit, collect, prompt
 from unified_llm import MLXConfig
 from unified_llm._backends.mlx import demo_folder, unavailable_reason
@@ -25,9 +26,7 @@ def submit(demo: Engine) -> Submit:
     """Submit a question and return the queue of its outputs."""
 
     def submit(question: str, **options: Any) -> SimpleQueue[Output]:
-        outputs: SimpleQueue[Output] = SimpleQueue()
-        demo.submit(prompt(question, **options), outputs.put)
-        return outputs
+        return mlx_calls.submit(demo, prompt(question, **options))
 
     return submit
 

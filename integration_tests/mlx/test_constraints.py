@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from integration_tests.support.tiny_models import make_model
+from tests.support import mlx_calls
 from tests.support.each import each
 from tests.support.mlx_calls import Answer, collect, prompt
 from unified_llm._backends.mlx import unavailable_reason
@@ -47,9 +48,7 @@ Ask = Callable[..., SimpleQueue[Output]]
 @pytest.fixture
 def submit(tiny: Engine) -> Ask:
     def submit(**options: Any) -> SimpleQueue[Output]:
-        outputs: SimpleQueue[Output] = SimpleQueue()
-        tiny.submit(prompt("Hello", **{"temperature": 1.0, "seed": 1, "max_tokens": 200, **options}), outputs.put)
-        return outputs
+        return mlx_calls.submit(tiny, prompt("Hello", **{"temperature": 1.0, "seed": 1, "max_tokens": 200, **options}))
 
     return submit
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from integration_tests.support.tiny_models import Shape, make_model
-from tests.support.mlx_calls import Answer, collect, prompt
+from tests.support.mlx_calls import Answer, collect, prompt, submit
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Output, Prompt
@@ -38,12 +38,6 @@ def engine(folder: Path) -> Iterator[Engine]:
     engine = Engine(EngineKey(folder))
     yield engine
     engine.close()
-
-
-def submit(engine: Engine, prompt: Prompt) -> SimpleQueue[Output]:
-    outputs: SimpleQueue[Output] = SimpleQueue()
-    engine.submit(prompt, outputs.put)
-    return outputs
 
 
 def ask(engine: Engine, question: str, **options: Any) -> Answer:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from integration_tests.support.tiny_models import Shape, make_model
-from tests.support.mlx_calls import Answer, collect, prompt
+from tests.support.mlx_calls import Answer, collect, prompt, submit
 from unified_llm import LLMClient, MLXConfig
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Finished, Output, Prompt
+from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Finished, Output
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
@@ -44,12 +44,6 @@ def engine(models: dict[str, Path]) -> Iterator[Engine]:
     engine = Engine(EngineKey(models["model"], draft=models["small"]))
     yield engine
     engine.close()
-
-
-def submit(engine: Engine, prompt: Prompt) -> SimpleQueue[Output]:
-    outputs: SimpleQueue[Output] = SimpleQueue()
-    engine.submit(prompt, outputs.put)
-    return outputs
 
 
 def ask(engine: Engine, question: str, **options: Any) -> Answer:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
+from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Prompt, Sampling, TextChunk
 
 TIMEOUT = 60
@@ -28,6 +29,13 @@ def prompt(question: str, **options: Any) -> Prompt:
     """Make a prompt; ``options`` are fields of it or of ``Sampling``."""
     sampling = Sampling(**{name: options.pop(name) for name in SAMPLING & options.keys()})
     return Prompt(({"role": "user", "content": question},), sampling=sampling, **options)
+
+
+def submit(engine: Engine, prompt: Prompt) -> SimpleQueue[Output]:
+    """Submit a prompt and return the queue of its outputs."""
+    outputs: SimpleQueue[Output] = SimpleQueue()
+    engine.submit(prompt, outputs.put)
+    return outputs
 
 
 def collect(outputs: SimpleQueue[Output]) -> Answer:

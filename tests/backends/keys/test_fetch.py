@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.support.each import each
+from tests.support.set_clock import Clock
 from unified_llm._backends.keys.fetch import Fetched, TakenKey, aget_key, get_key
 from unified_llm._core import runtime
 from unified_llm._core.api_key import Secret
@@ -19,23 +20,6 @@ from unified_llm._core.key_callable import KeyCallable, _forget_calls_in_progres
 from unified_llm._core.outcome import Failure
 
 Get = Callable[..., Fetched]
-
-
-class Clock:
-    """Time that passes when it is set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    clock = Clock()
-    with runtime.use(runtime.Runtime(now=clock)):
-        yield clock
 
 
 def aget(source: KeyCallable, until: float, refused: TakenKey | None = None) -> Fetched:

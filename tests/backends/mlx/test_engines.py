@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.mlx_calls import TIMEOUT, prompt
+from tests.support.set_clock import Clock
 from unified_llm import MLXConfig
 from unified_llm._backends.mlx import engine as engine_module
 from unified_llm._backends.mlx import engines
@@ -24,8 +25,6 @@ from unified_llm._backends.mlx.engine_types import (
     UnloadableError,
 )
 from unified_llm._backends.mlx.weight_sizes import SizeEstimate
-from unified_llm._core import runtime
-from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 
 END = Finished("stop", 1, 1)
@@ -192,23 +191,6 @@ def test_a_snapshot_says_what_engines_are_doing(model: Model, tmp_path: Path) ->
     (facts,) = engines.snapshot()
     assert (facts.key, facts.state, facts.pending, facts.unload_after) == (engine.key, "ready", 1, 5)
     assert facts.last_used == engine.last_used
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    clock = Clock()
-    with runtime.use(Runtime(now=clock)):
-        yield clock
 
 
 @pytest.fixture
