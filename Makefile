@@ -113,6 +113,8 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@printf 'langchain\nlangchain-openai\nlangchain-anthropic\nlangchain-ollama\nlangchain-google-genai\nblockbuster\nrich\n' | \
 	  $(COMPILE_ALONE) --output-file requirements/langchain-models.txt -
 	@printf 'llama-index-llms-openai-like\nllama-index-llms-litellm\nmcp\npytest\n' | $(COMPILE_ALONE) --output-file requirements/conformance.txt -
+	@$(COMPILE_ALONE) --extra langchain --extra ray --extra redis --extra cli pyproject.toml --group build --group test --group engines \
+	  --output-file requirements/engines.txt
 	@$(COMPILE) --group dev --group mutation --constraint requirements/dev.txt --upgrade --output-file requirements/mutation.txt
 
 clean: ## remove the environment and all build outputs
