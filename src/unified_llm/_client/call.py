@@ -17,6 +17,7 @@ from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._client.long_prompts import PromptLength
 from unified_llm._client.model_loader import loader_for
 from unified_llm._client.original_request import SplitRequest, gets_original, split_original
+from unified_llm._client.queued_calls import is_queued
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest, wants_stream
@@ -190,6 +191,7 @@ def prepare_call(
         incapable=incapable,
         runs_model=_runs_model(request),
         shows_health=not isinstance(request, FurtherRequest) or request.shows_health,
+        queued=is_queued(),
     )
     loader = loader_for(able) if state.runs_model else None
     if loader is not None:

@@ -135,6 +135,7 @@ class CallState:
         model_state: Whether the model of a target is in memory; None where no target of the call has to load one.
         shows_health: What becomes of it counts at the breaker. Looks at a job do not: those that succeed would hide
             that new jobs fail.
+        queued: It is a call of a batch.
         states: One state for each target, in the same order.
         committed: The first chunk has been passed to the caller.
         waited: Seconds slept, or waited for a model, since the last attempt began.
@@ -161,6 +162,7 @@ class CallState:
     runs_model: bool = True
     model_state: Callable[[Target], ModelState] | None = None
     shows_health: bool = True
+    queued: bool = False
     states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
