@@ -20,7 +20,10 @@ from unified_llm._formats.codecs import FORMATS
 PACKAGE = Path(unified_llm.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
 # What a program imports; the rest must be imported by statements of these.
-ENTRIES = {"", "exceptions", "types", "langchain", "llama_index", "testing", "__main__"}
+ENTRIES = {
+    "", "exceptions", "types", "langchain", "llama_index", "testing", "__main__",
+    "_client.checkpoints", "_client.request_fingerprint",
+}  # fmt: skip
 BUILD_TOOLS = ("_pyinstaller",)  # only read while a program is built
 FOR_TYPE_CHECKERS = ["_adapters.keywords", "langchain._keywords", "llama_index._keywords"]  # no program imports these
 IMPORTERS = {"import_module", "__import__", "find_spec", "find_loader", "resolve_name"}
