@@ -57,7 +57,7 @@ _MODELS = {
     "cohere": "command-a-03-2025",
     "huggingface": "openai/gpt-oss-20b:fastest",
     "ollama": "llama3.2",
-    "mlx": "models/Qwen3-4B-4bit",
+    "mlx": "mlx-community/Qwen3-4B-4bit",
     "openrouter": "anthropic/claude-haiku-5.5",
     "together": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
     "groq": "openai/gpt-oss-120b",
@@ -88,12 +88,12 @@ _ARGUMENTS = {
 # What must be there before the example is run, other than an API key; for a shell.
 _PREPARE = {
     "ollama": "ollama pull llama3.2",
-    "mlx": "hf download mlx-community/Qwen3-4B-4bit --local-dir models/Qwen3-4B-4bit",
+    "mlx": "unified-llm mlx pull mlx-community/Qwen3-4B-4bit",
     "vllm": "vllm serve Qwen/Qwen3-8B",
     "llamacpp": "llama-server -hf ggml-org/gemma-3-1b-it-GGUF",
 }
 _KEYS = {"vertex": '"$(gcloud auth print-access-token)"'}
-_INSTALL = {"mlx": "pip install 'unified-llm[mlx]' huggingface-hub"}
+_INSTALL = {"mlx": "pip install 'unified-llm[mlx,cli]'"}
 _COLUMNS = (
     ("tools", "tools"),
     ("JSON", "json_object"),

@@ -19,11 +19,13 @@ MAP = PAGE.with_suffix(".json")
 NO = "no"
 _TEST = "tests/providers/test_support_matrix.py::test_a_cell_of_the_support_matrix_is_right[{provider}-{column}]"
 _MLX_CHAT = "tests/backends/mlx/test_chat.py"
+_MLX_INPUTS = "tests/backends/mlx/test_chat_inputs.py"
 # MLX has no wire format, and what a model can do is read from its folder: its other cells are held by the test above.
 _MLX = {
     "chat": ("yes", f"{_MLX_CHAT}::test_chunks_are_joined_and_counted"),
-    "completion": ("by chat", f"{_MLX_CHAT}::test_a_text_is_completed_by_chat"),
+    "completion": ("text completion", f"{_MLX_INPUTS}::test_a_text_is_continued_without_the_chat_template"),
     "streaming": ("yes", f"{_MLX_CHAT}::test_chunks_are_handed_on_as_they_come"),
+    "images": ("data", f"{_MLX_INPUTS}::test_an_image_reaches_a_model_that_reads_images_from_every_surface"),
     "embeddings": (
         "yes",
         "tests/backends/mlx/test_encoder.py::test_vectors_are_those_of_the_network_whatever_is_read_with_them",

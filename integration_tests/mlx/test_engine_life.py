@@ -232,7 +232,7 @@ def test_closing_an_engine_ends_the_answers_that_it_was_writing() -> None:
 def run(code: str) -> subprocess.CompletedProcess[str]:
     """Run code in a new interpreter, where no other test has loaded anything."""
     setup = "import os, queue, sys\nfrom unified_llm._backends.mlx import demo_folder, unavailable_reason\n"
-    setup += "from unified_llm._backends.mlx.engines import get_engine\n"
+    setup += "from unified_llm._backends.mlx.engines import close_engines, get_engine\n"
     setup += "from unified_llm._backends.mlx.engine_types import Prompt\n"
     setup += "outputs = queue.SimpleQueue()\nquestion = Prompt(({'role': 'user', 'content': 'What is RAG?'},))\n"
     command = [sys.executable, "-W", "error", "-c", setup + code]
@@ -256,26 +256,16 @@ def test_importing_the_package_imports_no_mlx() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_fork_is_noticed_by_the_process_id(
-    demo: Engine, submit: Submit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_engine_notices_a_fork_by_the_process_id(
+    demo: Engine, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: here + 1)
     with pytest.raises(EngineError, match="does not survive a fork") as failure:
-        get_engine(tmp_path)
-    assert failure.value.kind == "unsupported"
-    with pytest.raises(EngineError, match="does not survive a fork"):
         collect(submit("What is RAG?"))
+    assert failure.value.kind == "unsupported"
     demo.close()
     assert demo.ended is None
-
-
-def test_a_child_of_a_process_that_used_no_engine_may_use_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    close_engines()
-    monkeypatch.setattr("unified_llm._backends.mlx.engines._engines_pid", -1)
-    engine = get_engine(tmp_path)
-    close_engines()
-    assert engine.ended is not None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
@@ -287,6 +277,20 @@ def test_a_forked_child_gets_the_error_that_mlx_does_not_survive_a_fork(tmp_path
         "engine.submit(question, outputs.put); print(outputs.get())\n"
         "try: get_engine(nowhere)\n"
         "except Exception as error: print(error)\n"
+        "from unified_llm._backends.mlx.engines import find_engine, snapshot, unload\n"
+        "print(snapshot(), find_engine(engine.key), unload(engine.key))\n"
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("MLX does not survive a fork") == 2
+    assert done.stdout.endswith("[] None False\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_child_of_a_process_without_engines_may_use_one() -> None:
+    done = run(
+        "engine = get_engine(demo_folder()); engine.wait_loaded(); close_engines()\n"
+        "if child := os.fork():\n"
+        "    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "print(get_engine(demo_folder()).key.folder.name)\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "demo\n", "")

@@ -106,6 +106,8 @@ def _known_features(info: ModelInfo) -> frozenset[str]:
     spec = registry.find(info.provider)
     if spec is None:
         return frozenset(_FEATURES)
+    if spec.format == "mlx":  # the list has all that the files of each model say
+        return frozenset()
     profile = registry.model_profile(spec, info.id)
     features: frozenset[str] = features_for(profile.features, info.output_types or ())
     makes_vectors = info.output_types == frozenset({"embeddings"}) and "embeddings" in features

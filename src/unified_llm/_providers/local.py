@@ -69,12 +69,14 @@ SERVERS: Final = (
         model_env=("VISION_MODEL",),
         key_required=False,
         format="mlx",
-        features=CHAT,
+        # Those of some model; a target has those of its own (``model_features``).
+        features=CHAT | JSON | TOOLS | EMBEDDINGS | features("images", "as_text"),
         quirks=Quirks(any_model=True, limits=OPENAI_LIMITS),
         local=True,
         standby=True,
         docs="https://github.com/ml-explore/mlx-lm",
-        note="Models from a local folder: no server and no network.",
+        note="Models of the Hugging Face cache or in a folder: no server and no network. What one can do depends on "
+        "its files: tools where its chat template takes them, images with a vision_config and the extra vision.",
     ),
     ProviderSpec(
         "lmstudio",

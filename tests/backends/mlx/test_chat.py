@@ -9,17 +9,15 @@ from typing import Any
 
 import pytest
 
+from tests.support.mlx_fake_engine import END, SILENCE, FakeEngine
 from tests.support.mlx_ways import CHUNKS, EVERY_WAY, WHOLE
 from unified_llm import ChatCompletion, Completion, LLMClient, LLMConfig
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx import exchange as chat
 from unified_llm._backends.mlx.engine_types import (
     EngineError,
-    EngineRequest,
     Finished,
     OpenedBlock,
-    Output,
-    Prompt,
     Sampling,
     TextChunk,
 )
@@ -42,47 +40,6 @@ from unified_llm.exceptions import (
 from unified_llm.types import LLMRequest, Message, ToolCall, Usage
 
 QUESTION = "What is failover?"
-SILENCE = "silence"
-"""In a script: the engine never delivers anything."""
-
-
-class FakeEngine:
-    """An engine that delivers its script at once, and records the requests."""
-
-    def __init__(self, *outputs: Output | str) -> None:
-        self.outputs = [
-            TextChunk(output) if isinstance(output, str) and output is not SILENCE else output for output in outputs
-        ]
-        self.submitted = asyncio.Event()
-        self.prompts: list[Prompt] = []
-        self.requests: list[EngineRequest] = []
-
-    def submit(self, prompt: Prompt, on_output: Callable[[Output], None]) -> EngineRequest:
-        request = EngineRequest(prompt, on_output, lambda _: None)
-        self.prompts.append(prompt)
-        self.requests.append(request)
-        self.submitted.set()
-        for output in self.outputs:
-            if not isinstance(output, str):
-                request.deliver(output)
-        return request
-
-
-END = Finished("stop", 5, 2)
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
-    """Replace the engine by one that delivers these outputs."""
-    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
-    monkeypatch.setattr("unified_llm._backends.mlx.model_loads.state_of", lambda _: "loaded")
-
-    def script(*outputs: Output | str) -> FakeEngine:
-        engine = FakeEngine(*outputs)
-        monkeypatch.setattr(chat, "get_engine", lambda *_, **__: engine)
-        return engine
-
-    return script
 
 
 @EVERY_WAY

@@ -150,7 +150,7 @@ class Engine:
                 cancels the request.
         """
         request = EngineRequest(payload, on_output, self._queue.put, self._on_end)
-        refusal = fork_error(self._pid)
+        refusal = None if self._is_here else fork_error()
         if refusal is None:
             with self._lock:  # the thread empties the queue for the last time under the same lock
                 refusal = self.ended or self._full_error()
@@ -161,6 +161,11 @@ class Engine:
         if refusal is not None:
             request.deliver(refusal)
         return request
+
+    @property
+    def _is_here(self) -> bool:
+        """Return whether this is the process that started the engine, not a forked child of it."""
+        return self._pid == os.getpid()
 
     def _full_error(self) -> EngineError | None:
         if len(self._pending) < self.settings.max_queue:
@@ -184,7 +189,7 @@ class Engine:
             callback: Called once, from the engine thread or from this one; it must return at once and not raise.
         """
         with self._lock:
-            if self.state == "loading" and fork_error(self._pid) is None:
+            if self.state == "loading" and self._is_here:
                 self._when_loaded.append(callback)
                 return
         callback()
@@ -236,7 +241,7 @@ class Engine:
 
     def close(self) -> None:
         """End the thread and free the model; requests that still run receive an ``EngineError``."""
-        if fork_error(self._pid) is None and self._thread is not threading.current_thread():
+        if self._is_here and self._thread is not threading.current_thread():
             self.stop()
             self._thread.join()
 
@@ -302,9 +307,7 @@ def _release_thread() -> None:
         mx.clear_streams()
 
 
-def fork_error(pid: int) -> EngineError | None:
-    """Return an error in a forked child of the process in which MLX was started: its threads do not exist there."""
-    if pid == os.getpid():
-        return None
+def fork_error() -> EngineError:
+    """Make the error for a forked child of the process that started an engine: the thread does not exist there."""
     message = "MLX does not survive a fork: start worker processes with the 'spawn' method, or use MLX in them alone."
     return EngineError("unsupported", message)

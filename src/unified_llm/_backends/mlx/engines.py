@@ -27,7 +27,7 @@ from unified_llm._backends.mlx.weight_sizes import SizeEstimate, estimate_size
 from unified_llm._core import runtime
 from unified_llm._core.mlx_config import MLXConfig
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import make_condition, make_lock
+from unified_llm._lib.fork_safe import make_condition, make_lock, run_in_child
 from unified_llm._lib.local_files import expand_home
 
 LOCK: Final = make_lock()
@@ -39,7 +39,8 @@ _log: Final = logging.getLogger("unified_llm")
 _DEFAULTS: Final = MLXConfig()
 _engines: dict[EngineKey, Engine] = {}
 _ending: list[Engine] = []  # those that were told to end, and may still do so
-_engines_pid = os.getpid()
+# In a forked child, those of the parent: their threads do not exist there, and their arrays must not be freed.
+_of_parent: Final[list[Engine]] = []
 _changed: Final = make_condition(LOCK)  # a model is there that may be due before the others
 _watcher: threading.Thread | None = None
 _file: Final = ProcessFile()
@@ -105,7 +106,8 @@ def get_engine(
     Raises:
         EngineError: An engine was started before this process was forked.
     """
-    _check_process()
+    if _of_parent:
+        raise fork_error()
     key = key if isinstance(key, EngineKey) else EngineKey(key.resolve())
     with LOCK:
         engine = _engines.get(key)
@@ -166,7 +168,7 @@ def _fit(
 def find_engine(key: EngineKey) -> Engine | None:
     """Return this process's engine for a model, in whatever state; None where none was started, or it was unloaded."""
     with LOCK:
-        return _engines.get(key) if _engines_pid == os.getpid() else None
+        return _engines.get(key)
 
 
 def unload(key: EngineKey) -> bool:
@@ -177,7 +179,7 @@ def unload(key: EngineKey) -> bool:
     """
     with LOCK:
         engine = _engines.get(key)
-        if engine is None or engine.pending or engine.ended is not None or _engines_pid != os.getpid():
+        if engine is None or engine.pending or engine.ended is not None:
             return False
         _end(engine)
         return True
@@ -252,8 +254,6 @@ def _describe() -> list[ProcessModel]:
 
 def snapshot() -> list[EngineFacts]:
     """Return what the engines of this process are doing, those that could not load their model included."""
-    if _engines_pid != os.getpid():
-        return []
     with LOCK:
         engines = list(_engines.values())
     return [
@@ -270,14 +270,11 @@ def close_engines() -> None:
     while (engine := _take_engine()) is not None:
         engine.close()
     with LOCK:
-        if _engines_pid == os.getpid():
-            _file.write([])
+        _file.write([])
 
 
 def _take_engine() -> Engine | None:
     with LOCK:
-        if _engines_pid != os.getpid():
-            return None
         if _engines:
             return _engines.popitem()[1]
         return _ending.pop() if _ending else None
@@ -291,10 +288,11 @@ def _end(engine: Engine) -> None:
     engine.stop()
 
 
-def _check_process() -> None:
-    """Refuse to use the engines of a process from its forked child."""
-    global _engines_pid  # noqa: PLW0603 - the process that started the engines
-    if _engines_pid != os.getpid():
-        if _engines and (refusal := fork_error(_engines_pid)):
-            raise refusal
-        _engines_pid = os.getpid()
+def _leave_to_parent() -> None:
+    """Begin a forked child without engines; where its parent has some, it cannot start any."""
+    _of_parent.extend((*_engines.values(), *_ending))
+    _engines.clear()
+    _ending.clear()
+
+
+run_in_child(_leave_to_parent)
