@@ -67,7 +67,8 @@ def refusal(surface: Callable[..., Any], name: str) -> str:
         ("num_retries", "max_retries="),
         ("cooldown_time", "breaker=BreakerConfig(...)"),
         ("betas", 'default_headers={"anthropic-beta": "..."}'),
-        ("rpm", "HTTP 429 starts a cooldown"),
+        ("requests_per_minute", "write rpm= or tpm="),
+        ("max_parallel_requests", "rpm= and tpm= limit them by the minute"),
         ("model_list", "fallbacks=[...]"),
     ],
 )
@@ -89,7 +90,7 @@ def test_an_argument_of_another_constructor_is_answered_with_what_to_write(name:
         (LLMClient, "system_prompt", "a system text is a message of each call"),
         (ChatUnified, "system_prompt", "a system text is a message of each call"),
         (LLMClient, "model_kwargs", "extra_body="),
-        (LLMClient, "rate_limiter", "calls are not limited here"),
+        (LLMClient, "rate_limiter", "write rpm= or tpm="),
         (LLMClient, "embed_batch_size", "embed(texts, batch_size=...)"),
     ],
 )

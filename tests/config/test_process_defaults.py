@@ -183,7 +183,7 @@ VALUES: dict[str, Any] = {
     "breaker": BreakerConfig(failures=2), "max_response_bytes": 1000, "verify_ssl": False, "allow_http": True,
     "default_headers": {"X-Team": "one"}, "extra_body": {"user": "u"}, "context_window": 4000, "last_resort": True,
     "mlx": MLXConfig(kv_bits=8), "download": True, "memory_limit": 1000, "standby": "warm",
-    "proxy": "http://user:pw-CANARY@127.0.0.1:3128", "space": "s", "api_version": "2024-10-21",
+    "proxy": "http://user:pw-CANARY@127.0.0.1:3128", "space": "s", "api_version": "2024-10-21", "rpm": 60, "tpm": 9000,
 }  # fmt: skip
 
 

@@ -90,6 +90,8 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
         retry_delay: Base of the exponential backoff, in seconds.
         retry_max_delay: The longest backoff, in seconds.
         max_response_bytes: The largest response that is accepted. None: 16 MiB, 256 MiB for embeddings and reranking.
+        rpm: The most requests that the primary gets within a minute; calls beyond wait, or go to a fallback.
+        tpm: The most tokens that the primary gets within a minute.
         default_headers: Sent with every request to the primary.
         extra_body: Merged into the body of every request to the primary.
         context_window: The primary's context window in tokens, where it is not known; at Ollama it is sent along.
@@ -133,6 +135,8 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, Copies, AlwaysValidated, Bas
     retry_delay: Wait = None
     retry_max_delay: Wait = None
     max_response_bytes: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
     default_headers: Annotated[Mapping[str, str], AfterValidator(Headers)] | None = Field(
         default=None, exclude=True, repr=False
     )

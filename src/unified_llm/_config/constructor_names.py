@@ -71,8 +71,11 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
         "success_callback", "failure_callback", "logger_fn", "on_failure", "on_error",
     ),
     "answers are not cached here: leave it out.": ("cache", "caching", "cache_seed"),
-    "calls are not limited here, but HTTP 429 starts a cooldown and goes on to the next target: leave it out.": (
-        "rate_limiter", "rpm", "tpm", "max_parallel_requests", "requests_per_minute", "requests_per_second",
+    "write rpm= or tpm=: the requests, or the tokens, that a target gets within a minute.": (
+        "rate_limiter", "requests_per_minute", "requests_per_second", "tokens_per_minute", "rate_limit",
+    ),
+    "how many requests are in flight is up to the caller; rpm= and tpm= limit them by the minute.": (
+        "max_parallel_requests", "max_concurrency", "max_workers",
     ),
     'write reasoning_effort="low" or "high"; a field of one provider goes into extra_body={{"{name}": ...}}.': (
         "thinking", "thinking_budget", "thinking_level", "include_thoughts", "effort", "reasoning", "think",

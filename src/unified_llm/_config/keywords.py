@@ -68,6 +68,8 @@ class EndpointKeywords(TypedDict, total=False):
     retry_delay: float | None
     retry_max_delay: float | None
     max_response_bytes: int | None
+    rpm: int | None
+    tpm: int | None
     cache_ttl: float | None
     default_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None

@@ -115,6 +115,9 @@ class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, m
         retry_exponential_base: Growth of the backoff from one retry to the next.
         max_response_bytes: The largest response that is accepted, in bytes of its body, decompressed, or of what a
             stream contains. None: 16 MiB, and 256 MiB for embeddings and reranking.
+        rpm: The most requests that this process sends to this target within a minute, retries included. Where they are
+            used up, another target that is ready gets the call, else it waits for its turn (docs/rate-limits.md).
+        tpm: The most tokens within a minute, in the same way: an estimate before a request, its usage afterwards.
         cache_ttl: Seconds that this provider's model list stays fresh.
         default_headers: Sent with every request.
         extra_body: Merged into every request's body.
@@ -179,6 +182,8 @@ class LLMConfig(without_keys.WithoutKeys, AlwaysValidated, pydantic.BaseModel, m
     retry_max_delay: Annotated[float, BeforeValidator(read_wait)] = 10.0
     retry_exponential_base: Annotated[float, NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
     max_response_bytes: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
+    rpm: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
+    tpm: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
     cache_ttl: Annotated[float, BeforeValidator(read_ttl)] = 300.0
     default_headers: Annotated[
         Mapping[str, str],

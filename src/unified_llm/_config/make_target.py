@@ -205,6 +205,8 @@ def _make_target(
         timing=timeouts.timing(config, timeouts.by_kind(spec, model, thinking, reasoning=reasoning)),
         retry=timeouts.retry_limits(config),
         resend=config.resend,
+        rpm=config.rpm,
+        tpm=config.tpm,
         breaker=config.breaker,
         mlx=config.mlx,
         download=config.download,

@@ -20,7 +20,7 @@ from unified_llm._providers import models, registry
 from unified_llm.exceptions import ConfigurationError
 
 # Settings that may stand beside an object; any other is one of the object itself.
-_BESIDE: Final = frozenset({*CALL_FIELDS, "context_window", "fallbacks", "name"})
+_BESIDE: Final = frozenset({*CALL_FIELDS, "context_window", "fallbacks", "name", "rpm", "tpm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ def target_of(model: WrappedModel, settings: LLMConfig, *, is_primary: bool) -> 
         timing=timeouts.timing(settings, usual),
         retry=timeouts.retry_limits(settings) if is_primary else RetryLimits(),
         breaker=settings.breaker if is_primary else BreakerConfig(),
+        rpm=settings.rpm if is_primary else None,
+        tpm=settings.tpm if is_primary else None,
         defaults=defaults,
         label=settings.name if is_primary else None,
         instance=model,

@@ -30,7 +30,7 @@ from unified_llm.exceptions import ConfigurationError
 
 CONFIGURE: Final = "configure()"
 # Fields that describe one provider's service or model: where a layer names a provider, they are of that one alone.
-_OF_A_PROVIDER: Final = frozenset({"account", "api", "api_version", "context_window", "space"})
+_OF_A_PROVIDER: Final = frozenset({"account", "api", "api_version", "context_window", "rpm", "space", "tpm"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,8 @@ class Target:
         timing: Limits of an attempt.
         retry: Retries.
         breaker: When its circuit breaker opens.
+        rpm: The most requests that it gets within a minute; None for no limit.
+        tpm: The most tokens within a minute; None for no limit.
         resend: A request is sent again where a kept connection was closed before any byte of a response.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         demo: It is the package's demo model, which answers a short list of questions and nothing else.
@@ -189,7 +191,7 @@ class Target:
         health_key: The key of its breaker and its retry budget; a proxy of its own is a part of it.
         credentials_key: The key of cooldowns for a refused API key or an exhausted quota: provider and account, any
             model. Without a key, those of one model at one address.
-        limit_key: The key of cooldowns for rate limits, which are per account, model and region.
+        limit_key: The key of rate limits and their cooldowns, which are per account, model and region.
     """
 
     provider: str
@@ -215,6 +217,8 @@ class Target:
     timing: Timing = Timing()
     retry: RetryLimits = RetryLimits()
     breaker: BreakerConfig = BreakerConfig()
+    rpm: int | None = None
+    tpm: int | None = None
     resend: bool = True
     last_resort: bool = False
     demo: bool = False

@@ -10,7 +10,7 @@ _OPTIONS: Final = {
     "model": "--model", "provider": "--provider", "base_url": "--base-url", "timeout": "--timeout",
     "temperature": "--temperature", "max_tokens": "--max-tokens", "fallbacks": "--fallback", "api_key": "--api-key-env",
     "api_key_env": "--api-key-env", "dimensions": "--dimensions", "batch_size": "--batch-size", "purpose": "--purpose",
-    "supports": "--supports",
+    "supports": "--supports", "rpm": "--rpm", "tpm": "--tpm",
 }  # fmt: skip
 # Whole phrases.
 _WRITTEN: Final = {

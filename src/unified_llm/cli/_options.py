@@ -78,6 +78,12 @@ class TargetOptions:
             "--timeout", metavar="SECONDS", help="Seconds to the whole response; of a stream, to its first token."
         ),
     ] = None
+    rpm: Annotated[
+        int | None, typer.Option("--rpm", metavar="N", help="The most requests that the first target gets in a minute.")
+    ] = None
+    tpm: Annotated[
+        int | None, typer.Option("--tpm", metavar="N", help="The most tokens that the first target gets in a minute.")
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ def fields_of(options: TargetOptions, sampling: SamplingOptions | None = None) -
         "provider": options.provider,
         "base_url": options.base_url,
         "timeout": options.timeout,
+        "rpm": options.rpm,
+        "tpm": options.tpm,
         "api_key_env": options.api_key_env,
     }
     if sampling is not None:
