@@ -24,7 +24,14 @@ _NAME_SUFFIX: Final = re.compile(r"(?:<\|.*|:\d{0,4})\Z", re.DOTALL)
 _STRING: Final[frozenset[str]] = frozenset({"string"})
 
 
-def read_calls(text: str, found: Sequence[FoundCall], tools: Sequence[Tool], request: LLMRequest) -> list[ToolCall]:
+def read_calls(
+    text: str,
+    found: Sequence[FoundCall],
+    tools: Sequence[Tool],
+    request: LLMRequest | None,
+    *,
+    identifiers: Identifiers | None = None,
+) -> list[ToolCall]:
     """Return the calls of a text; none unless every part is a call of an offered tool with fitting arguments.
 
     A call that stands word for word in the request, white space aside, is quoted and not made.
@@ -33,11 +40,12 @@ def read_calls(text: str, found: Sequence[FoundCall], tools: Sequence[Tool], req
         text: The whole text.
         found: The parts of it that may be calls.
         tools: The offered tools.
-        request: The request.
+        request: The request; None where a call may be one that the request quotes.
+        identifiers: Those of the response's calls so far; None where all of them are in this text.
     """
     by_name = {tool.name: tool for tool in tools}
     calls: list[ToolCall] = []
-    identifiers = Identifiers()
+    identifiers = Identifiers() if identifiers is None else identifiers
     for part in found:
         read = _read_part(text, part, by_name)
         if not read:
@@ -48,7 +56,9 @@ def read_calls(text: str, found: Sequence[FoundCall], tools: Sequence[Tool], req
                 return []
             call = ToolCall(identifiers.take(identifier), tool.name, arguments, json_text(arguments), from_text=True)
             calls.append(call)
-    return [] if calls and _is_quoted([text, *(text[part.start : part.end] for part in found)], request) else calls
+    if not calls or request is None:
+        return calls
+    return [] if _is_quoted([text, *(text[part.start : part.end] for part in found)], request) else calls
 
 
 def offered_name(name: str, offered: Container[str]) -> str:

@@ -7,7 +7,7 @@ from tests.support.each import each
 from unified_llm._backends.mlx.closed_schemas import close_objects
 from unified_llm._backends.mlx.template_files import uses_variable
 from unified_llm._backends.mlx.tool_formats import DEFAULT, FORMATS, ToolFormat, find_format
-from unified_llm._backends.mlx.tool_formats.grammars import constrain_calls
+from unified_llm._backends.mlx.tool_formats.grammars import constrain_begun_calls, constrain_calls
 from unified_llm._backends.mlx.tool_formats.reading import CallReader
 from unified_llm.types.messages import Message, Tool, ToolCall
 from unified_llm.types.requests import LLMRequest
@@ -60,6 +60,11 @@ def test_calls_in_the_format_of_a_family_are_read_whole_and_in_pieces(name: str,
     ("text", "expected"),
     [
         (HERMES + "\n" + HERMES, ("", [("weather", ROME)] * 2)),
+        (HERMES + "\nI wait.", ("I wait.", [("weather", ROME)])),
+        (
+            f"First {HERMES}\nthen {HERMES} and <tool_call> x",
+            ("First then and <tool_call> x", [("weather", ROME)] * 2),
+        ),
         ("1 < 2 and <tool", ("1 < 2 and <tool", [])),
         (HERMES.replace("weather", "wether"), (HERMES.replace("weather", "wether"), [])),
         (HERMES.replace("Rome", "Rome").replace('"city"', '"place"'), (HERMES.replace('"city"', '"place"'), [])),
@@ -77,6 +82,33 @@ def test_of_a_response_that_was_cut_off_the_whole_calls_are_calls() -> None:
     for step in (0, 1, 5):
         assert read(cut, step=step, is_cut=True) == ('<tool_call>\n{"name": "weath', [("weather", ROME)])
         assert read(HERMES[:30], step=step, is_cut=True) == (HERMES[:30], [])
+
+
+def test_a_call_that_the_request_quotes_is_text_unless_a_call_was_required() -> None:
+    quoting = LLMRequest((Message.user(f"What does {HERMES} mean?"),), tools=TOOLS)
+    for request, count in ((quoting, 0), (None, 1)):
+        reader = CallReader(TOOLS, DEFAULT, request)
+        text = reader.feed(HERMES)
+        rest, calls = reader.finish(is_cut=False)
+        assert (len(calls), text + rest) == (count, "" if count else HERMES)
+
+
+def test_calls_that_a_model_may_begin_are_constrained_from_their_opening_on() -> None:
+    mistral, kimi, llama = (BY_NAME[name] for name in ("mistral", "kimi_k2", "llama3"))
+    for tool_format, opening in ((DEFAULT, "<tool_call>"), (mistral, "[TOOL_CALLS]"), (llama, "<|python_tag|>")):
+        constraint = constrain_begun_calls(TOOLS, tool_format, is_parallel=True)
+        assert constraint is not None
+        assert constraint.opening == opening
+        lines = constraint.text.splitlines()
+        assert json.dumps(opening) in f"{lines[1]} {lines[3]}"
+        assert ("{0," in lines[1]) is (tool_format is mistral), "calls that stand alone are begun one by one"
+        assert constraint.simpler is not None
+        assert "city" not in constraint.simpler
+    for is_parallel in (True, False):
+        section = constrain_begun_calls(TOOLS, kimi, is_parallel=is_parallel)
+        assert section is not None
+        assert ("{0,15}" in section.text, section.may_repeat) == (is_parallel, is_parallel)
+    assert constrain_begun_calls(TOOLS, BY_NAME["gemma4"], is_parallel=True) is None
 
 
 def test_without_a_start_tag_calls_are_the_whole_response() -> None:

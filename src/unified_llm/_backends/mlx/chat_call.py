@@ -51,8 +51,11 @@ class ChatCall:
         # A model whose template takes no tools may write calls of those that a prompt describes.
         described = self._rules.parsed_tools if self._rules is not None else ()
         if tools := offered_tools(self._request, self._target) or described:
-            from_start = bool(described) or self._request.tool_choice not in {None, "auto"}
-            self._calls = CallReader(tools, format_of(self._target), self._request, from_start=from_start)
+            tool_format = format_of(self._target)
+            is_required = self._request.tool_choice not in {None, "auto"}
+            from_start = bool(described) or is_required or tool_format.is_bare
+            quoting = None if is_required else self._request
+            self._calls = CallReader(tools, tool_format, quoting, from_start=from_start)
         return prompt
 
     def decode(self, output: Output) -> Event | None:

@@ -3,7 +3,7 @@
 What is constrained, by the choice of a tool::
 
     none             no tool is offered
-    auto             free text; with a response format, calls or the JSON that was asked for
+    auto             each call, once it is begun; with a response format, calls or the JSON that was asked for
     required, named  a call of any tool, or of this one; several with ``parallel_tool_calls=True``
 """
 
@@ -18,7 +18,7 @@ from unified_llm._backends.mlx.model_names import resolve_folder
 from unified_llm._backends.mlx.request_options import RequestOptions, read_options
 from unified_llm._backends.mlx.template_files import read_template, uses_variable
 from unified_llm._backends.mlx.tool_formats import ToolFormat, find_format
-from unified_llm._backends.mlx.tool_formats.grammars import constrain_calls
+from unified_llm._backends.mlx.tool_formats.grammars import constrain_begun_calls, constrain_calls
 from unified_llm._backends.mlx.vision_images import images_of, write_content
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
@@ -94,7 +94,9 @@ def _constraint(
     if request.response_format is not None:
         answer = output_schema(request.response_format)
         return constrain_calls(tools, format_of(target), is_parallel=parallel is not False, answer=answer)
-    return options.constraint
+    if options.constraint is not None:
+        return options.constraint
+    return constrain_begun_calls(tools, format_of(target), is_parallel=parallel is not False)
 
 
 def _reasoning_options(request: LLMRequest, target: Target) -> dict[str, Any]:

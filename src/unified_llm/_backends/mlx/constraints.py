@@ -1,10 +1,16 @@
 """A constraint of one response: rules out, at each step, the tokens that its grammar does not allow.
 
 Only the engine thread may use this module. The mask is made by llguidance on the CPU, while the device computes the
-logits. Tokens that end a turn are allowed exactly where the response is complete::
+logits. Tokens that end a turn are allowed exactly where the response is complete. Two texts may be waited for: the end
+of reasoning (``after``), and the opening of a call of a tool (``opening``)::
 
     response    <think> ... </think>   {  "  a  "  :  1  }   <end>
     grammar     ---- waits (after) --> |-- masks each token -->|
+
+    response    <think> ... </think>   I look. <tool_call>  {  "name" ... </tool_call>   More ...  <end>
+    grammar     ---- waits (after) --> | waits (opening) -> |-- masks each token ----->| waits (opening) ...
+
+While it waits, a step costs the comparison of a few bytes.
 """
 
 from __future__ import annotations
@@ -37,23 +43,35 @@ class ConstrainedTokens:
     def __init__(self, constraint: Constraint, grammars: Grammars) -> None:
         self._start = grammars.compile(constraint)
         self._guide = grammars.guide()
-        self._after = (constraint.after or "").encode()
+        self._after, self._opening = (constraint.after or "").encode(), constraint.opening.encode()
+        self._opening_tokens: list[int] = self._guide.tokenize_str(constraint.opening, parse_special=True)
+        self._may_repeat = constraint.may_repeat
         self._masks: _Masks | None = None  # made once the number of logits is known
+        self._tokens: list[int] = []
         self._begin()
 
     def _begin(self) -> None:
+        self._tokens.clear()
         self._matcher: LLMatcher = self._start.deep_copy()
-        self._tokens: list[int] = []
-        self._waits = bool(self._after)
-        self._written = b""  # while it waits
-        self._waited = 0  # tokens
+        self._wait(self._after or self._opening, b"")
+
+    def _wait(self, awaited: bytes, written: bytes) -> None:
+        """Wait for a text, or for none.
+
+        Args:
+            awaited: The text.
+            written: What was written before the next token, and may be the beginning of the text.
+        """
+        self._awaited, self._written = awaited, written
+        self._since = len(self._tokens)  # the tokens before can be taken back by beginning again alone
+        self._before = written
 
     def __call__(self, response: mx.array, logits: mx.array) -> mx.array:
         import mlx.core as mx
 
         mx.async_eval(logits)  # type: ignore[no-untyped-call]
         self._follow(response)
-        if self._waits:
+        if self._awaited:
             return logits
         if self._masks is None:
             self._masks = _Masks(self._guide.vocab_size, logits.shape[-1], self._guide.eos_tokens)
@@ -69,34 +87,66 @@ class ConstrainedTokens:
         kept = 0
         while kept < min(length, known) and tokens[kept] == self._tokens[kept]:
             kept += 1
-        if kept < known and (kept < self._waited or not self._matcher.rollback(known - kept)):
+        if kept < known and not self._take_back(kept):
             self._begin()
             kept = 0
-        del self._tokens[kept:]
         for token in tokens[kept:]:
             self._take(token)
 
+    def _take_back(self, kept: int) -> bool:
+        """Take back all tokens but the first ``kept``; return False where all have to be taken once more."""
+        if kept < self._since:
+            return False
+        if not self._awaited and not self._matcher.rollback(len(self._tokens) - kept):
+            return False
+        del self._tokens[kept:]
+        if self._awaited:
+            first = max(self._since, kept - len(self._awaited))
+            before = self._before if first == self._since else b""
+            self._written = before + self._guide.decode_bytes(self._tokens[first:])
+        return True
+
     def _take(self, token: int) -> None:
         self._tokens.append(token)
-        if self._waits:
-            self._wait(token)
+        if self._awaited:
+            self._look_for_awaited(token)
         elif not (self._matcher.consume_token(token) or self._is_end(token)):
             raise EngineError("server", "The model left the grammar of its response: report it, with the grammar.")
+        elif self._opening and self._may_repeat and self._matcher.is_accepting():
+            self._wait(self._opening, b"")
 
     def _is_end(self, token: int) -> bool:
         """Return whether a token follows the end of the response: the batch computes one more."""
         return self._matcher.is_stopped() and token in self._guide.eos_tokens
 
-    def _wait(self, token: int) -> None:
-        self._waited = len(self._tokens)
-        self._written += self._guide.decode_bytes([token])
-        before, tag, rest = self._written.partition(self._after)
-        self._written = b"" if tag else before[-len(self._after) :]
-        if not tag:
-            return
-        self._waits = False
-        if (begun := rest.lstrip()) and not self._matcher.consume_tokens(self._guide.tokenize_bytes(begun)):
-            raise EngineError("server", "The model began its response with what the grammar does not allow.")
+    def _look_for_awaited(self, token: int) -> None:
+        written = self._written + self._guide.decode_bytes([token])
+        _, opening, rest = written.partition(self._awaited)
+        if not opening:
+            self._written = written[-len(self._awaited) :]
+        elif self._awaited is self._opening:
+            self._begin_call(rest)
+        elif self._opening:
+            self._wait(self._opening, rest)  # in a text so short there is no opening yet
+        else:
+            self._wait(b"", b"")
+            if (begun := rest.lstrip()) and not self._matcher.consume_tokens(self._guide.tokenize_bytes(begun)):
+                raise EngineError("server", "The model began its response with what the grammar does not allow.")
+
+    def _begin_call(self, rest: bytes) -> None:
+        """Hold the response to the grammar from the opening on.
+
+        Args:
+            rest: What the token has after the opening. Where the grammar does not allow that, the opening is a part of
+                the text.
+        """
+        matcher = self._start.deep_copy()
+        begun = [*self._opening_tokens, *(self._guide.tokenize_bytes(rest) if rest else ())]
+        if matcher.try_consume_tokens(begun) == len(begun):
+            self._matcher = matcher
+            self._wait(b"", b"")
+        else:
+            self._written = rest
 
 
 class _Masks:

@@ -55,12 +55,20 @@ class Constraint:
         text: The schema (as JSON), the expression, or the grammar.
         after: The constraint begins once this text has been written (the closing tag of reasoning); None: at once.
         tags: Literals of a grammar that are one token where the tokenizer has such a token, as of ``<tool_call>``.
+        opening: The text that begins what is constrained: before it, the response is free. A part of ``text``. Empty:
+            all of the response is constrained.
+        may_repeat: Whether, with an opening, the response is free again after each part that was constrained; else it
+            ends there.
+        simpler: A grammar to use in place of ``text`` where llguidance cannot express that; None for none.
     """
 
     kind: Literal["json_schema", "regex", "lark"]
     text: str = field(repr=False)
     after: str | None = None
     tags: tuple[str, ...] = ()
+    opening: str = ""
+    may_repeat: bool = True
+    simpler: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import Constraint, EngineError
@@ -78,9 +79,17 @@ class Grammars:
         key = constraint.kind, constraint.text
         matcher = self._compiled.get(key)
         if matcher is None:
-            matcher = _compile(constraint, self.guide())
+            matcher = self._compile(constraint)
         self._compiled.put(key, matcher)
         return matcher.deep_copy()
+
+    def _compile(self, constraint: Constraint) -> LLMatcher:
+        try:
+            return _compile(constraint, self.guide())
+        except EngineError:
+            if constraint.simpler is None:
+                raise
+            return _compile(replace(constraint, text=constraint.simpler), self.guide())
 
 
 def _compile(constraint: Constraint, guide: LLTokenizer) -> LLMatcher:

@@ -19,15 +19,21 @@ class Wrapping:
         between: Between the name and the arguments.
         after: After them.
         tags: Those parts of these texts that many tokenizers have as one token.
+        first: Before the first call.
+        separator: Between two calls.
+        last: After the last call, where calls stand in a list or a section.
     """
 
     before: str
     between: str
     after: str
     tags: tuple[str, ...] = ()
+    first: str = ""
+    separator: str = "\n"
+    last: str = ""
 
 
-_HERMES: Final = Wrapping(
+HERMES: Final = Wrapping(
     '<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>", ("<tool_call>", "</tool_call>")
 )
 _KIMI_TAGS: Final = (
@@ -43,9 +49,11 @@ class ToolFormat:
     Attributes:
         name: Its name; that of mlx-lm's parser, where that has one.
         markers: Texts of a chat template by which it is recognised: all of one of these tuples.
-        start: The text with which calls begin after other text; empty where a response is either calls or text.
+        start: The text with which calls begin after other text.
         end: The text with which a call, or a group of them, ends.
-        wrapping: How a call is written that the response has to be.
+        wrapping: How its calls are written; None where no grammar of them is known here. A call that the response has
+            to be is then written as Hermes and Qwen do, and one that the model begins itself is not constrained.
+        is_bare: Whether models of this family write calls without the start text, too, as the whole response.
         parser: The module of ``mlx_lm.tool_parsers`` that reads its calls; None where ``call_scanner`` does.
         takes_short_ids: Templates of this family refuse identifiers of calls that do not have nine characters.
     """
@@ -54,17 +62,18 @@ class ToolFormat:
     markers: tuple[tuple[str, ...], ...]
     start: str = "<tool_call>"
     end: str = "</tool_call>"
-    wrapping: Wrapping = _HERMES
+    wrapping: Wrapping | None = None
+    is_bare: bool = False
     parser: str | None = None
     takes_short_ids: bool = False
 
 
-DEFAULT: Final = ToolFormat("json_tools", ())
+DEFAULT: Final = ToolFormat("json_tools", (), wrapping=HERMES)
 """JSON in ``<tool_call>``, of Hermes and Qwen: also for templates that show no format of their own."""
 
 # In the order in which mlx-lm looks for them (mlx_lm.tokenizer_utils). A call that the response has to be is written as
-# JSON in the families whose own format is no JSON: it is read in the same way, and the template writes it in the
-# family's format into the next prompt.
+# JSON in the families without a wrapping here: it is read in the same way, and the template writes it in the family's
+# format into the next prompt.
 FORMATS: Final = (
     ToolFormat("minimax_m2", (("<minimax:tool_call>",),), "<minimax:tool_call>", "</minimax:tool_call>"),
     ToolFormat("gemma4", (("<|tool_call>", "<tool_call|>"),), "<|tool_call>", "<tool_call|>", parser="gemma4"),
@@ -85,10 +94,8 @@ FORMATS: Final = (
         "<|tool_calls_section_begin|>",
         "<|tool_calls_section_end|>",
         Wrapping(
-            "<|tool_calls_section_begin|><|tool_call_begin|>functions.",
-            ":0<|tool_call_argument_begin|>",
-            "<|tool_call_end|><|tool_calls_section_end|>",
-            _KIMI_TAGS,
+            "<|tool_call_begin|>functions.", ":0<|tool_call_argument_begin|>", "<|tool_call_end|>", _KIMI_TAGS,
+            first="<|tool_calls_section_begin|>", separator="", last="<|tool_calls_section_end|>",
         ),
     ),
     ToolFormat(
@@ -96,25 +103,28 @@ FORMATS: Final = (
     ),
     ToolFormat(
         "mistral", (("[TOOL_CALLS]", "[ARGS]"),), "[TOOL_CALLS]", "",
-        Wrapping("[TOOL_CALLS]", "[ARGS]", "", ("[TOOL_CALLS]", "[ARGS]")), takes_short_ids=True,
+        Wrapping("[TOOL_CALLS]", "[ARGS]", "", ("[TOOL_CALLS]", "[ARGS]"), separator=""), takes_short_ids=True,
     ),
     ToolFormat(
         "mistral", (("[TOOL_CALLS]",),), "[TOOL_CALLS]", "",
-        Wrapping('[TOOL_CALLS][{"name": "', '", "arguments": ', "}]", ("[TOOL_CALLS]",)), takes_short_ids=True,
+        Wrapping(
+            '{"name": "', '", "arguments": ', "}", ("[TOOL_CALLS]",), first="[TOOL_CALLS][", separator=", ", last="]",
+        ),
+        takes_short_ids=True,
     ),
     ToolFormat(
         "muse_spark", (("<atem:function_calls>",),), "<atem:function_calls>", "</atem:function_calls>",
         parser="muse_spark",
     ),
-    ToolFormat("json_tools", (("<tool_call>",),)),
+    ToolFormat("json_tools", (("<tool_call>",),), wrapping=HERMES),
     ToolFormat(
         "kimi_k3", (("<|open|>", "<|close|>", "<|sep|>"),), "<|open|>tools<|sep|>", "<|close|>tools<|sep|>",
         parser="kimi_k3",
     ),
-    # Not known to mlx-lm: a call is the whole response.
+    # Not known to mlx-lm.
     ToolFormat(
         "llama3", (("<|python_tag|>",), ("<|eom_id|>",)), "<|python_tag|>", "",
-        Wrapping('{"name": "', '", "parameters": ', "}"),
+        Wrapping('{"name": "', '", "parameters": ', "}", ("<|python_tag|>",), separator="; "), is_bare=True,
     ),
 )  # fmt: skip
 

@@ -7,6 +7,9 @@
       │ the start tag                                                             the text, if they are none
       v                                                                             ^
     CALLS ──── held up to the end ──────────────────────────────────────────────────┘
+      │ something else after whole calls
+      v
+    TEXT
 
 What was held and is no call of an offered tool is text. Of a response that was cut off, the calls that are whole are
 calls, and the rest is text.
@@ -14,7 +17,9 @@ calls, and the rest is text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any, Final, Literal
 
@@ -36,17 +41,19 @@ class CallReader:
     Args:
         tools: The offered tools.
         tool_format: How the model writes calls.
-        request: The request: what it quotes is no call.
+        request: The request: what it quotes is no call. None where the response has to be calls.
         from_start: Whether calls may be written without the start tag, where they are the whole response.
     """
 
     def __init__(
-        self, tools: Sequence[Tool], tool_format: ToolFormat, request: LLMRequest, *, from_start: bool = True
+        self, tools: Sequence[Tool], tool_format: ToolFormat, request: LLMRequest | None, *, from_start: bool = True
     ) -> None:
         self._tools, self._format, self._request = tools, tool_format, request
         self._state: Literal["start", "text", "calls"] = "start" if from_start else "text"
         self._scanner = CallScanner()
         self._held = ""
+        self._found: list[ToolCall] = []  # so far
+        self._identifiers = Identifiers()
 
     @property
     def holds(self) -> bool:
@@ -60,8 +67,10 @@ class CallReader:
             if self._scanner.feed(text):
                 return ""
             self._state = "text"
-        if self._state == "calls":
-            return self._hold(text)
+        return self._hold(text) if self._state == "calls" else self._pass_on()
+
+    def _pass_on(self) -> str:
+        """Return the text up to what may be the beginning of calls."""
         start = self._format.start
         before, tag, after = self._held.partition(start) if start else (self._held, "", "")
         if tag:
@@ -72,12 +81,19 @@ class CallReader:
         return before[: len(before) - kept]
 
     def _hold(self, text: str) -> str:
-        """Hold the text of calls; return all of it once it cannot be any."""
+        """Hold the text of calls; return what follows whole calls, or all of it once it cannot be any."""
         is_possible = self._format.parser is not None or self._scanner.feed(text)
         if is_possible and len(self._held) <= _MOST_HELD:
             return ""
         held, self._held, self._state = self._held, "", "text"
-        return held
+        if self._format.parser is not None:
+            return held
+        calls, end = self._read_first(held)
+        self._found += calls
+        if not calls:
+            return held
+        self._held = held[end:]
+        return self._pass_on()
 
     def finish(self, *, is_cut: bool) -> tuple[str, list[ToolCall]]:
         """Return the text and the calls that were held.
@@ -85,23 +101,35 @@ class CallReader:
         Args:
             is_cut: The response ended at its limit of tokens.
         """
-        held, self._held = self._held, ""
-        if not held:
-            return "", []
-        if self._state == "calls" and self._format.parser is not None:
-            calls, end = self._parse(held, self._format.parser)
-            return held[end:] if calls else held, calls
-        parts = self._scanner.finish()
-        if not parts and is_cut:
-            parts = tuple(part for part in self._scanner.found if part.end)
-        calls = self._read(held, parts)
-        if not calls:
-            return held, []
-        rest = held[parts[-1].end :] if is_cut else ""
-        return _without_end(rest, self._format.end), calls
+        text = ""
+        while self._held:
+            held, self._held = self._held, ""
+            if self._state == "calls" and self._format.parser is not None:
+                calls, end = self._parse(held, self._format.parser)
+            elif calls := self._read(held, self._scanner.finish()):
+                end = len(held)
+            else:
+                calls, end = self._read_first(held) if self._state == "calls" or is_cut else ([], 0)
+            self._found += calls
+            if not calls:
+                return text + held, self._found
+            self._state, self._held = "text", held[end:]
+            text += self._pass_on()
+        return text, self._found
+
+    def _read_first(self, held: str) -> tuple[list[ToolCall], int]:
+        """Read the whole calls with which the held text begins; return them, and where the text after them begins."""
+        calls, end = list[ToolCall](), 0
+        for part in self._scanner.found:
+            if not part.end or not (read := self._read(held, [part])):
+                break
+            calls += read
+            end = part.end
+        ends = _ends_of(self._format).match(held, end) if calls else None
+        return calls, ends.end() if ends is not None else 0
 
     def _read(self, held: str, parts: Sequence[FoundCall]) -> list[ToolCall]:
-        calls = read_calls(held, parts, self._tools, self._request)
+        calls = read_calls(held, parts, self._tools, self._request, identifiers=self._identifiers)
         return [ToolCall(call.id, call.name, call.arguments, call.raw_arguments) for call in calls]
 
     def _parse(self, held: str, parser: str) -> tuple[list[ToolCall], int]:
@@ -109,7 +137,7 @@ class CallReader:
         parse: Any = import_module(f"mlx_lm.tool_parsers.{parser}").parse_tool_call
         offered = [{"function": {"name": tool.name, "parameters": tool.parameters}} for tool in self._tools]
         by_name = {tool.name: tool for tool in self._tools}
-        identifiers, calls, position = Identifiers(), list[ToolCall](), 0
+        calls, position = list[ToolCall](), 0
         while (start := held.find(self._format.start, position)) >= 0:
             begin = start + len(self._format.start)
             if (end := held.find(self._format.end, begin)) < 0:
@@ -123,7 +151,7 @@ class CallReader:
                 arguments = one.get("arguments")
                 if tool is None or not isinstance(arguments, dict) or find_mismatch(arguments, tool.parameters):
                     return calls, position
-                identifier = identifiers.take(text_or_none(one.get("id")))
+                identifier = self._identifiers.take(text_or_none(one.get("id")))
                 calls.append(ToolCall(identifier, tool.name, arguments, json_text(arguments)))
             position = end + len(self._format.end)
         return calls, position
@@ -134,9 +162,9 @@ def _beginning_at_end(text: str, tag: str) -> int:
     return next((count for count in range(min(len(tag) - 1, len(text)), 0, -1) if tag.startswith(text[-count:])), 0)
 
 
-def _without_end(text: str, end: str) -> str:
-    """Return what follows the last whole call, without the tags between."""
-    stripped = text.lstrip("} \n")
-    while end and stripped.startswith(end):
-        stripped = stripped[len(end) :].lstrip()
-    return stripped
+@cache
+def _ends_of(tool_format: ToolFormat) -> re.Pattern[str]:
+    """Return a pattern of what stands behind the last whole call: brackets, white space and closing tags."""
+    texts = {tool_format.end, *(tool_format.wrapping.tags if tool_format.wrapping is not None else ())}
+    texts -= {"", tool_format.start}
+    return re.compile("|".join([r"(?:[}\]\s]|</[^<>\s]{1,32}>", *map(re.escape, sorted(texts))]) + ")*")
