@@ -65,13 +65,13 @@ newest: ## the tests with the newest versions of everything, unpinned, on the ne
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python -m pytest -q integration_tests
-	@$(BIN)/python integration_tests/count_standard.py
+	@$(BIN)/python -m integration_tests.count_standard
 	@$(BIN)/python integration_tests/fault_table.py
 
 attacks: $(VENV)/.dev ## attack the client, and print what each attack costs
 	@$(BIN)/python -m integration_tests.attacks
 
-conformance: $(VENV)/.dev ## score three LLMs of LlamaIndex on one suite: this one, OpenAILike and LiteLLM
+conformance: $(VENV)/.dev ## score LLMs of LlamaIndex on one suite: this one (also with a model in the process), OpenAILike, LiteLLM
 	@$(BIN)/python -m conformance.llama_index
 
 servers: $(VENV)/.dev ## install large servers and tracing tools for the integration tests (two gigabytes, into ~/.cache/unified-llm)

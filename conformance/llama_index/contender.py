@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from llama_index.core.llms.llm import LLM
+
+    from conformance.llama_index.upstream import Upstream
 
 
 class Contender(ABC):
@@ -21,10 +23,12 @@ class Contender(ABC):
     Attributes:
         name: Its name in the table.
         packages: Distributions whose versions are printed with the score.
+        unmet: Tests that it is known not to pass (``Class.test``), and why. They count as failed in the table.
     """
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
+    unmet: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def calling_functions(self, base_url: str, api_key: str, **fields: Any) -> LLM:
@@ -48,5 +52,11 @@ class Contender(ABC):
         """Create an LLM to be pickled for processes with the same environment; ``setenv`` sets variables of it."""
         return self.calling_functions(base_url, api_key, **fields)
 
+    def opened(self, upstream: Upstream) -> None:  # noqa: B027 - most LLMs reach it by its address
+        """Take note of a scripted model; for an LLM whose models are in this process, and have no address."""
+
     def forget(self) -> None:  # noqa: B027 - most LLMs have no such state
         """Reset process-wide state of earlier tests, if there is any; called before each test."""
+
+    def close(self) -> None:  # noqa: B027 - most LLMs hold nothing
+        """Release what the contender holds; called after the last test."""

@@ -28,6 +28,7 @@ class Bench:
         """Create a model that answers its requests in this way."""
         upstream = self._server.open(*answers)
         self._opened.append(upstream)
+        self.contender.opened(upstream)
         return upstream
 
     def start(self, *answers: Answer, **fields: Any) -> tuple[LLM, Upstream]:

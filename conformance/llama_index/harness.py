@@ -106,12 +106,18 @@ def run_suite(contender: Contender, *options: str) -> dict[str, Any]:
     recorder = ResultRecorder(contender)
     # Without this repository's pytest settings. Native tracebacks: pytest's own can fail while threads run, on 3.11.
     settings = f"-q -c {os.devnull} --import-mode=importlib --tb=native -p no:cacheprovider -W ignore".split()
-    exit_code = pytest.main([str(HERE / "suite.py"), "--rootdir", str(ROOT), *settings, *options], plugins=[recorder])
+    try:
+        exit_code = pytest.main(
+            [str(HERE / "suite.py"), "--rootdir", str(ROOT), *settings, *options], plugins=[recorder]
+        )
+    finally:
+        contender.close()
     if exit_code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         raise RuntimeError(f"pytest could not run the suite: {exit_code!r}")
     packages = (*contender.packages, "llama-index-core")
     return {
         "name": contender.name,
+        "unmet": dict(contender.unmet),
         "versions": {package: version(package) for package in packages},
         "results": [asdict(result) for result in recorder.results.values()],
     }

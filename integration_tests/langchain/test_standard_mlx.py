@@ -6,7 +6,7 @@ those tests with what they want, and prints them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -14,6 +14,7 @@ import pytest
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
+from integration_tests.langchain.needs_judgement import NEEDS_JUDGEMENT
 from integration_tests.support.tiny_models import make_model
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engines import close_engines
@@ -21,14 +22,6 @@ from unified_llm.langchain import ChatUnified
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
-# What a model has to mean, by the test that wants it.
-NEEDS_JUDGEMENT: Final[Mapping[str, str]] = {
-    "test_tool_calling": "the argument 3, of magic_function(3)",
-    "test_tool_calling_async": "the argument 3, of magic_function(3)",
-    "test_agent_loop": "a call that nothing requires",
-    "test_unicode_tool_call_integration": "the Chinese text of the question as an argument",
-    "test_json_mode": "the keys that the question asks for, of an object without a schema",
-}
 # So that texts end within a few hundred tokens: these are as unlikely as any other to a model without training.
 _ENDS: Final = ('"', "<|im_end|>")
 _BIAS: Final = 3
@@ -57,6 +50,7 @@ class TestChat(UnitSwitches, ChatModelIntegrationTests):
     """Fifty tests, of which those are left out that need what the model lacks."""
 
     _params: ClassVar[dict[str, Any]]
+    _other_model: ClassVar[str]
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
@@ -64,6 +58,7 @@ class TestChat(UnitSwitches, ChatModelIntegrationTests):
         from tokenizers import Tokenizer
 
         folder = make_model(tmp_path_factory.mktemp("standard") / "model")
+        cls._other_model = str(make_model(folder.with_name("other"), seed=1))
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         bias = {str(tokenizer.token_to_id(text)): _BIAS for text in _ENDS}
         cls._params = {
@@ -90,3 +85,7 @@ class TestChat(UnitSwitches, ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return self._params
+
+    @property
+    def model_override_value(self) -> str:
+        return self._other_model

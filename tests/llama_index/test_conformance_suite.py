@@ -37,6 +37,12 @@ def test_the_suite_hands_on_every_section() -> None:
     assert listed == {name for name in suite.__all__ if name.startswith("Test")}
 
 
+def test_what_a_contender_cannot_do_is_listed_by_tests_that_there_are() -> None:
+    from conformance.llama_index.contenders.mlx import UNMET
+
+    assert set(UNMET) <= {name for name, _ in _tests()}
+
+
 def test_whoever_is_tried_is_a_contender() -> None:
     from conformance.llama_index.harness import load
 

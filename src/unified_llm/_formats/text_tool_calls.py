@@ -58,7 +58,7 @@ def read_calls(
             calls.append(call)
     if not calls or request is None:
         return calls
-    return [] if _is_quoted([text, *(text[part.start : part.end] for part in found)], request) else calls
+    return [] if is_quoted([text, *(text[part.start : part.end] for part in found)], request) else calls
 
 
 def offered_name(name: str, offered: Container[str]) -> str:
@@ -154,7 +154,7 @@ def _fits(arguments: Mapping[str, Any], tool: Tool) -> bool:
     return not is_description and find_mismatch(arguments, tool.parameters) is None
 
 
-def _is_quoted(parts: Sequence[str], request: LLMRequest) -> bool:
+def is_quoted(parts: Sequence[str], request: LLMRequest) -> bool:
     """Return whether one of these texts stands in the request, white space and escapes aside."""
     texts = [message.text for message in request.messages]
     texts += [f"{tool.description} {_dumped(tool.parameters)}" for tool in request.tools]

@@ -53,7 +53,7 @@ WRITTEN = {
 def test_calls_in_the_format_of_a_family_are_read_whole_and_in_pieces(name: str, text: str) -> None:
     for step in (0, 1, 7):
         assert read(text, BY_NAME[name], step=step) == ("", [("weather", ROME)])
-        assert read(f"Let me see.\n{text}", BY_NAME[name], step=step) == ("Let me see.\n", [("weather", ROME)])
+        assert read(f"Let me see.\n{text}", BY_NAME[name], step=step) == ("Let me see.", [("weather", ROME)])
 
 
 @each(
@@ -109,6 +109,13 @@ def test_calls_that_a_model_may_begin_are_constrained_from_their_opening_on() ->
         assert section is not None
         assert ("{0,15}" in section.text, section.may_repeat) == (is_parallel, is_parallel)
     assert constrain_begun_calls(TOOLS, BY_NAME["gemma4"], is_parallel=True) is None
+
+
+def test_white_space_is_held_until_it_is_clear_whether_calls_follow() -> None:
+    reader = CallReader(TOOLS, DEFAULT, REQUEST, from_start=False)
+    assert [reader.feed(text) for text in ("So.", "\n", "\n", "Or")] == ["So.", "", "", "\n\nOr"]
+    assert reader.feed(" " * 10_000) == " " * (10_000 - 32)
+    assert reader.finish(is_cut=False) == (" " * 32, [])
 
 
 def test_without_a_start_tag_calls_are_the_whole_response() -> None:

@@ -12,7 +12,8 @@
     TEXT
 
 What was held and is no call of an offered tool is text. Of a response that was cut off, the calls that are whole are
-calls, and the rest is text.
+calls, and the rest is text. White space before calls with which a response ends is part of their format: it is no text,
+or the next prompt, which the template writes, would differ from what the model wrote.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from unified_llm._backends.mlx.tool_formats import ToolFormat
 from unified_llm._formats.call_scanner import MAX_TEXT, CallScanner, FoundCall
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import json_text, text_or_none
-from unified_llm._formats.text_tool_calls import offered_name, read_calls
+from unified_llm._formats.text_tool_calls import is_quoted, offered_name, read_calls
 from unified_llm._lib.json_schema import find_mismatch
 from unified_llm.types.messages import Tool, ToolCall
 from unified_llm.types.requests import LLMRequest
 
 _MOST_HELD: Final = 4 * MAX_TEXT  # characters of calls that a parser reads
+_MOST_BLANKS: Final = 32  # characters of white space that are held, since calls may follow them
 
 
 class CallReader:
@@ -52,6 +54,7 @@ class CallReader:
         self._state: Literal["start", "text", "calls"] = "start" if from_start else "text"
         self._scanner = CallScanner()
         self._held = ""
+        self._gap = ""  # white space before calls, which is text if more text follows them
         self._found: list[ToolCall] = []  # so far
         self._identifiers = Identifiers()
 
@@ -72,13 +75,30 @@ class CallReader:
     def _pass_on(self) -> str:
         """Return the text up to what may be the beginning of calls."""
         start = self._format.start
-        before, tag, after = self._held.partition(start) if start else (self._held, "", "")
+        before, tag, _ = self._held.partition(start) if start else (self._held, "", "")
+        shown = before if tag else before[: len(before) - _beginning_at_end(before, start)]
+        if start:
+            shown = shown[: max(len(shown.rstrip()), len(shown) - _MOST_BLANKS)]
+        self._held = self._held[len(shown) :]
+        shown = self._after_gap(shown)
         if tag:
-            self._state, self._held, self._scanner = "calls", tag + after, CallScanner()
-            return before + self._hold(self._held)
-        kept = _beginning_at_end(before, start)
-        self._held = before[len(before) - kept :]
-        return before[: len(before) - kept]
+            self._state, self._scanner = "calls", CallScanner()
+            return shown + self._hold(self._held)
+        return shown
+
+    def _take(self, calls: Sequence[ToolCall], rest: str, held: str) -> str:
+        """Take the calls of the held text; return the text after them up to what may be the beginning of calls."""
+        self._found += calls
+        self._gap += held[: len(held) - len(held.lstrip())]
+        self._state, self._held = "text", rest
+        return self._pass_on()
+
+    def _after_gap(self, text: str) -> str:
+        """Return a text behind the white space before the calls that it follows."""
+        if not text:
+            return ""
+        gap, self._gap = self._gap, ""
+        return gap + text
 
     def _hold(self, text: str) -> str:
         """Hold the text of calls; return what follows whole calls, or all of it once it cannot be any."""
@@ -87,13 +107,9 @@ class CallReader:
             return ""
         held, self._held, self._state = self._held, "", "text"
         if self._format.parser is not None:
-            return held
+            return self._after_gap(held)
         calls, end = self._read_first(held)
-        self._found += calls
-        if not calls:
-            return held
-        self._held = held[end:]
-        return self._pass_on()
+        return self._take(calls, held[end:], held) if calls else self._after_gap(held)
 
     def finish(self, *, is_cut: bool) -> tuple[str, list[ToolCall]]:
         """Return the text and the calls that were held.
@@ -104,18 +120,17 @@ class CallReader:
         text = ""
         while self._held:
             held, self._held = self._held, ""
-            if self._state == "calls" and self._format.parser is not None:
-                calls, end = self._parse(held, self._format.parser)
-            elif calls := self._read(held, self._scanner.finish()):
-                end = len(held)
-            else:
-                calls, end = self._read_first(held) if self._state == "calls" or is_cut else ([], 0)
-            self._found += calls
-            if not calls:
-                return text + held, self._found
-            self._state, self._held = "text", held[end:]
-            text += self._pass_on()
+            calls, end = self._read_held(held, is_cut=is_cut) if self._state != "text" else ([], 0)
+            text += self._take(calls, held[end:], held) if calls else self._after_gap(held)
         return text, self._found
+
+    def _read_held(self, held: str, *, is_cut: bool) -> tuple[list[ToolCall], int]:
+        """Read the calls of the held text at the end of the response; return them, and where the text after begins."""
+        if self._state == "calls" and self._format.parser is not None:
+            return self._parse(held, self._format.parser)
+        if calls := self._read(held, self._scanner.finish()):
+            return calls, len(held)
+        return self._read_first(held) if self._state == "calls" or is_cut else ([], 0)
 
     def _read_first(self, held: str) -> tuple[list[ToolCall], int]:
         """Read the whole calls with which the held text begins; return them, and where the text after them begins."""
@@ -133,28 +148,43 @@ class CallReader:
         return [ToolCall(call.id, call.name, call.arguments, call.raw_arguments) for call in calls]
 
     def _parse(self, held: str, parser: str) -> tuple[list[ToolCall], int]:
-        """Read calls by mlx-lm's parser, block by block; return them, and where the last block ends."""
+        """Read the blocks of calls that follow each other by mlx-lm's parser; return the calls, and where they end."""
         parse: Any = import_module(f"mlx_lm.tool_parsers.{parser}").parse_tool_call
-        offered = [{"function": {"name": tool.name, "parameters": tool.parameters}} for tool in self._tools]
-        by_name = {tool.name: tool for tool in self._tools}
         calls, position = list[ToolCall](), 0
         while (start := held.find(self._format.start, position)) >= 0:
             begin = start + len(self._format.start)
-            if (end := held.find(self._format.end, begin)) < 0:
+            end = held.find(self._format.end, begin)
+            if end < 0 or (calls and held[position:start].strip()):
                 break
-            try:
-                read: Any = parse(held[begin:end], offered)
-            except Exception:  # noqa: BLE001 - of many kinds, by what the model wrote
+            read = self._parse_block(held[begin:end], parse)
+            if not read or (self._request is not None and is_quoted([held[start:end]], self._request)):
                 break
-            for one in read if isinstance(read, list) else [read]:
-                tool = by_name.get(offered_name(str(one.get("name")), by_name))
-                arguments = one.get("arguments")
-                if tool is None or not isinstance(arguments, dict) or find_mismatch(arguments, tool.parameters):
-                    return calls, position
-                identifier = self._identifiers.take(text_or_none(one.get("id")))
-                calls.append(ToolCall(identifier, tool.name, arguments, json_text(arguments)))
+            calls += [
+                ToolCall(self._identifiers.take(identifier), name, arguments, json_text(arguments))
+                for identifier, name, arguments in read
+            ]
             position = end + len(self._format.end)
         return calls, position
+
+    def _parse_block(self, block: str, parse: Any) -> list[tuple[str | None, str, dict[str, Any]]]:
+        """Return the calls of a block: identifiers, names and arguments; none if one of them fits no offered tool."""
+        by_name = {tool.name: tool for tool in self._tools}
+        offered = [{"function": {"name": tool.name, "parameters": tool.parameters}} for tool in self._tools]
+        if (name := block.strip()) in by_name:  # mlx-lm 0.32 cannot read a call of LongCat's without arguments
+            read: Any = {"name": name, "arguments": {}}
+        else:
+            try:
+                read = parse(block, offered)
+            except Exception:  # noqa: BLE001 - of many kinds, by what the model wrote
+                return []
+        calls: list[tuple[str | None, str, dict[str, Any]]] = []
+        for one in read if isinstance(read, list) else [read]:
+            tool = by_name.get(offered_name(str(one.get("name")), by_name))
+            arguments = one.get("arguments")
+            if tool is None or not isinstance(arguments, dict) or find_mismatch(arguments, tool.parameters):
+                return []
+            calls.append((text_or_none(one.get("id")), tool.name, arguments))
+        return calls
 
 
 def _beginning_at_end(text: str, tag: str) -> int:
