@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from unified_llm._core.batch_service import (
+    BatchCancelRequest,
+    BatchCreateRequest,
+    BatchListRequest,
+    BatchLookRequest,
+    BatchResultsRequest,
+    BatchUploadRequest,
+)
 from unified_llm._core.target import Target, Timing
 from unified_llm.types.media_requests import (
     ImageRequest,
@@ -41,6 +49,12 @@ _LIMITS: Final[Mapping[type, _Limits]] = {
     VideoRequest: _Limits(60.0, 60.0),
     VideoJobRequest: _Limits(30.0, 30.0, always=True),  # which is repeated
     VideoContentRequest: _Limits(300.0, 300.0),
+    BatchUploadRequest: _Limits(300.0, 300.0),
+    BatchCreateRequest: _Limits(300.0, 300.0, always=True),
+    BatchLookRequest: _Limits(120.0, 120.0, always=True),  # which is repeated
+    BatchCancelRequest: _Limits(30.0, 30.0, always=True),
+    BatchListRequest: _Limits(30.0, 30.0, always=True),
+    BatchResultsRequest: _Limits(300.0, 300.0),
 }
 
 

@@ -9,6 +9,7 @@ Feature = Literal[
     "streaming", "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
     "generate_image", "edit_image", "stream_image", "speech", "transcription", "translation", "stream_transcription",
     "video", "moderation", "file_storage", "batches", "stored_responses", "stored_completions",
+    "batch_service",
 ]  # fmt: skip
 
 # What a model makes.

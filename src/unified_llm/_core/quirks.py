@@ -75,6 +75,7 @@ class Quirks:
         edits_as_json: Images to edit are data URLs in JSON, and not files of a form; there is no mask (xAI).
         bare_form_lists: Names of lists in a form have no brackets (Mistral).
         speech_events: A recording comes as events where ``stream`` says so (Mistral).
+        batch_jobs: Its batches are jobs of an API of its own (Mistral).
         app_headers: What it is told about the application, unless the user's own headers say that (OpenRouter).
     """
 
@@ -120,4 +121,5 @@ class Quirks:
     edits_as_json: bool = False
     bare_form_lists: bool = False
     speech_events: bool = False
+    batch_jobs: bool = False
     app_headers: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -52,8 +52,15 @@ def post(
         text = dump(body)
     except JSONError as error:
         raise ValidationError(f"{unserialisable_path(body)} cannot be sent: {error}.") from None
+    return post_json(path, text.encode(), target, stream=stream, returns=returns)
+
+
+def post_json(
+    path: str, body: bytes, target: Target, *, stream: bool = False, returns: Returns = "json"
+) -> WireRequest:
+    """Return a request with a body that is JSON already."""
     sent_headers = headers(target, _accept(returns, stream=stream), ("content-type", _JSON))
-    return WireRequest("POST", target.base_url + path, sent_headers, text.encode(), returns)
+    return WireRequest("POST", target.base_url + path, sent_headers, body, returns)
 
 
 def _accept(returns: Returns, *, stream: bool = False) -> tuple[str, str]:

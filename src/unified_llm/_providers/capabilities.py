@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.features import ENDPOINTS, MEDIA, Feature, FeaturePair, Output
+from unified_llm._core.features import ENDPOINTS, MEDIA, Feature, FeaturePair, Output, features
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
 from unified_llm._providers.output_types import describe
@@ -55,6 +55,7 @@ _WORDS: Final[Mapping[Feature, str]] = {
     "moderation": "rate texts for moderation",
     "file_storage": "store files",
     "batches": "run batches",
+    "batch_service": "run batches for unified-llm batch --service batch",
     "stored_responses": "store responses",
     "stored_completions": "store chat completions",
 }
@@ -77,7 +78,7 @@ _WANTED: Final[Mapping[type, tuple[Output, str]]] = {
 
 _TAKE_TOKENS: Final = frozenset({"openai_chat", "openai_responses", "azure", "azure_responses"})
 # Features that few providers have, so that errors name these; only the first of many.
-_OF_FEW: Final = MEDIA | ENDPOINTS
+_OF_FEW: Final = MEDIA | ENDPOINTS | features("batch_service")
 _MOST_NAMED: Final = 6
 # What ``_structured`` emulates, except at a last resort.
 _NONE: Final[frozenset[Feature]] = frozenset()

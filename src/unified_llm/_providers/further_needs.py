@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
+from unified_llm._core.batch_service import ServiceRequest
 from unified_llm._core.features import Feature, Output
 from unified_llm._core.target import Target
 from unified_llm.types.media_requests import ImageRequest, SpeechRequest, TranscriptionRequest, VideoRequest
@@ -44,6 +45,8 @@ def needs_of(ask: FurtherRequest) -> Iterator[Feature]:
     match ask:
         case RawRequest():
             yield cast("Feature", ask.feature)
+        case ServiceRequest():
+            yield "batch_service"
         case ImageRequest():
             yield "edit_image" if ask.images else "generate_image"
             if ask.stream:

@@ -91,7 +91,7 @@ HOSTS: Final = (
         | TOOLS
         | JSON
         | VISION
-        | features("model_info", "speech", "transcription", "translation", "file_storage", "batches"),
+        | features("model_info", "speech", "transcription", "translation", "file_storage", "batches", "batch_service"),
         quirks=Quirks(
             # Of media: types/audio/speech_create_params.py of its SDK, console.groq.com/docs/text-to-speech (wav).
             drop=frozenset({"logprobs", "top_logprobs", "messages.name", "instructions"}),

@@ -155,7 +155,7 @@ SERVERS: Final = (
         base_url_env=("LITELLM_BASE_URL", "LITELLM_PROXY_API_BASE"),
         key_required=False,
         apis=RESPONSES,
-        features=_SERVER | MEDIA | ENDPOINTS,
+        features=_SERVER | MEDIA | ENDPOINTS | features("batch_service"),
         # Identifiers of tool calls may carry Gemini's thought signatures there, so they are never rewritten.
         quirks=Quirks(
             drop=FLOAT_VECTORS,
@@ -176,7 +176,7 @@ SERVERS: Final = (
         base_url_env=("OPENAI_COMPATIBLE_BASE_URL",),
         key_required=False,
         apis=RESPONSES,
-        features=_SERVER | MEDIA | ENDPOINTS,
+        features=_SERVER | MEDIA | ENDPOINTS | features("batch_service"),
         quirks=Quirks(drop=FLOAT_VECTORS, models_whole=True, any_model=True, tool_names=True, voice="alloy"),
         literal_models=True,
         docs="https://platform.openai.com/docs/api-reference/chat",

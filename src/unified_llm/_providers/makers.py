@@ -31,7 +31,14 @@ MAKERS: Final = (
         key_env=("OPENAI_API_KEY",),
         base_url_env=("OPENAI_BASE_URL",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | MEDIA | ENDPOINTS | features("files", "n", "model_info"),
+        features=CHAT
+        | TOOLS
+        | JSON
+        | VISION
+        | EMBEDDINGS
+        | MEDIA
+        | ENDPOINTS
+        | features("files", "n", "model_info", "batch_service"),
         api_features={
             "responses": CHAT
             | TOOLS
@@ -41,7 +48,7 @@ MAKERS: Final = (
             | MEDIA
             | ENDPOINTS
             | FILES
-            | features("count_tokens", "model_info")
+            | features("count_tokens", "model_info", "batch_service")
         },
         quirks=Quirks(
             rename={"max_tokens": "max_completion_tokens"},
@@ -90,7 +97,7 @@ MAKERS: Final = (
         base_url_env=("ANTHROPIC_BASE_URL",),
         token_env=("ANTHROPIC_AUTH_TOKEN",),
         format="anthropic",
-        features=CHAT | TOOLS | VISION | FILES | features("json_schema", "model_info", "count_tokens"),
+        features=CHAT | TOOLS | VISION | FILES | features("json_schema", "model_info", "count_tokens", "batch_service"),
         # github.com/anthropics/anthropic-sdk-python/issues/893
         quirks=Quirks(
             key_header="x-api-key", closed_schemas=True, limits={"temperature": (0.0, 1.0), "top_p": (0.0, 1.0)}
@@ -117,7 +124,7 @@ MAKERS: Final = (
         | EMBEDDINGS
         | FILES
         | features("audio", "n", "model_info", "count_tokens")
-        | features("generate_image", "edit_image", "speech", "video"),
+        | features("generate_image", "edit_image", "speech", "video", "batch_service"),
         # Penalties are below 2, and there are at most 5 stop sequences: ai.google.dev/api/generate-content
         quirks=Quirks(
             key_header="x-goog-api-key",
@@ -176,13 +183,15 @@ MAKERS: Final = (
         | JSON
         | VISION
         | EMBEDDINGS
-        | features("n", "model_info", "speech", "transcription", "stream_transcription", "moderation", "file_storage"),
+        | features("n", "model_info", "speech", "transcription", "stream_transcription", "moderation", "file_storage")
+        | features("batch_service"),
         quirks=Quirks(
             # Of media: its client, models/speechrequest.py and audiotranscriptionrequest.py.
             rename={"seed": "random_seed", "voice": "voice_id"},
             drop=FLOAT_VECTORS | {"messages.name", "speed", "instructions"},
             bare_form_lists=True,
             speech_events=True,
+            batch_jobs=True,
             tool_names=True,  # ToolMessage of its OpenAPI description
             tool_id_length=9,  # github.com/langchain-ai/langchain/pull/24668
             usage_always=True,
@@ -259,7 +268,7 @@ MAKERS: Final = (
         base_url="https://api.moonshot.ai/v1",
         key_env=("MOONSHOT_API_KEY", "KIMI_API_KEY"),
         # platform.kimi.ai/docs/api/files-upload and batch-create
-        features=CHAT | features("tools", "json_object", "n", "model_info", "file_storage", "batches"),
+        features=CHAT | features("tools", "json_object", "n", "model_info", "file_storage", "batches", "batch_service"),
         quirks=Quirks(
             rename={**_REASONING_BACK, "max_tokens": "max_completion_tokens"},
             reasoning_filler=" ",

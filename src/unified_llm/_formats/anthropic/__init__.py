@@ -13,11 +13,19 @@ from unified_llm._formats.anthropic.models import read_model, read_models
 from unified_llm._formats.anthropic.request import write_chat, write_count, write_model, write_models
 from unified_llm._formats.anthropic.response import read_chat, read_count
 from unified_llm._formats.anthropic.stream import MessageStream
-from unified_llm._formats.make_codec import FunctionCodec
+from unified_llm._formats.make_codec import FunctionCodec, FurtherRequests
 from unified_llm._formats.openai_errors import read_failure
 from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest, ModelsRequest
 
 __all__ = ["CODEC"]
+
+
+def _load_further() -> FurtherRequests:
+    """Import what batches need: no chat needs it."""
+    from unified_llm._formats.anthropic.batches import BATCHES
+
+    return FurtherRequests(BATCHES)
+
 
 CODEC: Final = FunctionCodec(
     {
@@ -28,4 +36,5 @@ CODEC: Final = FunctionCodec(
     },
     stream=lambda _, target: MessageStream(target),  # the request does not matter: events name their own type
     failure=read_failure,
+    further=_load_further,
 )

@@ -41,6 +41,12 @@ _HTTP_STATUS: Final[Mapping[str, int]] = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
+# The same by number, for the entries of a batch.
+_STATUS_NAMES: Final = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
 _MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
 # A file or a cache of another project is 403, although the key is valid.
 _OTHER_PROJECT: Final = re.compile(r"access the file|cachedcontent", re.IGNORECASE)
@@ -76,6 +82,20 @@ def read_error(body: object) -> Failure:
     error = _parse_error(body)
     status = error.number or _HTTP_STATUS.get(error.status or "", 500)
     return _failure(_classify(status, error), error, None)
+
+
+def name_of_status(error: Mapping[str, Any]) -> str:
+    """Return the name of an error's status, which has a name, or a number of ``google.rpc.Code``, or neither."""
+    number = error.get("code")
+    by_number = _STATUS_NAMES[number] if type(number) is int and 0 <= number < len(_STATUS_NAMES) else ""
+    return text_or_none(error.get("status")) or by_number
+
+
+def http_status(error: Mapping[str, Any]) -> int:
+    """Return the HTTP status of the error of one entry of a batch."""
+    number = error.get("code")
+    is_http = type(number) is int and 400 <= number < 600
+    return number if is_http else _HTTP_STATUS.get(name_of_status(error), 500)
 
 
 def is_error(body: object) -> bool:

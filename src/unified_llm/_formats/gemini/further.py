@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from unified_llm._formats.gemini.batches import BATCHES
 from unified_llm._formats.gemini.images import read_image, write_image
 from unified_llm._formats.gemini.speech import SpeechStream, read_speech, write_speech
 from unified_llm._formats.gemini.video import (
@@ -29,6 +30,7 @@ FURTHER: Final = FurtherRequests(
         VideoRequest: (write_video, read_video_job),
         VideoJobRequest: (write_video_job, read_video_job),
         VideoContentRequest: (write_video_content, read_video_content),
+        **BATCHES,
     },
     {SpeechRequest: SpeechStream},
 )

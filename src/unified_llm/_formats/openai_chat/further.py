@@ -17,6 +17,7 @@ from unified_llm._formats.openai_chat.audio import (
     write_speech,
     write_transcription,
 )
+from unified_llm._formats.openai_chat.batches import BATCHES
 from unified_llm._formats.openai_chat.images import ImageEvents, read_image, write_image
 from unified_llm._formats.openai_chat.loaded_models import (
     read_found,
@@ -53,6 +54,7 @@ FURTHER: Final = FurtherRequests(
         VideoJobRequest: (write_video_job, read_video_job),
         VideoContentRequest: (write_video_content, read_video_content),
         RawRequest: (write_raw, read_raw),
+        **BATCHES,
         FindLoaded: (write_find, read_found),
         LoadModel: (write_load, read_loaded),
         UnloadModel: (write_unload, read_unloaded),
