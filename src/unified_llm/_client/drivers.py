@@ -74,22 +74,24 @@ class _Observed:
             self._observer.leave(token)
             self._observer.finished(error)
 
-    def _begin_attempt(self, target: Target) -> tuple[AnyRequest, StructuredAttempt | None, Sequence[Converter]]:
-        """Return the request for a target, how it asks for JSON, and what converts the events of its answer."""
-        call = self._call
-        if call.original is not None and gets_original(call.original, target, call.primary):
-            return call.original, None, ()
-        structured = call.structured.attempt(target) if call.structured else None
-        request = structured.request if structured else call.request
-        fitted = None if call.fits_as_it_is and target is call.primary else call.fit(request, target)
-        if fitted is None:
-            return request, structured, (structured,) if structured else ()
-        converters = fitted.converters
-        return fitted.request, structured, (*converters, structured) if structured else converters
-
     def _finish(self) -> None:
         if self._started and self._observer is not None:
             self._observer.finished(None)
+
+
+def begin_attempt(
+    call: PreparedCall, target: Target
+) -> tuple[AnyRequest, StructuredAttempt | None, Sequence[Converter]]:
+    """Return the request for a target, how it asks for JSON, and what converts the events of its answer."""
+    if call.original is not None and gets_original(call.original, target, call.primary):
+        return call.original, None, ()
+    structured = call.structured.attempt(target) if call.structured else None
+    request = structured.request if structured else call.request
+    fitted = None if call.fits_as_it_is and target is call.primary else call.fit(request, target)
+    if fitted is None:
+        return request, structured, (structured,) if structured else ()
+    converters = fitted.converters
+    return fitted.request, structured, (*converters, structured) if structured else converters
 
 
 def _unsendable(error: LLMError, structured: StructuredAttempt | None) -> Failure:
@@ -160,7 +162,7 @@ class Driver(_Observed):
         return step
 
     def _open(self, effect: Open) -> Failure | None:
-        request, structured, converters = self._begin_attempt(effect.target)
+        request, structured, converters = begin_attempt(self._call, effect.target)
         try:
             exchange = self._connect(request, effect.target)
             for converter in converters:
@@ -255,7 +257,7 @@ class AsyncDriver(_Observed):
         return step
 
     async def _open(self, effect: Open) -> Failure | None:
-        request, structured, converters = self._begin_attempt(effect.target)
+        request, structured, converters = begin_attempt(self._call, effect.target)
         try:
             exchange = self._connect(request, effect.target)
             for converter in converters:

@@ -1,17 +1,20 @@
-"""Requests that ``unified_llm.openai_style`` has made: further endpoints of OpenAI's API, media, counts of tokens."""
+"""Requests that ``openai_style`` and ``batch`` have made: further endpoints, media, counts of tokens, batches."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.models_client import ModelsClient
 from unified_llm._config.call_targets import CallChain
-from unified_llm.types.requests import CountRequest, FurtherRequest, LLMRequest
+from unified_llm.types.requests import CountRequest, EmbeddingRequest, FurtherRequest, LLMRequest
 
 if TYPE_CHECKING:
+    from unified_llm._client.batch_entries import WrittenEntry
     from unified_llm._client.media_stream import AsyncMediaStream, MediaStream
+    from unified_llm._core.batch_service import BatchResult
     from unified_llm._core.codec import AnyRequest
 
 
@@ -50,6 +53,34 @@ class EndpointsClient(ModelsClient):
         call = self._prepare(CountRequest(request), self._chain_of(request.model, options), options)
         tokens: int = await self._arun(call)
         return tokens
+
+    # Entries of batches: nothing is sent
+
+    def write_entry(self, request: LLMRequest | EmbeddingRequest) -> WrittenEntry:
+        """Write a request as an entry of a batch of the first target of its chain.
+
+        Raises:
+            LLMError: The target cannot serve it, or it cannot be written.
+        """
+        from unified_llm._client.batch_entries import write_entry
+
+        return write_entry(self._prepare_entry(request))
+
+    def read_entry(self, request: LLMRequest | EmbeddingRequest, result: BatchResult) -> Any:
+        """Return the response that the result of such an entry is.
+
+        Raises:
+            LLMError: The entry was refused, or not answered.
+        """
+        from unified_llm._client.batch_entries import read_entry
+
+        return read_entry(self._prepare_entry(request), result)
+
+    def _prepare_entry(self, request: LLMRequest | EmbeddingRequest) -> PreparedCall:
+        target = self._chain_of(request.model, self._options).targets[0]
+        if isinstance(request, EmbeddingRequest) and request.dimensions is None:
+            request = replace(request, dimensions=target.defaults.get("dimensions"))
+        return self._prepare(request, CallChain((target,)), self._options)
 
     def _prepare_further(self, request: FurtherRequest, options: CallOptions) -> PreparedCall:
         chain = self._chain_of(getattr(request, "model", None), options)
