@@ -25,7 +25,7 @@ LAYERS = (
     ("_config",),
     ("_client",),
     ("_adapters",),
-    ("langchain", "llama_index", "openai_style", "testing", "_pyinstaller"),
+    ("langchain", "llama_index", "openai_style", "batch", "testing", "_pyinstaller"),
     ("cli",),
     ("", "__main__"),
 )

@@ -69,6 +69,7 @@ INTERNAL: Final = {
     "Part", "ProviderState", "RawChunk", "RawRequest", "RawResponse", "RerankRequest", "Role", "native",
     "targets_of_call", "run_embedding", "arun_embedding", "run_model_info", "arun_model_info",
     "run_request", "arun_request", "stream_request", "astream_request", "run_count", "arun_count",
+    "write_entry", "read_entry",
     "ImageRequest", "MediaFile", "SpeechRequest", "TranscriptionRequest", "VideoContentRequest", "VideoJob",
     "VideoJobRequest", "VideoRequest",
 }  # fmt: skip

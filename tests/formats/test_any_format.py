@@ -37,6 +37,7 @@ from tests.support.recordings import (
     whole_body,
 )
 from tests.support.thorough import examples, some
+from unified_llm._core.batch_service import BatchCancelRequest
 from unified_llm._core.chunks import as_response
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.features import Feature
@@ -256,6 +257,7 @@ FEATURES: dict[str, tuple[AnyRequest, str]] = {
     "file_storage": (RawRequest("POST", "/files", "file_storage", form=(("file", PICTURE),)), "picture"),
     "batches": (RawRequest("POST", "/batches", "batches", body={"input_file_id": "file-1"}), "file-1"),
     "stored_responses": (RawRequest("DELETE", "/responses/resp_1", "stored_responses"), ""),
+    "batch_service": (BatchCancelRequest("batch-1"), ""),
     "stored_completions": (RawRequest("GET", "/chat/completions", "stored_completions"), ""),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from tests.support.each import each
+from unified_llm._core.batch_service import BatchCancelRequest
 from unified_llm._core.features import ENDPOINTS, Feature, features
 from unified_llm._core.target import Target
 from unified_llm._providers.capabilities import missing
@@ -66,6 +67,7 @@ NEEDS: dict[Feature, Any] = {
     "translation": TranscriptionRequest(FILE, translate=True),
     "stream_transcription": TranscriptionRequest(FILE, stream=True),
     "video": VideoRequest("a red fox"),
+    "batch_service": BatchCancelRequest("batch-1"),
     **{name: RawRequest("GET", "/", name) for name in sorted(ENDPOINTS)},
 }
 

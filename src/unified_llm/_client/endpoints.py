@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unified_llm._client.media_stream import AsyncMediaStream, MediaStream
     from unified_llm._core.batch_service import BatchResult
     from unified_llm._core.codec import AnyRequest
+    from unified_llm._core.target import Target
 
 
 class EndpointsClient(ModelsClient):
@@ -86,6 +87,8 @@ class EndpointsClient(ModelsClient):
         chain = self._chain_of(getattr(request, "model", None), options)
         if getattr(request, "one_account", False):
             chain = CallChain(chain.targets[:1])
+        if getattr(request, "sent_once", False):
+            chain = CallChain(tuple(map(_asked_once, chain.targets)))
         return self._prepare(cast("AnyRequest", request), chain, options)
 
     # Streams of media are imported with the first of them: few programs have one.
@@ -99,3 +102,8 @@ class EndpointsClient(ModelsClient):
         from unified_llm._client.media_stream import AsyncMediaStream
 
         return AsyncMediaStream(self._adriver(call), call)
+
+
+def _asked_once(target: Target) -> Target:
+    """Return a target that gets a request once, whatever becomes of it."""
+    return replace(target, resend=False, retry=replace(target.retry, limit=0))

@@ -36,6 +36,8 @@ class ServiceRequest(FurtherRequest):
     __slots__ = ()
 
     one_account: ClassVar[bool] = True
+    sent_once: ClassVar[bool] = False
+    """Whether it is never sent again by itself: two of it would begin two batches."""
 
     @property
     def runs_model(self) -> bool:
@@ -76,6 +78,8 @@ class BatchCreateRequest(ServiceRequest):
         file: The identifier of the file, for those that take one.
         model: Replaces the primary for this call.
     """
+
+    sent_once: ClassVar[bool] = True
 
     label: str
     endpoint: str

@@ -18,7 +18,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.error_body import is_page
 from unified_llm._formats.error_codes import meaning_of
 from unified_llm._formats.error_wording.read_message import Reading, read_message
-from unified_llm._formats.json_values import is_list, is_object, text_or_none
+from unified_llm._formats.json_values import count, is_list, is_object, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
 _MAX_DETAIL: Final = 2000
@@ -93,9 +93,8 @@ def name_of_status(error: Mapping[str, Any]) -> str:
 
 def http_status(error: Mapping[str, Any]) -> int:
     """Return the HTTP status of the error of one entry of a batch."""
-    number = error.get("code")
-    is_http = type(number) is int and 400 <= number < 600
-    return number if is_http else _HTTP_STATUS.get(name_of_status(error), 500)
+    number = count(error.get("code"))
+    return number if 400 <= number < 600 else _HTTP_STATUS.get(name_of_status(error), 500)
 
 
 def is_error(body: object) -> bool:

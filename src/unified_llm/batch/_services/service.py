@@ -1,0 +1,361 @@
+"""Requests in batches of a provider: begin them, wait for their end, collect what they bring.
+
+    requests ──> parts ──> begin ──> look ... look ──> collect ──> stored, or an error
+                             │          │
+                             │          └─ deadline ──> cancel ──> look ... (10 minutes at most) ──> collect
+                             └─ refused for now: again later                       │
+                                                    not ended: left, what it brings later is a duplicate
+
+``BatchService.steps`` decides; ``run`` and ``arun`` send the requests and make the pauses that it yields, for sync and
+for async callers. Every request is a call to the target of its batch, with the retries of any call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from unified_llm._client.batch_entries import may_answer_later
+from unified_llm._client.client import LLMClient
+from unified_llm._core import runtime
+from unified_llm._core.batch_service import (
+    BatchCancelRequest,
+    BatchJob,
+    BatchLookRequest,
+    BatchResult,
+    BatchResultsRequest,
+    ServiceRequest,
+)
+from unified_llm.batch._services.begin import Begin
+from unified_llm.batch._services.errors import is_gone, is_refusal
+from unified_llm.batch._services.journal import Journal, Part, digest_of
+from unified_llm.batch._services.parts import Planner, lines_of
+from unified_llm.batch._services.work import ServiceLine, Work
+from unified_llm.exceptions import ConfigurationError, LLMError
+
+Step: TypeAlias = ServiceRequest | float
+"""A request to send, or an instant until which to sleep."""
+Steps: TypeAlias = Generator[Step, Any, Any]
+
+FIRST_PAUSE: Final = 5.0
+"""Seconds between the first two looks at the batches; later ones are half as long again, up to ``LONGEST_PAUSE``."""
+LONGEST_PAUSE: Final = 60.0
+CANCEL_WAIT: Final = 600.0
+"""Seconds for which a batch that was cancelled is waited for."""
+MOST_SILENCE: Final = 3600.0
+"""Seconds for which a provider may answer no look at all."""
+_NOT_RESUMED: Final = "the batches go on there: run the same command again to collect them"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOutcome:
+    """What became of a run.
+
+    Attributes:
+        errors: Why requests were not answered, by their keys. A request that is neither here nor stored was left to
+            calls: the deadline passed.
+        left: The batches that had not ended.
+    """
+
+    errors: dict[str, LLMError] = field(default_factory=dict[str, LLMError])
+    left: tuple[Part, ...] = ()
+
+
+class BatchService:
+    """A run of requests in batches.
+
+    Args:
+        client: Its first target has the batches; a model that a request names replaces it.
+        work: The requests, and places for their responses.
+        journal: The batches of this run and of earlier ones; it is open.
+        deadline: Seconds after the beginning of a batch at which it is cancelled; None: it is waited for.
+        note: Called with a line about what happens.
+    """
+
+    def __init__(
+        self,
+        client: LLMClient,
+        work: Work,
+        journal: Journal,
+        *,
+        deadline: float | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._client, self._work, self._journal = client, work, journal
+        self._deadline, self._note = deadline, note
+        self._begin = Begin(client, journal, note)
+        self._errors: dict[str, LLMError] = {}
+        self._shown: dict[int, tuple[str, int]] = {}
+        self._silent_since: float | None = None
+
+    # Callers
+
+    def run(self) -> ServiceOutcome:
+        """Wait for all batches, and store what they bring.
+
+        Raises:
+            ConfigurationError: The target has no batch service, or batches of an earlier run belong to another one.
+            LLMError: The provider refuses to begin or to show batches. What was begun goes on there.
+        """
+        outcome: ServiceOutcome = self._drive(self.steps())
+        return outcome
+
+    async def arun(self) -> ServiceOutcome:
+        """Do the same as ``run``, for async callers."""
+        outcome: ServiceOutcome = await self._adrive(self.steps())
+        return outcome
+
+    def collect_late(self) -> None:
+        """Look once more at the batches that were left, after the calls for what they did not answer."""
+        self._drive(self._late_steps())
+
+    async def acollect_late(self) -> None:
+        """Do the same as ``collect_late``, for async callers."""
+        await self._adrive(self._late_steps())
+
+    def _drive(self, steps: Steps) -> Any:
+        client, sleep = self._client, runtime.current().sleep
+        send: Callable[[Any], Any] = lambda step: client.run_request(step, client.options)  # noqa: E731
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = sleep(step) if isinstance(step, float) else send(step)
+                except LLMError as error:
+                    result = error
+                step = steps.send(result)
+        except StopIteration as end:
+            return end.value
+
+    async def _adrive(self, steps: Steps) -> Any:
+        client, sleep = self._client, runtime.current().asleep
+        send: Callable[[Any], Awaitable[Any]] = lambda step: client.arun_request(step, client.options)  # noqa: E731
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = await (sleep(step) if isinstance(step, float) else send(step))
+                except LLMError as error:
+                    result = error
+                step = steps.send(result)
+        except StopIteration as end:
+            return end.value
+
+    # Decisions
+
+    def steps(self) -> Steps:
+        """Yield requests and pauses, and return the outcome."""
+        self._check_targets()
+        yield from self._late_steps()
+        planner = Planner(self._client, self._work, self._journal, self._errors)
+        for part, entries in planner.new_parts():
+            if self._begin.is_due(part):
+                yield from self._begin.begin(part, entries)
+        pause = FIRST_PAUSE
+        while parts := [part for part in self._journal.parts if part.is_open]:
+            ended = yield from self._look_at(parts)
+            if ended:
+                pause = FIRST_PAUSE
+                continue
+            yield self._next_look(parts, pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+        left = tuple(part for part in self._journal.parts if part.state == "left")
+        return ServiceOutcome(self._errors, left)
+
+    def _check_targets(self) -> None:
+        """Check that there is a batch service, and that batches of earlier runs are those of the same targets.
+
+        Raises:
+            ConfigurationError: There is none, or they are others'.
+        """
+        first = self._client.targets[0]
+        if "batch_service" not in first.features:
+            raise ConfigurationError(
+                f"{first.name} has no batch service that is used here: leave out --service, or use a model of OpenAI, "
+                "Anthropic, Gemini or Mistral."
+            )
+        for part in self._journal.parts:
+            name = self._client.targets_of_call(part.model, self._client.options)[0].name
+            if part.state != "closed" and name != part.target:
+                raise ConfigurationError(
+                    f"{self._journal.path} has a batch of {part.target}, and this run is for {name}: run it with the "
+                    "same model, or write to another output."
+                )
+
+    def _late_steps(self) -> Steps:
+        """Look once at each batch that was left, and collect it if it has ended."""
+        for part in self._journal.parts:
+            if part.state != "left":
+                continue
+            if part.batch is None:
+                has_begun = yield from self._begin.find(part)
+                if has_begun is False:
+                    self._close(part)  # it was never begun
+                if not has_begun:
+                    continue
+            job = yield BatchLookRequest(part.batch or "", part.model)
+            if isinstance(job, BatchJob) and job.state in {"ended", "failed"}:
+                yield from self._collect(part, job)
+            elif isinstance(job, LLMError) and is_gone(job):
+                self._close(part)
+
+    def _look_at(self, parts: Sequence[Part]) -> Generator[Step, Any, bool]:
+        """Look at each open batch; return whether one of them has ended."""
+        any_ended = False
+        for part in parts:
+            if part.state != "created":
+                any_ended |= yield from self._begin_again(part)
+                continue
+            job = yield BatchLookRequest(part.batch or "", part.model)
+            if isinstance(job, LLMError):
+                any_ended |= self._on_failed_look(part, job)
+                continue
+            self._show(part, job)
+            if job.state in {"ended", "failed"}:
+                any_ended |= yield from self._collect(part, job)
+                continue
+            self._silent_since = None
+            if self._is_over(part):
+                yield from self._cancel(part)
+        return any_ended
+
+    def _begin_again(self, part: Part) -> Generator[Step, Any, bool]:
+        """Begin a batch that was not begun so far; return whether it is closed, since the deadline has passed."""
+        if self._is_over(part):
+            part.released = True
+            if part.state == "creating":
+                self._leave(part)
+            else:
+                self._close(part)
+            return True
+        if self._begin.is_due(part):
+            planner = Planner(self._client, self._work, self._journal, self._errors)
+            yield from self._begin.begin(part, planner.entries_of(part))
+        return False
+
+    def _on_failed_look(self, part: Part, error: LLMError) -> bool:
+        """Decide what a failed look means; return whether the batch is closed.
+
+        Raises:
+            LLMError: The provider refuses to show the batch, or answers nothing for too long.
+        """
+        if is_gone(error):
+            self._note(f"{part.target} has no batch {part.batch} any more: its requests count as failed")
+            for line in self._lines_of(part):
+                self._fail(part, line, error)
+            part.released = self._is_over(part)
+            self._close(part)
+            return True
+        now = runtime.current().now()
+        self._silent_since = now if self._silent_since is None else self._silent_since
+        if self._is_over(part) and now - self._silent_since >= CANCEL_WAIT:
+            self._leave(part)
+            return True
+        if is_refusal(error) or now - self._silent_since >= MOST_SILENCE:
+            self._note(f"{part.target} does not show its batches; {_NOT_RESUMED}")
+            raise error
+        return False
+
+    def _is_over(self, part: Part) -> bool:
+        return self._deadline is not None and runtime.current().wall() >= part.planned + self._deadline
+
+    def _cancel(self, part: Part) -> Steps:
+        """Ask for the end of a batch whose deadline has passed; after a while it is left as it is."""
+        now = runtime.current().wall()
+        if not part.certain or (part.cancelling is not None and now >= part.cancelling + CANCEL_WAIT):
+            self._leave(part)
+        elif not part.cancelled:
+            if part.cancelling is None:
+                self._note(f"the deadline has passed: cancelling the batch {part.batch} at {part.target}")
+                part.cancelling = now
+            refused = yield BatchCancelRequest(part.batch or "", part.model)
+            part.cancelled = not isinstance(refused, LLMError)
+            self._journal.save(part)
+
+    def _next_look(self, parts: Sequence[Part], pause: float) -> float:
+        """Return the instant of the next look: after a pause, or when a deadline passes."""
+        clock = runtime.current()
+        seconds = pause
+        if self._deadline is not None:
+            until = (part.planned + self._deadline - clock.wall() for part in parts)
+            seconds = min([pause, *(left for left in until if left > 0)])
+        return clock.now() + seconds
+
+    # The end of a batch
+
+    def _collect(self, part: Part, job: BatchJob) -> Generator[Step, Any, bool]:
+        """Store what a batch brings; return whether it is closed, or will be begun again."""
+        if job.state == "failed":
+            return self._on_failed_batch(part, job)
+        results = {result.id: result for result in job.results or ()}
+        for source in job.sources:
+            fetched = yield BatchResultsRequest(source, part.model)
+            if isinstance(fetched, LLMError):
+                return self._on_failed_look(part, fetched)
+            results = {**{result.id: result for result in fetched}, **results}
+        self._silent_since = None
+        if not part.certain and results.keys().isdisjoint(map(self._journal.entry_id, part.digests)):
+            self._begin.on_other_batch(part)
+            return True
+        part.released = part.released or self._is_over(part)
+        for line in self._lines_of(part):
+            self._store(part, line, results)
+        self._work.flush()
+        self._close(part)
+        return True
+
+    def _on_failed_batch(self, part: Part, job: BatchJob) -> bool:
+        if part.state == "created" and not self._is_over(part) and self._begin.may_begin_again(part, job):
+            return False
+        self._note(f"{part.target} refused the batch {job.id} ({job.error}): its requests count as failed")
+        for line in self._lines_of(part):
+            self._store(part, line, {}, unanswered=job.error)
+        self._close(part)
+        return True
+
+    def _lines_of(self, part: Part) -> Iterator[ServiceLine]:
+        return lines_of(part, self._work)
+
+    def _store(
+        self, part: Part, line: ServiceLine, results: dict[str, BatchResult], unanswered: str | None = None
+    ) -> None:
+        """Store the response to a request, or its error."""
+        entry = self._journal.entry_id(digest_of(line.key, line.fingerprint))
+        is_late = part.state == "left"
+        if entry not in results and is_late:
+            return
+        result = results.get(entry) or BatchResult(entry, unanswered=unanswered or "no_response")
+        try:
+            response = self._client.read_entry(line.request, result)
+        except LLMError as error:
+            if not is_late:
+                self._fail(part, line, error)
+            return
+        if not self._work.is_finished(line):
+            self._work.store(line, response)
+            self._errors.pop(line.key, None)
+        elif is_late:
+            self._work.store_late(line, response)
+
+    def _fail(self, part: Part, line: ServiceLine, error: LLMError) -> None:
+        """Note why a request was not answered, unless it is left to a call."""
+        is_left_to_calls = part.released and may_answer_later(error)
+        if not is_left_to_calls and not self._work.is_finished(line):
+            self._errors[line.key] = error
+
+    def _close(self, part: Part) -> None:
+        part.state = "closed"
+        self._journal.save(part)
+
+    def _leave(self, part: Part) -> None:
+        self._note(f"the batch {part.batch} at {part.target} has not ended: what it brings later is kept apart")
+        part.state, part.released = "left", True
+        self._journal.save(part)
+
+    def _show(self, part: Part, job: BatchJob) -> None:
+        """Note how far a batch is, where that has changed."""
+        state = (job.state, job.done)
+        if self._shown.get(part.number) != state:
+            self._shown[part.number] = state
+            self._note(f"batch {job.id} at {part.target}: {job.state}, {job.done} of {part.count} requests done")
