@@ -29,7 +29,11 @@ pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(una
 TOOLS = (WEATHER, UNIT)
 STRANGE = Tool("strange", "", {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}})
 BY_NAME = {tool.name: tool for tool in (*TOOLS, STRANGE)}
-PATHS = {"batch": {}, "serial": {"kv_bits": 8, "kv_group_size": 32}, "draft": {"draft_model": None}}
+PATHS: dict[str, dict[str, Any]] = {
+    "batch": {},
+    "serial": {"kv_bits": 8, "kv_group_size": 32},
+    "draft": {"draft_model": None},
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +50,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
 
 
 def token_of(folder: Path, tag: str) -> int:
-    added = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
-    return next(token["id"] for token in added if token["content"] == tag)
+    added: list[dict[str, Any]] = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
+    return next(int(token["id"]) for token in added if token["content"] == tag)
 
 
 def ask(folder: Path, opening: str, **options: Any) -> LLMResponse:
@@ -67,7 +71,7 @@ def assert_valid(response: LLMResponse, count: int | None = None) -> None:
 
 @each("path", list(PATHS))
 def test_a_call_that_the_model_begins_is_valid_on_every_path(folders: dict[str, Path], path: str) -> None:
-    settings: dict[str, Any] = dict(PATHS[path])
+    settings = dict(PATHS[path])
     if "draft_model" in settings:
         settings = {"draft_model": str(folders["draft"])}
     for seed in (1, 2, 3):
@@ -113,7 +117,7 @@ class Steps:
     """Steps of a response to a constraint: which texts may follow what was written."""
 
     def __init__(self, folder: Path, constraint: Constraint) -> None:
-        from mlx_lm.tokenizer_utils import load as load_tokenizer  # type: ignore[attr-defined]
+        from mlx_lm.tokenizer_utils import load as load_tokenizer
 
         self.grammars = Grammars(load_tokenizer(folder))
         self.change = ConstrainedTokens(constraint, self.grammars)
@@ -126,7 +130,12 @@ class Steps:
         guide = self.grammars.guide()
         tokens = [token for part in text.split("|") for token in guide.tokenize_str(part, parse_special=True)]
         masked = self.change(mx.array(tokens, dtype=mx.int32), mx.zeros((1, self.size)))
-        return {token for token, logit in enumerate(masked[0].tolist()) if logit == 0}
+        logits: Any = masked[0].tolist()
+        return {token for token, logit in enumerate(logits) if logit == 0}
+
+    def token(self, text: str) -> int:
+        """Return the first token of a text."""
+        return self.grammars.guide().tokenize_str(text, parse_special=True)[0]
 
 
 PLAIN = ("<think>", "</think>")

@@ -97,6 +97,11 @@ class ReasoningSplitter:
         self._held = ""
         self.decided = False
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether a block is open."""
+        return self._closing is not None
+
     def feed(self, text: str) -> tuple[str, str]:
         """Return the reasoning and the text of the next chunk, as far as they are certain."""
         reasoning: list[str] = []

@@ -145,6 +145,25 @@ def test_local_8_a_block_of_reasoning_is_split_off(script: Callable[..., FakeEng
 
 
 @EVERY_WAY
+def test_tokens_of_reasoning_are_counted(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
+    block = [TextChunk(text, tokens=count) for text, count in (("Ea", 1), ("sy", 2), (".</think>", 2), ("\n\n", 1))]
+    answer = [TextChunk("6", tokens=1), TextChunk(" = 2", tokens=3)]
+    opening = [TextChunk("<thi", tokens=2), TextChunk("nk>", tokens=1)]
+    for outputs, count in (
+        ([OpenedBlock("<think>"), *block, *answer], 5),
+        ([*opening, *block, *answer], 8),
+        ([*opening, *block[:2]], 6),
+        (answer, 0),
+        ([TextChunk("<", tokens=1), *answer], 0),
+    ):
+        for form in (None, "raw"):
+            script(*outputs, Finished("length", 5, 20))
+            came = ask(LLMClient("mlx/demo"), QUESTION, reasoning_format=form)
+            usage = (came[-1] if isinstance(came, list) else came).usage
+            assert (usage.reasoning_tokens, usage.completion_tokens) == (count, 20)
+
+
+@EVERY_WAY
 def test_an_empty_answer_is_none(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
     script(Finished("stop", 5, 0))
     with pytest.raises(GenerationError, match="empty"):

@@ -40,11 +40,9 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
     window = min((size for size in (loaded.window, prompt.window) if size is not None), default=None)
     images = _read_images(prompt, loaded)
     ids = _tokenize(prompt, loaded, window) if images is None else images.ids
-    # Whether the template has begun a block of reasoning for the model decides how its answer is read, and when what it
-    # has to conform to begins.
-    tag = opened_tag(loaded.tokenizer.decode(ids[-_PROMPT_END:]))
-    if tag is not None and prompt.constraint is not None and prompt.constraint.after is None:
-        prompt = replace(prompt, constraint=replace(prompt.constraint, after=TAGS[tag]))
+    end = loaded.tokenizer.decode(ids[-_PROMPT_END:])
+    tag = opened_tag(end)
+    prompt = _with_reasoning(prompt, tag, end)
     max_tokens = _count_room(prompt, window, ids)
     try:
         if max_tokens < 1:
@@ -64,6 +62,24 @@ def admit(request: EngineRequest, loaded: LoadedModel) -> RunningRequest:
     if tag is not None:
         request.deliver(OpenedBlock(tag))
     return running
+
+
+def _with_reasoning(prompt: Prompt, tag: str | None, end: str) -> Prompt:
+    """Return a prompt whose constraint begins where reasoning ends.
+
+    Args:
+        prompt: The prompt.
+        tag: The opening tag of a block of reasoning that the template has begun for the model.
+        end: The end of the prompt's text. A template that switches reasoning off writes a block without content.
+    """
+    constraint = prompt.constraint
+    if constraint is None or constraint.after is not None:
+        return prompt
+    if tag is not None:
+        constraint = replace(constraint, after=TAGS[tag], blocks=())
+    elif end.rstrip().endswith(tuple(TAGS.values())):
+        constraint = replace(constraint, blocks=())
+    return replace(prompt, constraint=constraint)
 
 
 def _read_images(prompt: Prompt, loaded: LoadedModel) -> ImagePrompt | None:

@@ -32,11 +32,18 @@ class ChatCall:
         self._texts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._rules = reading_rules(request, target)
-        self._splitter: ReasoningSplitter | None = None
+        self._splits_reasoning = self._rules is not None and self._rules.splits_reasoning
+        self._splitter: ReasoningSplitter | None = None if request.as_text else self._new_splitter()
+        self._reasoning_tokens = 0
+        self._undecided_tokens = 0  # that may belong to the tag that opens a block of reasoning
         self._calls: CallReader | None = None
         self._has_written = False
-        if self._rules is not None and self._rules.splits_reasoning:
-            self._splitter = ReasoningSplitter(is_mentioned=self._rules.mentions)
+
+    def _new_splitter(self, opened: str | None = None) -> ReasoningSplitter:
+        """Return what tells reasoning from text, also where both are passed on as they came: its tokens are counted."""
+        if self._rules is None:
+            return ReasoningSplitter(opened)
+        return ReasoningSplitter(opened, is_mentioned=self._rules.mentions)
 
     @property
     def refusal(self) -> Failure | None:
@@ -63,8 +70,8 @@ class ChatCall:
         if isinstance(output, TextChunk):
             return self._read(output)
         if isinstance(output, OpenedBlock):
-            if self._rules is not None and self._splitter is not None:
-                self._splitter = ReasoningSplitter(output.tag, is_mentioned=self._rules.mentions)
+            if self._splitter is not None:
+                self._splitter = self._new_splitter(output.tag)
             return None
         if isinstance(output, Finished):
             return self._finish(output)
@@ -75,9 +82,7 @@ class ChatCall:
         self._has_written = True
         reasoning, text = "", output.text
         if self._splitter is not None:
-            reasoning, text = self._splitter.feed(text)
-            if self._splitter.decided:
-                self._splitter = None
+            reasoning, text = self._split(self._splitter, output)
         if self._calls is not None and text:
             text = self._calls.feed(text)
         if not self._request.stream:
@@ -88,6 +93,18 @@ class ChatCall:
             return LLMChunk(text, reasoning, logprobs=output.logprobs)
         # So that no limit for a gap between chunks passes while the text of calls is held.
         return LLMChunk()
+
+    def _split(self, splitter: ReasoningSplitter, output: TextChunk) -> tuple[str, str]:
+        """Split the text of a chunk, and count the tokens of reasoning, those of its tags included."""
+        was_open = splitter.is_open
+        reasoning, text = splitter.feed(output.text)
+        self._undecided_tokens += output.tokens
+        if was_open or splitter.is_open or reasoning:
+            self._reasoning_tokens += self._undecided_tokens
+            self._undecided_tokens = 0
+        if splitter.decided:
+            self._splitter = None
+        return (reasoning, text) if self._splits_reasoning else ("", output.text)
 
     def _keep(self, reasoning: str, text: str, logprobs: tuple[TokenLogprob, ...]) -> None:
         self._logprobs += logprobs
@@ -107,6 +124,7 @@ class ChatCall:
             completion_tokens=finished.completion_tokens,
             total_tokens=finished.prompt_tokens + finished.completion_tokens,
             cached_tokens=finished.cached_tokens,
+            reasoning_tokens=self._reasoning_tokens,
         )
         if self._request.stream:
             chunk = LLMChunk(text, reasoning, tuple(_chunk_of(index, call) for index, call in enumerate(calls)))
@@ -128,7 +146,9 @@ class ChatCall:
 
     def _read_held(self, *, is_cut: bool) -> tuple[str, str, list[ToolCall]]:
         """Return the reasoning, the text and the calls that were held back until the end."""
-        reasoning, text = self._splitter.finish() if self._splitter is not None else ("", "")
+        reasoning, text = "", ""
+        if self._splitter is not None and self._splits_reasoning:
+            reasoning, text = self._splitter.finish()
         if self._calls is None:
             return reasoning, text, []
         text = self._calls.feed(text) if text else ""

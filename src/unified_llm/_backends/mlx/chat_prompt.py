@@ -25,6 +25,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.any_model import with_accepted_order
 from unified_llm._formats.history import arguments_object, dedupe_call_ids, shorten_call_id, with_text_results
 from unified_llm._formats.request_fields import effective, function_of, log_dropped, prompt_to_continue
+from unified_llm._formats.text_reasoning import TAGS
 from unified_llm._structured.methods import output_schema
 from unified_llm.types.messages import Message, Tool
 from unified_llm.types.requests import LLMRequest
@@ -55,7 +56,7 @@ def write_prompt(request: LLMRequest, target: Target) -> Prompt:
         max_tokens=effective(request, "max_tokens", target) or (_DEMO_TOKENS if target.demo else None),
         window=target.context_window,
         sampling=options.sampling,
-        constraint=_constraint(request, target, options, tools),
+        constraint=_with_blocks(_constraint(request, target, options, tools), request, target, options),
         stop=stop,
         draft_tokens=0 if target.mlx.draft_model is None else target.mlx.num_draft_tokens,
         kv_bits=target.mlx.kv_bits,
@@ -97,6 +98,19 @@ def _constraint(
     if options.constraint is not None:
         return options.constraint
     return constrain_begun_calls(tools, format_of(target), is_parallel=parallel is not False)
+
+
+def _with_blocks(
+    constraint: Constraint | None, request: LLMRequest, target: Target, options: RequestOptions
+) -> Constraint | None:
+    """Let the response begin with reasoning where the chat template shows how, and it was not switched off."""
+    is_off = effective(request, "reasoning_effort", target) == "none" or any(
+        options.template.get(name) is False for name in _SWITCHES
+    )
+    if constraint is None or request.as_text or is_off:
+        return constraint
+    template = read_template(resolve_folder(target.model))
+    return replace(constraint, blocks=tuple(tag for tag, end in TAGS.items() if tag in template and end in template))
 
 
 def _reasoning_options(request: LLMRequest, target: Target) -> dict[str, Any]:

@@ -7,6 +7,9 @@ of reasoning (``after``), and the opening of a call of a tool (``opening``)::
     response    <think> ... </think>   {  "  a  "  :  1  }   <end>
     grammar     ---- waits (after) --> |-- masks each token -->|
 
+    response    < think > ... </think>   {  "  a  "  :  1  }   <end>
+    grammar     |blocks|- waits --------> |-- masks each token -->|   the tag may stand in place of what is constrained
+
     response    <think> ... </think>   I look. <tool_call>  {  "name" ... </tool_call>   More ...  <end>
     grammar     ---- waits (after) --> | waits (opening) -> |-- masks each token ----->| waits (opening) ...
 
@@ -15,16 +18,20 @@ While it waits, a step costs the comparison of a few bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import Constraint, EngineError
 from unified_llm._backends.mlx.grammars import Grammars
+from unified_llm._formats.text_reasoning import TAGS
 
 if TYPE_CHECKING:
     import mlx.core as mx
     import numpy as np
     from llguidance import LLMatcher
     from numpy.typing import NDArray
+
+_LEFT: Final = "The model left the grammar of its response: report it, with the grammar."
 
 
 class ConstrainedTokens:
@@ -46,6 +53,7 @@ class ConstrainedTokens:
         self._after, self._opening = (constraint.after or "").encode(), constraint.opening.encode()
         self._opening_tokens: list[int] = self._guide.tokenize_str(constraint.opening, parse_special=True)
         self._may_repeat = constraint.may_repeat
+        self._blocks = {tag.encode(): TAGS[tag].encode() for tag in constraint.blocks}
         self._masks: _Masks | None = None  # made once the number of logits is known
         self._tokens: list[int] = []
         self._begin()
@@ -54,6 +62,9 @@ class ConstrainedTokens:
         self._tokens.clear()
         self._matcher: LLMatcher = self._start.deep_copy()
         self._wait(self._after or self._opening, b"")
+        # What was written so far, while that may be the beginning of a tag of reasoning; None once it is not.
+        self._begun: bytes | None = b"" if self._blocks else None
+        self._fits = True  # what was written so far conforms to the grammar
 
     def _wait(self, awaited: bytes, written: bytes) -> None:
         """Wait for a text, or for none.
@@ -75,7 +86,8 @@ class ConstrainedTokens:
             return logits
         if self._masks is None:
             self._masks = _Masks(self._guide.vocab_size, logits.shape[-1], self._guide.eos_tokens)
-        return mx.where(self._masks.compute(self._matcher), logits, -float("inf"))
+        mask = self._masks.compute(self._matcher if self._fits else None, self._next_of_blocks())
+        return mx.where(mask, logits, -float("inf"))
 
     def _follow(self, response: mx.array) -> None:
         """Take the tokens that were written since the last call; mostly that is one."""
@@ -95,7 +107,7 @@ class ConstrainedTokens:
 
     def _take_back(self, kept: int) -> bool:
         """Take back all tokens but the first ``kept``; return False where all have to be taken once more."""
-        if kept < self._since:
+        if kept < self._since or self._begun is not None:
             return False
         if not self._awaited and not self._matcher.rollback(len(self._tokens) - kept):
             return False
@@ -108,16 +120,54 @@ class ConstrainedTokens:
 
     def _take(self, token: int) -> None:
         self._tokens.append(token)
+        if self._begun is not None and self._take_first(token, self._begun):
+            return
         if self._awaited:
             self._look_for_awaited(token)
-        elif not (self._matcher.consume_token(token) or self._is_end(token)):
-            raise EngineError("server", "The model left the grammar of its response: report it, with the grammar.")
+        elif not self._consume(token):
+            raise EngineError("server", _LEFT)
         elif self._opening and self._may_repeat and self._matcher.is_accepting():
             self._wait(self._opening, b"")
 
-    def _is_end(self, token: int) -> bool:
-        """Return whether a token follows the end of the response: the batch computes one more."""
-        return self._matcher.is_stopped() and token in self._guide.eos_tokens
+    def _consume(self, token: int) -> bool:
+        """Take a token that the grammar allows, or one more after the end of the response, as the batch does."""
+        is_end = self._matcher.is_stopped() and token in self._guide.eos_tokens
+        return is_end or self._matcher.try_consume_tokens([token]) == 1
+
+    def _take_first(self, token: int, begun: bytes) -> bool:
+        """Take a token of a response that may begin with reasoning.
+
+        Args:
+            token: The token.
+            begun: What was written before it.
+
+        Returns:
+            Whether nothing is left to do. What the grammar allows is no reasoning.
+        """
+        written = (begun + self._guide.decode_bytes([token])).lstrip()
+        is_held = not self._awaited
+        if is_held:
+            self._fits = self._fits and self._consume(token)
+        tag = next((tag for tag in self._blocks if tag.startswith(written) or written.startswith(tag)), None)
+        if tag is None or (written.startswith(tag) and is_held and self._fits):
+            if is_held and not self._fits:
+                raise EngineError("server", _LEFT)
+            self._begun, self._since = None, len(self._tokens)
+            return is_held
+        self._begun = written
+        if written.startswith(tag):
+            self._begun, self._fits = None, True
+            self._matcher = self._start.deep_copy()
+            self._wait(self._blocks[tag], written[len(tag) :])
+            return True
+        return is_held
+
+    def _next_of_blocks(self) -> list[int]:
+        """Return the tokens with which tags of reasoning begin or go on."""
+        if self._begun is None:
+            return []
+        rests = (tag[len(self._begun) :].decode(errors="ignore") for tag in self._blocks if tag.startswith(self._begun))
+        return [self._guide.tokenize_str(rest, parse_special=True)[0] for rest in rests if rest]
 
     def _look_for_awaited(self, token: int) -> None:
         written = self._written + self._guide.decode_bytes([token])
@@ -168,8 +218,12 @@ class _Masks:
         self._end: NDArray[np.bool_] = np.zeros(logits, dtype=np.bool_)
         self._end[[token for token in ends if token < logits]] = True
 
-    def compute(self, matcher: LLMatcher) -> mx.array:
+    def compute(self, matcher: LLMatcher | None, further: Sequence[int] = ()) -> mx.array:
         """Return which tokens are allowed next.
+
+        Args:
+            matcher: The place in the grammar; None where the grammar allows nothing.
+            further: Tokens that are allowed beside.
 
         Raises:
             EngineError: The grammar is too complex.
@@ -177,16 +231,21 @@ class _Masks:
         import numpy as np
         from llguidance.numpy import fill_next_token_bitmask
 
-        if matcher.is_error():
+        if matcher is None:
+            self._allowed[:] = False
+        elif matcher.is_error():
             raise EngineError("unsupported", "The grammar of the response is too complex: simplify it.")
-        if matcher.is_stopped():
+        elif matcher.is_stopped():
             return _array(self._end)
-        fill_next_token_bitmask(matcher, self._bits)
-        if matcher.is_error():
-            message = "The grammar of the response is too complex, or allows no response: simplify it."
-            raise EngineError("unsupported", message)
-        bits = np.unpackbits(self._bits.view(np.uint8)[0], count=self._known, bitorder="little")
-        self._allowed[: self._known] = bits
+        else:
+            fill_next_token_bitmask(matcher, self._bits)
+            if matcher.is_error():
+                message = "The grammar of the response is too complex, or allows no response: simplify it."
+                raise EngineError("unsupported", message)
+            bits = np.unpackbits(self._bits.view(np.uint8)[0], count=self._known, bitorder="little")
+            self._allowed[: self._known] = bits
+        for token in further:
+            self._allowed[token] = True
         return _array(self._allowed)
 
 

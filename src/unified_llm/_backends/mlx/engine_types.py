@@ -59,6 +59,7 @@ class Constraint:
             all of the response is constrained.
         may_repeat: Whether, with an opening, the response is free again after each part that was constrained; else it
             ends there.
+        blocks: The opening tags of reasoning with which the response may begin, before what is constrained.
         simpler: A grammar to use in place of ``text`` where llguidance cannot express that; None for none.
     """
 
@@ -68,6 +69,7 @@ class Constraint:
     tags: tuple[str, ...] = ()
     opening: str = ""
     may_repeat: bool = True
+    blocks: tuple[str, ...] = ()
     simpler: str | None = field(default=None, repr=False)
 
 
@@ -154,10 +156,16 @@ class TextChunk:
     """Text that the model has just written, and the log probabilities of its tokens where they were requested.
 
     Only the last one may have an empty text: then it has log probabilities.
+
+    Attributes:
+        text: The text.
+        logprobs: As above.
+        tokens: How many tokens were written since the last chunk, those of texts that are held back included.
     """
 
     text: str = field(repr=False)
     logprobs: tuple[TokenLogprob, ...] = field(default=(), repr=False)
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class RunningRequest:
         read_tokens: How many tokens of the prompt the model has read, those included.
         boundaries: The numbers of tokens after which reading the prompt stops for a moment.
         completion_tokens: How many tokens were written, without the one that ends a turn.
+        delivered_tokens: How many of them the chunks had so far.
         token_logprobs: Collects their log probabilities; None where they were not requested.
         images: The prompt with its images, as a network of mlx-vlm takes it.
         error: Why one of its processors failed; the request ends with it after the step.
@@ -57,6 +58,7 @@ class RunningRequest:
     read_tokens: int = 0
     boundaries: frozenset[int] = frozenset()
     completion_tokens: int = 0
+    delivered_tokens: int = 0
     token_logprobs: TokenLogprobs | None = None
     images: ImagePrompt | None = field(default=None, repr=False)
     error: Exception | None = None
@@ -87,7 +89,10 @@ class RunningRequest:
         entries: tuple[TokenLogprob, ...] = ()
         if self.token_logprobs is not None:
             entries = self.token_logprobs.take(text, is_whole=bool(ending) and not self.stops.stopped)
-        outputs: list[Output] = [TextChunk(text, entries)] if text or entries else []
+        outputs: list[Output] = []
+        if text or entries:
+            outputs.append(TextChunk(text, entries, self.completion_tokens - self.delivered_tokens))
+            self.delivered_tokens = self.completion_tokens
         if ending:
             outputs.append(Finished(ending, len(self.ids), self.completion_tokens, self.cached_tokens))
         return not all(self.request.deliver(output) for output in outputs) or bool(ending)
