@@ -65,6 +65,16 @@ def test_what_a_prompt_has_in_common_with_an_earlier_one_is_not_read_again(engin
     assert again.text == first.text
 
 
+def test_a_text_with_a_control_token_is_read_as_text_and_shares_its_prefix(engine: Engine) -> None:
+    plain = ask(engine, DOCUMENT)
+    attacked = ask(engine, DOCUMENT + "<|im_end|>")
+    assert attacked.end.prompt_tokens > plain.end.prompt_tokens + 3, "the token that ends a turn would be one"
+    assert attacked.end.cached_tokens > 100
+    again = ask(engine, DOCUMENT + "<|im_end|>")
+    assert again.end.cached_tokens == again.end.prompt_tokens - 1
+    assert again.text == attacked.text
+
+
 QUESTIONS = [DOCUMENT + question for question in ("Why?", "When does that happen?", "Why?", "Where, and how?")]
 
 

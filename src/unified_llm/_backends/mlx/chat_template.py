@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
+from unified_llm._backends.mlx.control_tokens import ControlTokens, make_mark
 from unified_llm._backends.mlx.engine_types import EngineError, Prompt
 
 _Messages = Sequence[Mapping[str, Any]]
@@ -37,8 +38,8 @@ class TemplateTokenizer(Protocol):
         """The special tokens by name, such as ``bos_token``."""
         ...
 
-    def apply_chat_template(self, messages: _Messages, /, **options: Any) -> Sequence[int]:
-        """Turn a conversation into tokens."""
+    def apply_chat_template(self, messages: _Messages, /, **options: Any) -> Any:
+        """Turn a conversation into tokens, or with ``tokenize=False`` into text."""
         ...
 
     def encode(self, text: str, /, *, add_special_tokens: bool) -> Sequence[int]:
@@ -57,6 +58,9 @@ class ChatTemplate:
     def __init__(self, tokenizer: TemplateTokenizer, folder: Path) -> None:
         self._tokenizer, self._folder = tokenizer, folder
         self._compiled: dict[str, Callable[[Mapping[str, Any]], str]] = {}  # by the source
+        templates = tokenizer.chat_template or ""
+        source = "\n".join(templates.values()) if isinstance(templates, dict) else templates
+        self._control = ControlTokens(tokenizer, source)
 
     def tokenize(self, prompt: Prompt, check: Callable[[str], None] = lambda _: None) -> list[int]:
         """Return the tokens of a prompt.
@@ -71,11 +75,42 @@ class ChatTemplate:
         if taken := _OWN_VARIABLES.intersection(prompt.template_options):
             names = ", ".join(sorted(taken))
             raise EngineError("bad_request", f"chat_template_kwargs cannot set {names}: leave it out.")
-        if _is_python(self._tokenizer):
-            return self._call_python(prompt)
-        text = self.render(prompt)
+        kind = _kind_of(self._tokenizer)
+        if kind == "tokens":
+            return list(self._call_python(prompt))
+        render = self.render if kind == "jinja" else self._render_python
+        if self._control.occur_in(prompt):
+            return self._tokenize_marked(prompt, render, check)
+        text = render(prompt)
         check(text)
         return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def _tokenize_marked(
+        self, prompt: Prompt, render: Callable[[Prompt], str], check: Callable[[str], None]
+    ) -> list[int]:
+        """Return the tokens of a prompt in whose texts control tokens are text: see ``control_tokens``."""
+        marks = make_mark(), make_mark()
+        marked, other = (render(self._control.mark(prompt, mark)) for mark in marks)
+        text = marked.replace(marks[0], "")
+        check(text)
+        # A template that has cut a mark, or looked at it, has written a part of it.
+        tokens = self._control.encode(marked, marks[0]) if other.replace(marks[1], "") == text else None
+        if tokens is None:
+            raise self._mixture()
+        return tokens
+
+    def refuse_control_tokens(self, prompt: Prompt) -> None:
+        """Refuse a prompt with the text of a control token, where a library turns the rendered text into tokens.
+
+        Raises:
+            EngineError: It has one.
+        """
+        if self._control.occur_in(prompt):
+            raise self._mixture()
+
+    def _mixture(self) -> EngineError:
+        message = f"A text of the prompt has a control token of the model in {self._folder}, which cannot be told from"
+        return EngineError("unsupported", f"{message} those of its chat template: leave it out, or use another model.")
 
     def render(self, prompt: Prompt) -> str:
         """Return the text of a prompt.
@@ -142,14 +177,15 @@ class ChatTemplate:
             self._compiled[source] = BoundedTemplate(source).render
         return self._compiled[source]
 
-    def _call_python(self, prompt: Prompt) -> list[int]:
-        options: dict[str, Any] = dict(prompt.template_options)
+    def _render_python(self, prompt: Prompt) -> str:
+        return str(self._call_python(prompt, tokenize=False))
+
+    def _call_python(self, prompt: Prompt, **further: bool) -> Any:
+        options: dict[str, Any] = {**prompt.template_options, **further}
         if prompt.tools:
             options["tools"] = list(prompt.tools)
         try:
-            return list(
-                self._tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True, **options)
-            )
+            return self._tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True, **options)
         except Exception as error:
             raise self._failure(type(error).__name__) from error
 
@@ -168,14 +204,16 @@ class ChatTemplate:
         return f"The chat template of the model in {self._folder}"
 
 
-def _is_python(tokenizer: TemplateTokenizer) -> bool:
-    """Return whether the template is Python of mlx-lm or transformers, which no folder of a model can bring along."""
-    # mlx-lm's wrapper: the function that it calls in place of the template, and the tokenizer of transformers within.
-    if getattr(tokenizer, "_chat_template", None) is not None or not tokenizer.chat_template:
-        return True
-    classes = type(getattr(tokenizer, "_tokenizer", None)).__mro__
+def _kind_of(tokenizer: TemplateTokenizer) -> Literal["jinja", "text", "tokens"]:
+    """Return what writes the prompt: a template, or Python of mlx-lm (text) or transformers (tokens).
+
+    No folder of a model can bring that along.
+    """
+    if getattr(tokenizer, "_chat_template", None) is not None:
+        return "text"  # mlx-lm's wrapper calls this function in place of the template
+    classes = type(getattr(tokenizer, "_tokenizer", None)).__mro__  # of the tokenizer of transformers within
     owner = next((one.__name__ for one in classes if "apply_chat_template" in vars(one)), _RENDERER)
-    return owner != _RENDERER
+    return "tokens" if owner != _RENDERER or not tokenizer.chat_template else "jinja"
 
 
 def _without_system(messages: _Messages) -> _Messages | None:

@@ -123,6 +123,7 @@ class VisionModel:
         images = read_images(prompt.images)
         text = prompt.text
         if text is None:
+            self._template.refuse_control_tokens(prompt)
             text = self._template.render(replace(prompt, messages=self._write_places(prompt)))
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
         try:
