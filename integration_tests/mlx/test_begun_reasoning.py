@@ -12,7 +12,7 @@ import pytest
 
 from integration_tests.mlx.test_begun_calls import Steps, token_of
 from integration_tests.mlx.test_tools import UNIT
-from integration_tests.support.tiny_models import make_model
+from integration_tests.support.tiny_models import REASONING_TEMPLATE, make_model
 from tests.support.each import each
 from unified_llm import LLMClient, MLXConfig
 from unified_llm._backends.mlx import unavailable_reason
@@ -34,7 +34,7 @@ SCHEMA = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    yield make_model(tmp_path_factory.mktemp("reasoning") / "model")
+    yield make_model(tmp_path_factory.mktemp("reasoning") / "model", template=REASONING_TEMPLATE)
     close_engines()
 
 

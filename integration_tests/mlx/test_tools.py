@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 
-from integration_tests.support.tiny_models import make_model
+from integration_tests.support.tiny_models import Shape, make_model, write_tokenizer
+from tests.backends.mlx.test_tool_formats import TOOLS, WRITTEN
 from tests.support.each import each
 from unified_llm import LLMClient, LLMResponse, Message
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engines import close_engines
+from unified_llm._backends.mlx.grammars import Grammars
+from unified_llm._backends.mlx.tool_formats import find_format
+from unified_llm._backends.mlx.tool_formats.grammars import constrain_calls
+from unified_llm._lib.json_schema import find_mismatch
 from unified_llm.types import ResponseFormat, Tool
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
@@ -44,6 +49,14 @@ TEMPLATES = {
     "mistral": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}[TOOL_CALLS]x[ARGS]{% endif %}",
     "llama3": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<|python_tag|>{% endif %}",
     "kimi_k2": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<|tool_calls_section_begin|>{% endif %}",
+    "qwen3_coder": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<tool_call>\n<function={% endif %}",
+    "glm47": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<arg_key>{% endif %}",
+    "minimax_m2": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<minimax:tool_call>{% endif %}",
+    "deepseek_v3": "{{ messages | tojson }}{{ tools | tojson }}"
+    "{% if false %}<\uff5ctool\u2581sep\uff5c>```json{% endif %}",
+    "deepseek_v31": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<\uff5ctool\u2581sep\uff5c>{% endif %}",
+    "harmony": "{{ messages | tojson }}{{ tools | tojson }}"
+    "{% if false %}<|channel|>commentary to=functions.x<|message|>{% endif %}",
     "gemma4": "{{ messages | tojson }}{{ tools | tojson }}{% if false %}<|tool_call><tool_call|>{% endif %}",
 }
 
@@ -117,12 +130,34 @@ def test_none_offers_no_tools(folder: Path) -> None:
     assert prompt_tokens(auto) > prompt_tokens(free), "the template writes the tools"
 
 
+@pytest.mark.parametrize("has_tokens", [True, False])
 @pytest.mark.parametrize("name", [name for name, template in TEMPLATES.items() if template])
-def test_a_required_call_is_valid_in_the_formats_of_other_families(tmp_path: Path, name: str) -> None:
-    folder = make_model(tmp_path / "model", template=TEMPLATES[name], tags=())
-    response = client(folder).generate("x", tools=[WEATHER, UNIT], tool_choice="required", seed=2)
-    assert response.tool_calls[0].name in {"weather", "unit"}
-    assert response.content == ""
+def test_a_required_call_is_valid_in_the_formats_of_other_families(
+    tmp_path: Path, name: str, *, has_tokens: bool
+) -> None:
+    wrapping = find_format(TEMPLATES[name] or "").wrapping
+    tags = wrapping.tags if wrapping is not None and has_tokens else ()
+    folder = make_model(tmp_path / "model", template=TEMPLATES[name], tags=tags)
+    for seed in (1, 2):
+        response = client(folder).generate("x", tools=[WEATHER, UNIT], tool_choice="required", seed=seed)
+        (call,) = response.tool_calls
+        assert find_mismatch(call.arguments, {"weather": WEATHER, "unit": UNIT}[call.name].parameters) is None
+        assert response.content == ""
+
+
+@each("name", [name for name in WRITTEN if name in TEMPLATES])
+def test_a_grammar_allows_what_the_family_writes(tmp_path: Path, name: str) -> None:
+    tool_format = find_format(TEMPLATES[name] or "<tool_call>")
+    assert tool_format.wrapping is not None
+    for tags in ((), tool_format.wrapping.tags):
+        write_tokenizer(tmp_path, Shape(), tags=tags)
+        from mlx_lm.tokenizer_utils import load
+
+        grammars = Grammars(load(tmp_path))
+        tokens = grammars.guide().tokenize_str(WRITTEN[name].removeprefix("<|python_tag|>"), parse_special=True)
+        matcher = grammars.compile(constrain_calls(TOOLS, tool_format))
+        assert matcher.try_consume_tokens(tokens) == len(tokens), tags
+        assert matcher.is_accepting()
 
 
 def test_calls_and_results_go_back_to_the_template(folder: Path) -> None:
@@ -138,7 +173,7 @@ def test_calls_and_results_go_back_to_the_template(folder: Path) -> None:
 def test_reasoning_effort_switches_reasoning(folder: Path) -> None:
     plain = client(folder).generate("x", seed=1)
     off = client(folder).generate("x", seed=1, reasoning_effort="none")
-    assert prompt_tokens(off) > prompt_tokens(plain), "the template closes the block of reasoning"
+    assert prompt_tokens(off) > prompt_tokens(plain), "the template says so"
 
 
 def test_json_beside_tools_is_a_call_or_the_json(folder: Path) -> None:

@@ -16,8 +16,8 @@ from typing import Any, Final
 SPECIAL: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TAGS: Final = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 
-# ChatML with tools and reasoning as Qwen3 has them: calls are JSON in <tool_call>; a prompt with enable_thinking=False
-# ends with an empty block of reasoning.
+# ChatML with tools as Qwen3 has them: calls are JSON in <tool_call>. It shows no tags of reasoning: a model with random
+# weights would begin a block by chance, in place of what it is constrained to, and not end it.
 TEMPLATE: Final = """
 {%- macro text(message) %}{{ message.content if message.content is string else '' }}{% endmacro %}
 {%- set first = messages[0] %}
@@ -48,9 +48,11 @@ TEMPLATE: Final = """
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- '<|im_start|>assistant\n' }}
-    {%- if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{ '(no reasoning) ' }}{% endif %}
 {%- endif %}
 """
+REASONING_TEMPLATE: Final = TEMPLATE.replace("(no reasoning) ", "<think>\n\n</think>\n\n")
+"""As Qwen3's: a prompt with ``enable_thinking=False`` ends with an empty block of reasoning."""
 
 
 @dataclass(frozen=True)

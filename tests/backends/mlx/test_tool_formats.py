@@ -45,6 +45,13 @@ WRITTEN = {
     "kimi_k2": "<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>"
     '{"city": "Rome", "days": 2}<|tool_call_end|><|tool_calls_section_end|>',
     "mistral": '[TOOL_CALLS]weather[ARGS]{"city": "Rome", "days": 2}',
+    "deepseek_v3": "<\uff5ctool\u2581calls\u2581begin\uff5c><\uff5ctool\u2581call\u2581begin\uff5c>function"
+    '<\uff5ctool\u2581sep\uff5c>weather\n```json\n{"city": "Rome", "days": 2}\n```<\uff5ctool\u2581call\u2581end\uff5c>'
+    "<\uff5ctool\u2581calls\u2581end\uff5c>",
+    "deepseek_v31": "<\uff5ctool\u2581calls\u2581begin\uff5c><\uff5ctool\u2581call\u2581begin\uff5c>weather"
+    '<\uff5ctool\u2581sep\uff5c>{"city": "Rome", "days": 2}'
+    "<\uff5ctool\u2581call\u2581end\uff5c><\uff5ctool\u2581calls\u2581end\uff5c>",
+    "harmony": '<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{"city": "Rome", "days": 2}',
     "llama3": '<|python_tag|>{"name": "weather", "parameters": {"city": "Rome", "days": 2}}',
 }
 
@@ -82,6 +89,43 @@ def test_of_a_response_that_was_cut_off_the_whole_calls_are_calls() -> None:
     for step in (0, 1, 5):
         assert read(cut, step=step, is_cut=True) == ('<tool_call>\n{"name": "weath', [("weather", ROME)])
         assert read(HERMES[:30], step=step, is_cut=True) == (HERMES[:30], [])
+
+
+def test_arguments_that_stand_one_by_one_are_constrained_by_their_own_schemas() -> None:
+    properties = {
+        "city": {"type": "string", "minLength": 1, "maxLength": 9}, "unit": {"enum": ["C", "F"]},
+        "days": {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/All"}]}, "note": {"type": "string"},
+    }  # fmt: skip
+    schema = {"properties": properties, "required": ["city"], "$defs": {"All": {"const": "all"}}}
+    for name in ("qwen3_coder", "glm47", "minimax_m2"):
+        grammar = constrain_calls([Tool("weather", "", schema)], BY_NAME[name]).text
+        fields = "call_0_arguments_0 call_0_arguments_1? call_0_arguments_2? call_0_arguments_3?"
+        assert f"call_0_arguments: {fields}\n" in grammar
+        assert "/[^\\n]{1,9}/" in grammar
+        assert '("C" | "F")' in grammar
+        assert "/(.|\\n)*/" in grammar
+        assert json.loads(grammar.split("%json ")[1].split(', "x-guidance"')[0].split(',"x-guidance"')[0] + "}")[
+            "$defs"
+        ]
+
+
+@each(
+    "schema",
+    [
+        {"properties": {"a": {"type": "string", "pattern": "^x"}}},
+        {"properties": {"a b": {"type": "string"}}},
+        {"properties": {"a": {"enum": ["</parameter>"]}}},
+        {"properties": {"a": {"type": "string", "maxLength": 100_000}}},
+        {"properties": {}, "anyOf": [{"required": ["a"]}]},
+        {"required": ["a"]},
+    ],
+)
+def test_arguments_that_cannot_stand_one_by_one_are_json_or_any_where_the_model_begins(schema: dict[str, Any]) -> None:
+    coder, tools = BY_NAME["qwen3_coder"], [Tool("x", "", schema)]
+    assert '\\"arguments\\": ' in constrain_calls(tools, coder).text
+    begun = constrain_begun_calls(tools, coder, is_parallel=False)
+    assert begun is not None
+    assert "call_0_arguments: call_0_arguments_any*" in begun.text
 
 
 def test_a_call_that_the_request_quotes_is_text_unless_a_call_was_required() -> None:
@@ -139,6 +183,9 @@ def test_without_a_start_tag_calls_are_the_whole_response() -> None:
         ("{{ '<|tool_calls_section_begin|>' }}", "kimi_k2"),
         ("{{ '<|tool_list_start|>' }}", "pythonic"),
         ("{{ '<|python_tag|>' }}", "llama3"),
+        ("{{ '<\uff5ctool\u2581sep\uff5c>' + name + '\\n```json\\n' }}", "deepseek_v3"),
+        ("{{ name + '<\uff5ctool\u2581sep\uff5c>' }}", "deepseek_v31"),
+        ("{{ '<|start|>assistant<|channel|>commentary to=functions.' + name + '<|message|>' }}", "harmony"),
         ("{{ messages }}", "json_tools"),
     ],
 )
@@ -164,9 +211,9 @@ def test_a_template_takes_tools_if_its_code_uses_the_variable(template: str, *, 
 def test_a_call_that_is_required_is_constrained_to_the_schemas_of_the_tools() -> None:
     lines = constrain_calls(TOOLS, DEFAULT).text.splitlines()
     assert lines[:3] == ["start: calls", "calls: call", "call: call_0 | call_1"]
-    assert lines[3].startswith('call_0: "<tool_call>" "\\n{\\"name\\": \\"weather\\", \\"arguments\\": " %json {')
-    assert lines[3].endswith('"}\\n" "</tool_call>"')
-    schema = json.loads(lines[3][lines[3].index("%json ") + 6 : lines[3].rindex(' "}')])
+    before, after = r'"<tool_call>" "\n{\"name\": \"weather\", \"arguments\": "', r'"}\n" "</tool_call>"'
+    assert lines[3] == f"call_0: {before} call_0_arguments {after}"
+    schema = json.loads(lines[4].removeprefix("call_0_arguments: %json "))
     assert schema.pop("x-guidance")["whitespace_flexible"] is False
     assert schema == {**CITY, "additionalProperties": False}
 

@@ -123,7 +123,11 @@ def _with_tokens(text: str, tags: Sequence[str], guide: LLTokenizer) -> str:
     for tag in tags:
         tokens = guide.tokenize_str(tag, parse_special=True)
         if len(tokens) == 1 and guide.is_special_token(tokens[0]):
-            text = text.replace(json.dumps(tag), f"<[{tokens[0]}]>")
+            literal = json.dumps(tag, ensure_ascii=False)
+            # A text that such a token ends is any text, since no text contains the token.
+            suffix = re.compile(rf"^(\w+)\[suffix={re.escape(literal)}\]: (.*)$", re.MULTILINE)
+            text = suffix.sub(rf"\1: \1_part <[{tokens[0]}]>\n\1_part: \2", text)
+            text = text.replace(literal, f"<[{tokens[0]}]>")
     return text
 
 

@@ -9,10 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+LINE: Final = "\0"
+"""In a text of a wrapping: a new line that models may leave out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The texts around each argument, where arguments stand one by one: texts as they are, other values as JSON.
+
+    Attributes:
+        before: Before the name.
+        between: Between the name and the value.
+        padding: Behind a value that is no text.
+        end: The text that ends the value.
+        after: Behind that.
+    """
+
+    before: str
+    between: str
+    padding: str
+    end: str
+    after: str
+
 
 @dataclass(frozen=True, slots=True)
 class Wrapping:
-    """The texts around the name and the arguments of a call whose arguments are one JSON object.
+    """The texts around the name and the arguments of a call.
 
     Attributes:
         before: Before the name.
@@ -22,6 +44,7 @@ class Wrapping:
         first: Before the first call.
         separator: Between two calls.
         last: After the last call, where calls stand in a list or a section.
+        fields: How arguments are written one by one; None where they are one JSON object.
     """
 
     before: str
@@ -31,11 +54,18 @@ class Wrapping:
     first: str = ""
     separator: str = "\n"
     last: str = ""
+    fields: Fields | None = None
 
 
 HERMES: Final = Wrapping(
     '<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>", ("<tool_call>", "</tool_call>")
 )
+_GLM_TAGS: Final = ("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")
+_DEEPSEEK_TAGS: Final = tuple(
+    f"<\uff5c{words}\uff5c>".replace(" ", "\u2581")
+    for words in ("tool calls begin", "tool call begin", "tool sep", "tool call end", "tool calls end")
+)
+_CALLS_BEGIN, _CALL_BEGIN, _SEPARATOR, _CALL_END, _CALLS_END = _DEEPSEEK_TAGS
 _KIMI_TAGS: Final = (
     "<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>",
     "<|tool_calls_section_end|>",
@@ -75,19 +105,36 @@ DEFAULT: Final = ToolFormat("json_tools", (), wrapping=HERMES)
 # JSON in the families without a wrapping here: it is read in the same way, and the template writes it in the family's
 # format into the next prompt.
 FORMATS: Final = (
-    ToolFormat("minimax_m2", (("<minimax:tool_call>",),), "<minimax:tool_call>", "</minimax:tool_call>"),
+    ToolFormat(
+        "minimax_m2", (("<minimax:tool_call>",),), "<minimax:tool_call>", "</minimax:tool_call>",
+        Wrapping(
+            '<invoke name="', '">\n', "</invoke>\n", ("<minimax:tool_call>", "</minimax:tool_call>"),
+            first="<minimax:tool_call>\n", separator="", last="</minimax:tool_call>",
+            fields=Fields('<parameter name="', '">', "", "</parameter>", "\n"),
+        ),
+    ),
     ToolFormat("gemma4", (("<|tool_call>", "<tool_call|>"),), "<|tool_call>", "<tool_call|>", parser="gemma4"),
     ToolFormat(
         "function_gemma", (("<start_function_call>",),), "<start_function_call>", "<end_function_call>",
         parser="function_gemma",
     ),
     ToolFormat("longcat", (("<longcat_tool_call>",),), "<longcat_tool_call>", "</longcat_tool_call>", parser="longcat"),
-    ToolFormat("glm47", (("<arg_key>",),)),
+    ToolFormat(
+        "glm47", (("<arg_key>",),), wrapping=Wrapping(
+            "<tool_call>", LINE, "</tool_call>", ("<tool_call>", "</tool_call>", *_GLM_TAGS),
+            fields=Fields("<arg_key>", f"</arg_key>{LINE}<arg_value>", "", "</arg_value>", LINE),
+        ),
+    ),
     ToolFormat(
         "pythonic", (("<|tool_list_start|>",), ("<|tool_call_start|>",)), "<|tool_call_start|>", "<|tool_call_end|>",
         parser="pythonic",
     ),
-    ToolFormat("qwen3_coder", (("<tool_call>\\n<function=",), ("<tool_call>\n<function=",))),
+    ToolFormat(
+        "qwen3_coder", (("<tool_call>\\n<function=",), ("<tool_call>\n<function=",)), wrapping=Wrapping(
+            "<tool_call>\n<function=", ">\n", "</function>\n</tool_call>", ("<tool_call>", "</tool_call>"),
+            fields=Fields("<parameter=", ">\n", "\n", "</parameter>", "\n"),
+        ),
+    ),
     ToolFormat(
         "kimi_k2",
         (("<|tool_calls_section_begin|>",),),
@@ -121,7 +168,26 @@ FORMATS: Final = (
         "kimi_k3", (("<|open|>", "<|close|>", "<|sep|>"),), "<|open|>tools<|sep|>", "<|close|>tools<|sep|>",
         parser="kimi_k3",
     ),
-    # Not known to mlx-lm.
+    # Not known to mlx-lm. DeepSeek V3 and R1, then V3.1: the templates of their models (huggingface.co/deepseek-ai).
+    ToolFormat(
+        "deepseek_v3", ((_SEPARATOR, "```json"),), _CALLS_BEGIN, _CALLS_END,
+        Wrapping(
+            f"{_CALL_BEGIN}function{_SEPARATOR}", "\n```json\n", f"\n```{_CALL_END}", _DEEPSEEK_TAGS,
+            first=_CALLS_BEGIN, last=_CALLS_END,
+        ),
+    ),
+    ToolFormat(
+        "deepseek_v31", ((_SEPARATOR,),), _CALLS_BEGIN, _CALLS_END,
+        Wrapping(_CALL_BEGIN, _SEPARATOR, _CALL_END, _DEEPSEEK_TAGS, first=_CALLS_BEGIN, separator="", last=_CALLS_END),
+    ),
+    # github.com/openai/harmony, docs/format.md. The token <|call|> ends the turn.
+    ToolFormat(
+        "harmony", (("<|channel|>", "<|message|>", "to=functions."),), "<|channel|>commentary to=functions.", "",
+        Wrapping(
+            "<|channel|>commentary to=functions.", " <|constrain|>json<|message|>", "",
+            ("<|channel|>", "<|constrain|>", "<|message|>"), separator="<|call|><|start|>assistant",
+        ),
+    ),
     ToolFormat(
         "llama3", (("<|python_tag|>",), ("<|eom_id|>",)), "<|python_tag|>", "",
         Wrapping('{"name": "', '", "parameters": ', "}", ("<|python_tag|>",), separator="; "), is_bare=True,

@@ -11,20 +11,16 @@ length, since a model might write those until its last token.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from unified_llm._backends.mlx.closed_schemas import close_objects
 from unified_llm._backends.mlx.engine_types import Constraint
 from unified_llm._backends.mlx.tool_formats import HERMES, ToolFormat, Wrapping
-from unified_llm._lib.bounded_json import dump
+from unified_llm._backends.mlx.tool_formats.argument_grammars import json_of, literals, write_arguments
 from unified_llm.types.messages import Tool
 
 _MAX_CALLS: Final = 16  # of one response, or of one list of calls
-_COMPACT: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 
 
 def constrain_calls(
@@ -45,16 +41,19 @@ def constrain_calls(
         after: The text after which the constraint begins, as in ``Constraint``.
     """
     wrapping = tool_format.wrapping or HERMES
-    grammar = _calls(_schemas(tools), wrapping, is_parallel=is_parallel)
+    schemas = _schemas(tools)
+    if any(write_arguments("call", schema, wrapping) is None for schema in schemas.values()):
+        wrapping = HERMES
+    grammar = _calls(schemas, wrapping, is_parallel=is_parallel)
     if answer is not None:
-        grammar = ["start: calls | answer", *grammar[1:], f"answer: {_json(close_objects(answer))}"]
+        grammar = ["start: calls | answer", *grammar[1:], f"answer: {json_of(close_objects(answer))}"]
     return Constraint("lark", "\n".join(grammar), after, wrapping.tags)
 
 
 def constrain_begun_calls(tools: Sequence[Tool], tool_format: ToolFormat, *, is_parallel: bool) -> Constraint | None:
     """Return the constraint of calls that the model may begin; None for a format whose calls are not constrained.
 
-    A tool whose schema llguidance cannot express does no harm: arguments are then any JSON object.
+    A tool whose schema cannot be expressed does no harm: its arguments are then any JSON object, or any texts.
 
     Args:
         tools: The tools that may be called, at least one.
@@ -69,7 +68,7 @@ def constrain_begun_calls(tools: Sequence[Tool], tool_format: ToolFormat, *, is_
     schemas = _schemas(tools)
     exact, simpler = (
         "\n".join(_calls(arguments, wrapping, is_parallel=is_list, lead=lead))
-        for arguments in (schemas, dict.fromkeys(schemas, _ANY_OBJECT))
+        for arguments in (schemas, dict.fromkeys(schemas))
     )
     return Constraint("lark", exact, tags=wrapping.tags, opening=opening, may_repeat=is_parallel, simpler=simpler)
 
@@ -80,44 +79,36 @@ def _schemas(tools: Sequence[Tool]) -> dict[str, Mapping[str, Any]]:
 
 
 def _calls(
-    schemas: Mapping[str, Mapping[str, Any]], wrapping: Wrapping, *, is_parallel: bool, lead: str = ""
+    schemas: Mapping[str, Mapping[str, Any] | None], wrapping: Wrapping, *, is_parallel: bool, lead: str = ""
 ) -> list[str]:
     """Return the lines of a grammar of calls.
 
     Args:
-        schemas: The schemas of the arguments of each tool.
+        schemas: The schemas of the arguments of each tool; None for any arguments.
         wrapping: How a call is written.
         is_parallel: Whether there may be several calls.
         lead: What stands before the first.
     """
     rules = {f"call_{number}": name for number, name in enumerate(schemas)}
-    more = [f"({_joined(wrapping.separator, wrapping, 'call')}){{0,{_MAX_CALLS - 1}}}"] if is_parallel else []
-    first, last = _literals(lead + wrapping.first, wrapping.tags), _literals(wrapping.last, wrapping.tags)
+    separator = " ".join([*literals(wrapping.separator, wrapping.tags), "call"])
+    more = [f"({separator}){{0,{_MAX_CALLS - 1}}}"] if is_parallel else []
+    first, last = literals(lead + wrapping.first, wrapping.tags), literals(wrapping.last, wrapping.tags)
     return [
         "start: calls",
         f"calls: {' '.join([*first, 'call', *more, *last])}",
         f"call: {' | '.join(rules)}",
-        *(f"{rule}: {_call(name, schemas[name], wrapping)}" for rule, name in rules.items()),
+        *(line for rule, name in rules.items() for line in _call(rule, name, schemas[name], wrapping)),
     ]
 
 
-def _call(name: str, schema: Mapping[str, Any], wrapping: Wrapping) -> str:
-    before = _joined(wrapping.before + name + wrapping.between, wrapping, _json(schema))
-    return " ".join([before, *_literals(wrapping.after, wrapping.tags)])
-
-
-def _joined(text: str, wrapping: Wrapping, rule: str) -> str:
-    return " ".join([*_literals(text, wrapping.tags), rule])
-
-
-def _literals(text: str, tags: Sequence[str]) -> list[str]:
-    """Return the literals of a text, each of its tags as one of its own."""
-    parts = re.split(f"({'|'.join(map(re.escape, tags))})", text) if tags else [text]
-    return [json.dumps(part) for part in parts if part]
-
-
-def _json(schema: Mapping[str, Any]) -> str:
-    return f"%json {dump({**schema, 'x-guidance': _COMPACT})}"
+def _call(rule: str, name: str, schema: Mapping[str, Any] | None, wrapping: Wrapping) -> list[str]:
+    inner = f"{rule}_arguments"
+    arguments = write_arguments(inner, schema, wrapping) or write_arguments(inner, None, wrapping)
+    before = literals(wrapping.before + name + wrapping.between, wrapping.tags)
+    return [
+        f"{rule}: {' '.join([*before, inner, *literals(wrapping.after, wrapping.tags)])}",
+        *(arguments or ()),
+    ]
 
 
 def parameters_of(tool: Tool) -> dict[str, Any]:
