@@ -65,12 +65,8 @@ def make_backend(kind: str) -> Any:
         ]
         vocabulary = {text: number for number, text in enumerate(pieces)}
         backend = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-        backend.normalizer = normalizers.Sequence(
-            [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]  # type: ignore[list-item]
-        )
-        backend.decoder = decoders.Sequence(
-            [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]  # type: ignore[list-item]
-        )
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+        backend.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
     is_stripped = kind == "stripping"
     backend.add_special_tokens([AddedToken(text, rstrip=is_stripped, normalized=False) for text in SPECIAL])
     backend.add_tokens([AddedToken(text, special=False, normalized=False) for text in TAGS])

@@ -193,7 +193,8 @@ def _texts_of(prompt: Prompt) -> Iterator[tuple[object, str]]:
         for name, value in message.items():
             role = message["role"] if _is_own(name) else None
             if isinstance(value, list):  # parts, which a template may put together
-                yield role, "".join(part.get("text", "") for part in cast("list[Any]", value) if isinstance(part, dict))
+                parts: list[Any] = value
+                yield role, "".join(part.get("text", "") for part in parts if isinstance(part, dict))
             for text in _strings(value):
                 yield role, text
     options = [value for value in prompt.template_options.values() if not isinstance(value, str)]
