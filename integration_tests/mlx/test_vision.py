@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,14 @@ from typing import Any
 import pytest
 
 from integration_tests.support.pictures import BLUE, RED, picture
-from integration_tests.support.tiny_vision_models import make_idefics3, make_qwen2_vl
 from unified_llm import LLMClient, LLMResponse, Message
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine_types import EngineKey
 from unified_llm._backends.mlx.engines import close_engines
-from unified_llm._backends.mlx.loading import load
 from unified_llm._backends.mlx.model_files import read_object
 from unified_llm._backends.mlx.model_types import known_types
 from unified_llm._backends.mlx.vision import VisionModel
-from unified_llm._backends.mlx.vision_loading import _load_beside
+from unified_llm._backends.mlx.vision_loading import _load_beside, load
 from unified_llm.exceptions import (
     BadRequestError,
     ContextOverflowError,
@@ -37,23 +35,6 @@ pytestmark = pytest.mark.skipif(
     unavailable_reason() is not None or not known_types("mlx_vlm"), reason="MLX or mlx-vlm is not installed"
 )
 QUESTION = "What is this?"
-MAKERS: dict[str, Callable[[Path], Path]] = {"qwen2_vl": make_qwen2_vl, "idefics3": make_idefics3}
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    parent = tmp_path_factory.mktemp("vision")
-    return {kind: make(parent / kind) for kind, make in MAKERS.items()}
-
-
-@pytest.fixture(scope="session", params=MAKERS)
-def folder(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Path:
-    return folders[request.param]
-
-
-@pytest.fixture(scope="session")
-def qwen(folders: dict[str, Path]) -> Path:
-    return folders["qwen2_vl"]
 
 
 def ask(folder: Path, *images: Any, text: str = QUESTION, **options: Any) -> LLMResponse:
@@ -285,10 +266,11 @@ def test_the_network_for_images_shares_the_weights_of_that_for_texts(qwen: Path)
     from mlx.utils import tree_flatten
 
     loaded = load(EngineKey(qwen))
-    network, _ = _load_beside(qwen, read_object(qwen / "config.json"), loaded)
+    network, _, size = _load_beside(qwen, read_object(qwen / "config.json"), loaded, None)
     texts, images = (dict(tree_flatten(module.parameters())) for module in (loaded.model, network))
     assert [name for name, weight in texts.items() if images[name] is not weight] == []
     assert len(images) > len(texts)
+    assert size == sum(weight.nbytes for name, weight in images.items() if name not in texts)
 
 
 def test_requests_without_images_run_in_the_batch_and_load_no_network_for_images(
@@ -297,9 +279,9 @@ def test_requests_without_images_run_in_the_batch_and_load_no_network_for_images
     steps: list[int] = []
     run = VisionModel.generate
 
-    def count(*given: Any) -> Iterator[Any]:
+    def count(*given: Any, **options: Any) -> Iterator[Any]:
         steps.append(1)
-        return run(*given)
+        return run(*given, **options)
 
     monkeypatch.setattr(VisionModel, "generate", count)
     for kind, runs in (("qwen2_vl", [0, 1, 1]), ("idefics3", [1, 2, 3])):

@@ -193,7 +193,7 @@ def prepare_call(
         shows_health=not isinstance(request, FurtherRequest) or request.shows_health,
         queued=is_queued(),
     )
-    loader = loader_for(able) if state.runs_model else None
+    loader = loader_for(able, request) if state.runs_model else None
     if loader is not None:
         state.model_state = loader.state
     observer = otel.call_observer(request, chain[0], state, options.model_spans)

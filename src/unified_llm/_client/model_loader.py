@@ -13,6 +13,8 @@ from unified_llm._core.model_loading import ModelState, Preloaded
 from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import Target
 from unified_llm._state import process_health, standby
+from unified_llm.types.content import ImagePart
+from unified_llm.types.requests import LLMRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,9 +26,14 @@ _MLX: Final = "unified_llm._backends.mlx.model_loads"
 
 
 class LocalModels:
-    """Whether models are in memory, and how to load them: see ``ModelLoader`` and ``Preloader``."""
+    """Whether models are in memory, and how to load them: see ``ModelLoader`` and ``Preloader``.
 
-    def __init__(self) -> None:
+    Args:
+        images: Whether calls need the parts of models that read images.
+    """
+
+    def __init__(self, *, images: bool = False) -> None:
+        self._images = images
         self._http: ModelServers | None = None
 
     # For calls
@@ -34,7 +41,7 @@ class LocalModels:
     def state(self, target: Target) -> ModelState:
         """Return whether a model is in memory. What a server does by itself is not known, and not waited for."""
         if target.format == "mlx":
-            return "unloaded" if _MLX not in sys.modules else _mlx().state_of(target)
+            return "unloaded" if _MLX not in sys.modules else _mlx().state_of(target, images=self._images)
         known = standby.current().find(target)
         return "loading" if known is not None and known.state == "loading" else "loaded"
 
@@ -52,7 +59,7 @@ class LocalModels:
         return await self._wait_once_async(target, until) if ended and self.state(target) == "unloaded" else ended
 
     def _wait_once(self, target: Target, until: float) -> bool:
-        future = _mlx().begin(target) if target.format == "mlx" else _loading_of(target)
+        future = _mlx().begin(target, images=self._images) if target.format == "mlx" else _loading_of(target)
         if future is None:
             return True
         left = until - runtime.current().now()
@@ -71,7 +78,7 @@ class LocalModels:
         else:
             if loading := load_for(target):
                 await loading
-            future = await asyncio.to_thread(_mlx().begin, target)
+            future = await asyncio.to_thread(_mlx().begin, target, images=self._images)
         if future is None:
             return True
         left = until - runtime.current().now()
@@ -112,16 +119,30 @@ class LocalModels:
 
 LOCAL_MODELS: Final = LocalModels()
 """The models of this process. It keeps nothing of a client."""
+_WITH_IMAGES: Final = LocalModels(images=True)
 
 
-def loader_for(targets: Iterable[Target]) -> ModelLoader | None:
+def loader_for(targets: Iterable[Target], request: object) -> ModelLoader | None:
     """Return what loads the models of a call's targets; None where there is none to load, or no real target."""
     if not any(target.loads_model for target in targets):
         return None
     using = runtime.current()
     if using.loader is not None:
         return using.loader
-    return None if using.exchange is not None or using.aexchange is not None else LOCAL_MODELS
+    if using.exchange is not None or using.aexchange is not None:
+        return None
+    return _WITH_IMAGES if _has_images(request) else LOCAL_MODELS
+
+
+def _has_images(request: object) -> bool:
+    if not isinstance(request, LLMRequest):
+        return False
+    return any(
+        isinstance(part, ImagePart)
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
 
 
 def watch_standby(chain: Sequence[Target]) -> object:

@@ -13,7 +13,7 @@ from unified_llm._backends.mlx.engine_types import Output
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
     """Replace the engine by one that delivers these outputs."""
     monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
-    monkeypatch.setattr("unified_llm._backends.mlx.model_loads.state_of", lambda _: "loaded")
+    monkeypatch.setattr("unified_llm._backends.mlx.model_loads.state_of", lambda _, **__: "loaded")
 
     def script(*outputs: Output | str) -> FakeEngine:
         engine = FakeEngine(*outputs)

@@ -17,7 +17,8 @@ from tests.support.command_line import run
 from tests.support.mlx_fake_engine import END, FakeEngine
 from tests.support.mlx_ways import agenerate, astream, generate, stream
 from unified_llm import ChatCompletion, Completion, LLMClient, Message
-from unified_llm._backends.mlx import vision_folder
+from unified_llm._backends.mlx import model_loads, vision_folder
+from unified_llm._core.target import Target
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.langchain import ChatUnified
 from unified_llm.llama_index import UnifiedLLM
@@ -138,3 +139,28 @@ def test_a_text_is_continued_without_the_chat_template(script: Script, models: d
     assert client.complete("The fox", as_text=True).content == "jumps"
     assert Completion.create(model=models["texts"], prompt="The fox").choices[0].text == "jumps"
     assert [prompt.text for prompt in engine.prompts] == ["The fox"] * 2
+
+
+def test_a_call_with_images_waits_for_what_reads_them_before_it_is_sent(
+    script: Script, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = script("a dot", END)
+    asked: list[bool] = []
+    begun: list[int] = []
+
+    def state_of(_: Target, *, images: bool) -> str:
+        asked.append(images)
+        return "unloaded" if images and not begun else "loaded"
+
+    def begin(_: Target, *, images: bool) -> None:
+        begun.append(images)
+        assert engine.prompts == []
+
+    monkeypatch.setattr(model_loads, "state_of", state_of)
+    monkeypatch.setattr(model_loads, "begin", begin)
+    client = LLMClient(models["reads"])
+    assert client.generate([Message.user(QUESTION, images=[PNG])]).content
+    assert ({*asked}, begun) == ({True}, [True])
+    asked.clear()
+    assert client.generate(QUESTION).content
+    assert ({*asked}, begun) == ({False}, [True])

@@ -126,3 +126,16 @@ def test_what_caches_of_a_model_can_do_is_read_from_them() -> None:
     assert can_merge([plain, Window(0), Several(plain)])
     assert not can_merge([plain, FakeCache(0)])
     assert not can_merge([Several(plain, FakeCache(0))])
+
+
+def test_caches_that_are_kept_elsewhere_share_the_bound() -> None:
+    prefixes = PrefixCache(250)
+    put(prefixes, SYSTEM)
+    put(prefixes, [*range(300, 400)])
+    prefixes.leave_room(100)
+    assert (prefixes.nbytes, take(prefixes, [*SYSTEM, 7])) == (200, 0), "the older one was dropped"
+    put(prefixes, [*range(500, 660)])
+    assert take(prefixes, [*range(500, 661)]) == 0, "it would not fit beside them"
+    prefixes.leave_room(0)
+    put(prefixes, TURN)
+    assert (prefixes.nbytes, take(prefixes, [*TURN, 7])) == (250, 150)

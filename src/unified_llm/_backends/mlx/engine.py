@@ -125,12 +125,19 @@ class Engine:
 
     @property
     def size(self) -> int:
-        """The bytes that the model takes in memory, with its prefix cache: estimated from its files, then measured.
+        """The bytes that the model takes in memory, with its caches: estimated from its files, then measured.
+
+        What reads images is estimated until it is loaded.
 
         It is 0 before the estimate, and once the memory is free.
         """
         model = self._model
         return self._estimate if model is None else model.size or self._estimate
+
+    @property
+    def lacks_images(self) -> bool:
+        """Return whether the part of the model that reads images is still to be loaded."""
+        return isinstance(self._model, Scheduler) and self._model.lacks_images
 
     def reserve(self, size: int, room: int) -> None:
         """Note, before the model is loaded, what it will take, and what its weights may take."""
@@ -292,7 +299,12 @@ class Engine:
         if is_encoder(read_object(self.folder / "config.json")):
             return Encoder(self.folder)
         loaded = load(self.key, self.room)
-        return Scheduler(loaded, prefix_share(self.room, loaded.size, PREFIX_BYTES))
+        weights = loaded.size
+        if loaded.vision is not None:
+            left = None if self.room is None else self.room - loaded.size
+            loaded.vision.reserve(self._estimate - loaded.size, left)
+            weights += loaded.vision.size
+        return Scheduler(loaded, prefix_share(self.room, weights, PREFIX_BYTES))
 
 
 def _release_thread() -> None:

@@ -219,14 +219,19 @@ class UnloadableError(EngineError):
         super().__init__("unsupported", message)
 
 
-Payload: TypeAlias = Prompt | Texts
-"""Input of a request: a prompt to a chat model, texts to an embedding model."""
+@dataclass(frozen=True, slots=True)
+class LoadImages:
+    """A request to load the part of a chat model that reads images, before a prompt has some."""
+
+
+Payload: TypeAlias = Prompt | Texts | LoadImages
+"""Input of a request: a prompt to a chat model, texts to an embedding model, or what is to be loaded."""
 
 Output: TypeAlias = OpenedBlock | TextChunk | Finished | Encoded | EngineError
 """Argument of a request's callback.
 
-For a prompt, ``OpenedBlock`` at most once, chunks and then one ``Finished``; for texts, one ``Encoded``; or an
-``EngineError``, and nothing more.
+For a prompt, ``OpenedBlock`` at most once, chunks and then one ``Finished``; for texts, one ``Encoded``; for
+``LoadImages``, a ``Finished`` without tokens; or an ``EngineError``, and nothing more.
 """
 
 _LAST: Final = (Finished, Encoded, EngineError)  # the outputs after which a request gets no more

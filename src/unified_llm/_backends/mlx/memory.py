@@ -75,10 +75,18 @@ def prefix_share(room: int | None, weights: int, most: int) -> int:
 
     Args:
         room: The bytes that the model may take; None for no limit.
-        weights: The bytes that its weights take.
+        weights: The bytes that its weights take, or will take.
         most: The bytes where there is no limit.
     """
     return most if room is None else max(0, min(room // 8, room - weights))
+
+
+def no_room_for_images(folder: Path, size: int, room: int) -> str:
+    """Write the error message for a model whose part that reads images does not fit beside its other weights."""
+    return (
+        f"The part of the model in {folder} that reads images takes {show_bytes(size)} of memory, and {_HINT} leaves "
+        f"{show_bytes(max(0, room))}: use a smaller model, or raise {_HINT}; texts alone are answered."
+    )
 
 
 def choose_unloads(

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from unified_llm._backends.mlx import engines
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError
+from unified_llm._backends.mlx.engine_types import EngineError, LoadImages
 from unified_llm._backends.mlx.engines import engine_key, find_engine, get_engine
 from unified_llm._core.model_loading import LoadError, ModelState, Preloaded
 from unified_llm._core.target import Target
@@ -19,8 +19,13 @@ from unified_llm.exceptions import ConfigurationError
 _found: Final[WeakValueDictionary[Hashable, Engine]] = WeakValueDictionary()
 
 
-def state_of(target: Target) -> ModelState:
-    """Return whether the model of a target is in memory; ``loaded`` as well where it cannot be."""
+def state_of(target: Target, *, images: bool = False) -> ModelState:
+    """Return whether the model of a target is in memory; ``loaded`` as well where it cannot be.
+
+    Args:
+        target: The target.
+        images: Whether the part that reads images has to be there.
+    """
     engine = _found.get(_name(target))
     if engine is None or engine.state == "ended":
         try:
@@ -32,16 +37,25 @@ def state_of(target: Target) -> ModelState:
         _found[_name(target)] = engine
     if engine.state == "ended":
         return "unloaded" if engine.may_be_replaced else "loaded"
-    return "loaded" if engine.state == "ready" else "loading"
+    if engine.state == "loading":
+        return "loading"
+    return "unloaded" if images and engine.lacks_images else "loaded"
 
 
-def begin(target: Target) -> Future[None] | None:
-    """Load the model of a target; return what ends when that has, in whatever way. None: there is nothing to load."""
+def begin(target: Target, *, images: bool = False) -> Future[None] | None:
+    """Load the model of a target; return what ends when that has, in whatever way. None: there is nothing to load.
+
+    Args:
+        target: The target.
+        images: Whether to load the part that reads images as well.
+    """
     try:
-        engine = get_engine(engine_key(target), settings=target.mlx, memory_limit=target.memory_limit)
+        key = engine_key(target)
+        with engines.LOCK:  # so that the engine is not unloaded between the two
+            engine = get_engine(key, settings=target.mlx, memory_limit=target.memory_limit)
+            return _end_of_loading(engine, target, images=images)
     except (ConfigurationError, EngineError):
         return None  # as the attempt says
-    return _end_of_loading(engine, target)
 
 
 def preload(target: Target) -> Preloaded:
@@ -56,7 +70,7 @@ def preload(target: Target) -> Preloaded:
         engine = get_engine(key, settings=target.mlx, memory_limit=target.memory_limit, unload_others=False)
     except (ConfigurationError, EngineError) as error:
         raise LoadError(str(error)) from None
-    _end_of_loading(engine, target).result()
+    _end_of_loading(engine, target, images="images" in target.features).result()
     if engine.ended is not None:
         raise LoadError(str(engine.ended))
     return Preloaded(before=before)
@@ -71,9 +85,12 @@ def _name(target: Target) -> Hashable:
     return (target.model, target.mlx.adapter_path, target.mlx.draft_model)
 
 
-def _end_of_loading(engine: Engine, target: Target) -> Future[None]:
+def _end_of_loading(engine: Engine, target: Target, *, images: bool) -> Future[None]:
     _found[_name(target)] = engine
     future: Future[None] = Future()
     future.set_running_or_notify_cancel()  # a caller that is cancelled does not cancel the loading
-    engine.when_loaded(lambda: future.set_result(None))
+    if images:  # a request, so that the model stays; where that is refused, the attempt says so
+        engine.submit(LoadImages(), lambda _: future.set_result(None))
+    else:
+        engine.when_loaded(lambda: future.set_result(None))
     return future

@@ -75,13 +75,14 @@ class PrefixCache:
     """The entries of one engine, so of one model with one adapter; the least recently used are dropped first.
 
     Args:
-        max_bytes: The most bytes that all entries take together.
+        max_bytes: The most bytes that all entries take together, with the caches beside them.
         max_entries: The most entries.
     """
 
     def __init__(self, max_bytes: int, max_entries: int = _MAX_ENTRIES) -> None:
         self.max_bytes = max_bytes
         self._max_entries = max_entries
+        self._beside = 0  # bytes of the caches that are kept elsewhere
         self._entries: list[_Entry] = []  # the most recently used last
 
     def __len__(self) -> int:
@@ -89,8 +90,8 @@ class PrefixCache:
 
     @property
     def nbytes(self) -> int:
-        """The bytes that the entries take."""
-        return sum(entry.nbytes for entry in self._entries)
+        """The bytes that the entries take, and the caches beside them."""
+        return sum(entry.nbytes for entry in self._entries) + self._beside
 
     def usable_length(self, kind: Hashable, tokens: Sequence[int]) -> int:
         """Return how many tokens of a prompt ``take`` would save."""
@@ -120,7 +121,7 @@ class PrefixCache:
     def put(self, kind: Hashable, tokens: list[int], caches: Caches) -> None:
         """Keep the state after a sequence of tokens. Neither list may be changed afterwards."""
         nbytes = sum(cache.nbytes for cache in caches)
-        if len(tokens) < MIN_PREFIX or nbytes > self.max_bytes:
+        if len(tokens) < MIN_PREFIX or nbytes + self._beside > self.max_bytes:
             return
         new = _Entry(kind, tokens, caches, all(cache.is_trimmable() for cache in caches), nbytes)
         for index, entry in enumerate(self._entries):
@@ -129,6 +130,11 @@ class PrefixCache:
                 return
         self._entries = [entry for entry in self._entries if entry.kind != kind or not _covers(new, entry)]
         self._entries.append(new)
+        self.shrink()
+
+    def leave_room(self, nbytes: int) -> None:
+        """Let other caches of the model have so many of the bytes: those of a request with images (``vision``)."""
+        self._beside = nbytes
         self.shrink()
 
     def clear(self) -> None:

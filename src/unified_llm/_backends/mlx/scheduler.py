@@ -14,7 +14,7 @@ from typing import Final
 
 from unified_llm._backends.mlx.admission import admit
 from unified_llm._backends.mlx.batch import Batch
-from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, LoadImages
 from unified_llm._backends.mlx.loading import LoadedModel
 from unified_llm._backends.mlx.prefix_cache import PrefixCache
 from unified_llm._backends.mlx.serial import Serial
@@ -39,8 +39,15 @@ class Scheduler:
 
     @property
     def size(self) -> int:
-        """The bytes of the weights and of the prefix cache; any thread may read it."""
-        return self._loaded.size + self.prefixes.nbytes
+        """The bytes of the weights, those that images need included, and of the caches; any thread may read it."""
+        vision = self._loaded.vision
+        return self._loaded.size + self.prefixes.nbytes + (0 if vision is None else vision.size)
+
+    @property
+    def lacks_images(self) -> bool:
+        """Return whether a prompt with images would have to wait for a part of the model; any thread may ask."""
+        vision = self._loaded.vision
+        return vision is not None and not vision.is_loaded
 
     def serve(self, queue: SimpleQueue[EngineRequest | None]) -> None:
         """Admit requests and write answers until None comes through the queue."""
@@ -70,7 +77,15 @@ class Scheduler:
                 self._serial.remove(request)
                 continue
             try:
+                if isinstance(request.payload, LoadImages):
+                    self._load_images()
+                    request.deliver(Finished("stop", 0, 0))
+                    continue
                 running = admit(request, self._loaded)
                 (self._serial if self._serial.takes(running.prompt) else self._batch).add(running)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is the error of this request alone
                 request.deliver(self._loaded.make_error(error))
+
+    def _load_images(self) -> None:
+        if self._loaded.vision is not None:
+            self._loaded.vision.load()

@@ -191,9 +191,14 @@ class _SerialRun:
     def _run_images(self, vision: VisionModel, prompt: ImagePrompt) -> Iterator[tuple[int, mx.array]]:
         """Read a prompt with images, all of it at once, and generate tokens."""
         running = self.running
-        for written in vision.generate(prompt, running.sampler, running.processors, running.max_tokens):
-            running.cached_tokens = prompt.cached_tokens
-            yield written
+        try:
+            for written in vision.generate(
+                prompt, running.sampler, running.processors, running.max_tokens, most_kept=self._prefixes.max_bytes
+            ):
+                running.cached_tokens = prompt.cached_tokens
+                yield written
+        finally:
+            self._prefixes.leave_room(vision.kept_bytes)
 
     def _read_prompt(self) -> Iterator[None]:
         """Read all tokens of the prompt but the last, which the generators want for the first token."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from unified_llm._backends.mlx.chat_template import ChatTemplate
 from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Prompt, UnloadableError
@@ -24,7 +24,6 @@ from unified_llm._backends.mlx.vision_images import read_images
 if TYPE_CHECKING:
     import mlx.core as mx
 
-_KEPT_BYTES: Final = 1 << 30  # of the caches of the last request
 _NOTHING: Final = ((), None)
 # As in ``sampling``.
 _Sampler: TypeAlias = "Callable[[mx.array], mx.array]"
@@ -52,13 +51,33 @@ class ImagePrompt:
     cached_tokens: int = 0
 
 
+class LoadedImages(NamedTuple):
+    """The network of mlx-vlm for a model, ready to run.
+
+    Attributes:
+        network: The network.
+        processor: Turns texts and images into its input.
+        size: The bytes of its weights that the network for texts does not have.
+    """
+
+    network: Any
+    processor: Any
+    size: int = 0
+
+
 class VisionModel:
-    """A network of mlx-vlm, and the processor that turns texts and images into its input.
+    """The part of a model that reads images.
+
+    Its memory is reserved with the model, and measured once it is loaded::
+
+        model loaded         LoadImages, or the first image           image read
+            | size: the files, less the weights for texts  | size: as measured
+            +----------------- is_loaded: False -----------+----- is_loaded: True, or refused each time ---->
 
     Args:
         key: What was loaded.
         template: The chat template.
-        load: Loads the network and the processor, when the first prompt is read.
+        load: Loads the network and the processor; its argument is the bytes that they may take, None for no limit.
         runs_texts: Whether prompts without images are to be read here as well.
     """
 
@@ -66,7 +85,7 @@ class VisionModel:
         self,
         key: EngineKey,
         template: ChatTemplate,
-        load: Callable[[], tuple[Any, Any]],
+        load: Callable[[int | None], LoadedImages],
         *,
         runs_texts: bool = False,
     ) -> None:
@@ -76,20 +95,40 @@ class VisionModel:
         self._network: Any = None
         self._processor: Any = None
         self._unloadable: EngineError | None = None
+        self._room: int | None = None
         self._last: tuple[tuple[bytes, ...], Any] = _NOTHING  # images and caches of the last request
+        self.size = 0
+        """The bytes that it takes, or will take: any thread may read it."""
+        self.kept_bytes = 0
+        """The bytes of the caches of the last request."""
 
     def takes(self, prompt: Prompt) -> bool:
         """Return whether a prompt has to be read here."""
         return self._runs_texts or bool(prompt.images)
 
-    def _ensure_loaded(self) -> None:
+    @property
+    def is_loaded(self) -> bool:
+        """Return whether nothing is left to load: it is there, or is refused each time. Any thread may ask."""
+        return self._network is not None or self._unloadable is not None
+
+    def reserve(self, size: int, room: int | None) -> None:
+        """Note, before it is loaded, how many bytes it will take, and may take; None for no limit."""
+        if not self.is_loaded:
+            self.size, self._room = max(0, size), room
+
+    def load(self) -> None:
+        """Load the network and the processor, where that has not happened.
+
+        Raises:
+            EngineError: They cannot be loaded, or there is no memory for them.
+        """
         if self._unloadable is not None:
             raise self._unloadable
         if self._network is None:
             try:
-                self._network, self._processor = self._load()
+                self._network, self._processor, self.size = self._load(self._room)
             except UnloadableError as error:  # as which it would fail each time
-                self._unloadable = error
+                self._unloadable, self.size = error, 0
                 raise
 
     def _check(self, prompt: Prompt) -> None:
@@ -116,7 +155,7 @@ class VisionModel:
             EngineError: An image cannot be read, or the model takes no such messages.
         """
         self._check(prompt)
-        self._ensure_loaded()
+        self.load()
         import mlx_vlm.utils
 
         prepare_inputs = cast("Any", mlx_vlm.utils).prepare_inputs
@@ -171,7 +210,13 @@ class VisionModel:
         return not tokens or not tokens.isdisjoint(ids)
 
     def generate(
-        self, prompt: ImagePrompt, sampler: _Sampler | None, processors: Sequence[_Processor], max_tokens: int
+        self,
+        prompt: ImagePrompt,
+        sampler: _Sampler | None,
+        processors: Sequence[_Processor],
+        max_tokens: int,
+        *,
+        most_kept: int,
     ) -> Iterator[tuple[int, mx.array]]:
         """Read a prompt and write tokens, each with the log probabilities of its place, that of the end included.
 
@@ -182,6 +227,7 @@ class VisionModel:
             sampler: Draws a token; None for the likeliest one.
             processors: Change the logits, in order.
             max_tokens: The most tokens to write.
+            most_kept: The most bytes of caches to keep for the next request.
         """
         import mlx.core as mx
         from mlx_vlm.generate import PromptCacheState, stream_generate
@@ -190,7 +236,8 @@ class VisionModel:
         images, state = self._last
         if images != prompt.files or state is None:
             state = cast("Any", PromptCacheState)()
-        self._last = _NOTHING  # until all is written: the caches of a request that was left do not fit its tokens
+        # Until all is written: the caches of a request that was left do not fit its tokens.
+        self._last, self.kept_bytes = _NOTHING, 0
         results = cast("Any", stream_generate)(
             self._network,
             self._processor,
@@ -209,8 +256,8 @@ class VisionModel:
             prompt.cached_tokens = result.cached_tokens
             if result.finish_reason or number == max_tokens:
                 deque(results, maxlen=0)  # its end puts the caches into the state
-                if sum(cache.nbytes for cache in state.cache) <= _KEPT_BYTES:
-                    self._last = prompt.files, state
+                if (nbytes := sum(cache.nbytes for cache in state.cache)) <= most_kept:
+                    self._last, self.kept_bytes = (prompt.files, state), nbytes
             yield result.token, result.logprobs
             if result.finish_reason:
                 return

@@ -1,7 +1,7 @@
 """Load the network and the processor of mlx-vlm for a model that reads images.
 
 Called from an engine thread, as ``loading``. A model whose type mlx-lm knows as well runs there, in a batch, with all
-that there is for texts; the network of mlx-vlm is loaded with the first image, and shares the weights of the texts::
+that there is for texts; the network of mlx-vlm is loaded before the first image, and shares the weights of the texts::
 
     mlx-lm:   texts  ------------------------> language model
                                                  ^  the same arrays
@@ -29,9 +29,10 @@ from unified_llm._backends.mlx.loading import (
     to_single_precision,
 )
 from unified_llm._backends.mlx.loading import load as load_texts
+from unified_llm._backends.mlx.memory import no_room_for_images
 from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change
 from unified_llm._backends.mlx.model_folder import window_in
-from unified_llm._backends.mlx.vision import VisionModel
+from unified_llm._backends.mlx.vision import LoadedImages, VisionModel
 from unified_llm._backends.mlx.vision_folder import INSTALL, names_own_code, runs_by_mlx_vlm, runs_by_mlx_vlm_alone
 from unified_llm._backends.mlx.weight_sizes import measure_size
 
@@ -52,7 +53,7 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
     loaded = load_texts(key, room)
     if not runs_by_mlx_vlm(config):
         return loaded
-    vision = VisionModel(key, loaded.template, lambda: _load_beside(key.folder, config, loaded))
+    vision = VisionModel(key, loaded.template, lambda left: _load_beside(key.folder, config, loaded, left))
     return replace(loaded, vision=vision)
 
 
@@ -72,16 +73,23 @@ def _load_alone(key: EngineKey, room: int | None) -> LoadedModel:
     except Exception as error:
         raise load_error(folder, config, error, package="mlx-vlm") from error
     loaded = LoadedModel(folder, network, tokenizer, window_in(config), merges=False, size=measure_size(network))
-    return replace(loaded, vision=VisionModel(key, loaded.template, lambda: (network, processor), runs_texts=True))
+    vision = VisionModel(key, loaded.template, lambda _: LoadedImages(network, processor), runs_texts=True)
+    vision.load()
+    return replace(loaded, vision=vision)
 
 
-def _load_beside(folder: Path, config: Mapping[str, Any], loaded: LoadedModel) -> tuple[Any, Any]:
+def _load_beside(folder: Path, config: Mapping[str, Any], loaded: LoadedModel, room: int | None) -> LoadedImages:
     """Load the network and the processor, the weights that mlx-lm has loaded excepted."""
     network, processor = _load(folder, config, lazy=True)
     try:
-        return _share_weights(network, loaded.model), processor
+        network = _share_weights(network, loaded.model)
+        size = measure_size(network, beside=loaded.model)
+        if room is None or size <= room:
+            _evaluate(network)
+            return LoadedImages(network, processor, size)
     except Exception as error:
         raise load_error(folder, config, error, package="mlx-vlm") from error
+    raise UnloadableError(no_room_for_images(folder, size, room))
 
 
 def _load(folder: Path, config: Mapping[str, Any], *, lazy: bool) -> tuple[Any, Any]:
@@ -145,8 +153,14 @@ def _share_weights(network: Any, texts: Module) -> Any:
         if same and mx.array_equal(weight, loaded[name]).item():
             _set_weight(network, name, loaded[name])
         del weight
-    mx.eval(network.parameters())
     return network
+
+
+def _evaluate(network: Any) -> None:
+    """Read the weights of a network from its files, as far as that has not happened."""
+    import mlx.core as mx
+
+    mx.eval(network.parameters())
 
 
 def _set_weight(network: Any, name: str, weight: mx.array) -> None:

@@ -49,13 +49,23 @@ def estimate_size(key: EngineKey, *, on_gpu: bool) -> SizeEstimate:
     return SizeEstimate(sum(part.size for part in parts) + adapter, sum(part.packed for part in parts) + adapter)
 
 
-def measure_size(*modules: Module) -> int:
-    """Return the bytes of the weights of loaded networks; called in their engine's thread."""
+def measure_size(*modules: Module, beside: Module | None = None) -> int:
+    """Return the bytes of the weights of networks; called in their engine's thread.
+
+    Args:
+        *modules: The networks.
+        beside: A network whose weights are not counted where they are shared.
+    """
+    shared = {id(weight) for weight in _weights(beside)} if beside is not None else set[int]()
+    return sum(int(weight.nbytes) for module in modules for weight in _weights(module) if id(weight) not in shared)
+
+
+def _weights(module: Module) -> list[Any]:
     from mlx.utils import tree_flatten
 
     flatten: Any = tree_flatten
-    networks: tuple[Any, ...] = modules
-    return sum(int(weight.nbytes) for network in networks for _, weight in flatten(network.parameters()))
+    network: Any = module
+    return [weight for _, weight in flatten(network.parameters())]
 
 
 def _estimate_folder(folder: Path, *, on_gpu: bool) -> SizeEstimate:
