@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import pickle
 import shutil
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from unified_llm._backends.mlx.vision_loading import _load_beside, load
 from unified_llm.exceptions import (
     BadRequestError,
     ContextOverflowError,
+    LLMError,
     UnsupportedOperationError,
 )
 from unified_llm.langchain import ChatUnified
@@ -293,24 +297,50 @@ def test_requests_without_images_run_in_the_batch_and_load_no_network_for_images
         assert counts == runs, kind
 
 
-def test_no_code_of_a_model_is_run_and_files_that_are_damaged_are_named(qwen: Path, tmp_path: Path) -> None:
-    def copy(name: str) -> Path:
-        return Path(shutil.copytree(qwen, tmp_path / name))
+class Touches:
+    """A value whose pickle makes a file when it is read."""
 
-    def change(folder: Path, file: str, **fields: Any) -> None:
-        path = folder / file
-        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_no_code_of_a_model_is_run_whatever_names_it(qwen: Path, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
+    coded = Path(shutil.copytree(qwen, tmp_path / "coded"))
     code = f"from pathlib import Path\nPath({str(ran)!r}).touch()\nclass Own: ..."
-    coded, cut = copy("coded"), copy("cut")
-    (coded / "own.py").write_text(code)
-    change(coded, "preprocessor_config.json", auto_map={"AutoProcessor": "own.Own"})
+    (coded / "custom_generate").mkdir()
+    for name in ("own.py", "__init__.py", "processing_qwen2_vl.py", "chat_template.py", "custom_generate/generate.py"):
+        (coded / name).write_text(code)
+    for name in ("pytorch_model.bin", "model.pt", "vocab.pkl", "adapters.npz", "model.npy"):
+        (coded / name).write_bytes(pickle.dumps(Touches(ran)))
+    named: dict[str, Any] = {
+        "auto_map": {"AutoProcessor": "own.Own", "AutoTokenizer": ["own.Own", None]},
+        "custom_pipelines": {"own": {"impl": "own.Own"}},
+        "model_file": "own.py",
+        **dict.fromkeys(("processor_class", "tokenizer_class", "image_processor_type", "model_type"), "own.Own"),
+    }
+    assert ask(coded, picture()).content, "code that nothing names does no harm"
+    settings = ("config.json", "tokenizer_config.json", "preprocessor_config.json")
+    for name, (field, value) in product(settings, named.items()):
+        close_engines()
+        path = coded / name
+        before = path.read_text()
+        path.write_text(json.dumps({**json.loads(before), field: value}))
+        with contextlib.suppress(LLMError):
+            assert ask(coded, picture(), max_tokens=1, max_retries=0).content
+            assert field not in {"auto_map", "custom_pipelines"}, f"{field} of {name} is refused"
+        path.write_text(before)
+        assert not ran.exists(), f"{field} of {name}"
+
+
+def test_files_that_are_damaged_are_named(qwen: Path, tmp_path: Path) -> None:
+    cut = Path(shutil.copytree(qwen, tmp_path / "cut"))
     (cut / "model.safetensors").write_bytes((qwen / "model.safetensors").read_bytes()[:1_000])
-    for folder, said in ((coded, "Python code of its own"), (cut, "could not be loaded|cannot be read|cut")):
-        with pytest.raises(UnsupportedOperationError, match=said):
-            ask(folder, picture())
-    assert not ran.exists()
+    with pytest.raises(UnsupportedOperationError, match=r"cannot be read|is no whole"):
+        ask(cut, picture())
 
 
 def test_a_further_turn_about_the_same_images_reads_what_is_new_and_writes_the_same(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which folders mlx-vlm runs, what is said where it is missing, and code in them that is never run."""
+"""Which folders mlx-vlm runs, and what is said where it is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support.each import each
 from unified_llm import LLMClient
 from unified_llm._backends.mlx import vision_folder
-from unified_llm._backends.mlx.vision_folder import names_own_code, runs_by_mlx_vlm
+from unified_llm._backends.mlx.vision_folder import runs_by_mlx_vlm
 from unified_llm.exceptions import UnconfiguredError, UnsupportedOperationError
 from unified_llm.langchain import ChatUnified
 from unified_llm.llama_index import UnifiedLLM
@@ -75,28 +75,3 @@ def test_without_mlx_vlm_a_model_that_needs_it_is_refused_where_it_is_named(
             surface(f"mlx/{folder}")
     with pytest.raises(UnsupportedOperationError):
         LLMClient("mlx/demo").generate([{"role": "user", "content": [{"type": "image_url", "image_url": "data:,x"}]}])
-
-
-@each(
-    ("files", "code", "refused"),
-    [
-        ({}, "model.py", None),
-        ({"config": {"auto_map": {"AutoModel": "model.Model"}}}, None, None),
-        ({"config": {"auto_map": {"AutoModel": "model.Model"}}}, "model.py", "config.json"),
-        ({"config": {"auto_map": {"AutoModel": "model.Model"}}}, "deep/er/model.py", "config.json"),
-        ({"config": {"text_config": {"auto_map": {"AutoConfig": "model.C"}}}}, "model.py", "config.json"),
-        ({"config": {"auto_map": {"AutoModel": "org/repo--model.Model"}}}, None, "config.json"),
-        ({"processor_config": {"auto_map": {"AutoProcessor": "p.P"}}}, "p.py", "processor_config.json"),
-        ({"preprocessor_config": {"auto_map": {"AutoImageProcessor": "p.P"}}}, "p.py", "preprocessor_config.json"),
-        ({"tokenizer_config": {"auto_map": {"AutoTokenizer": ["t.T", None]}}}, "t.py", "tokenizer_config.json"),
-        ({"config": {"auto_map": {}}}, "model.py", None),
-    ],
-)
-def test_python_code_that_came_with_a_model_is_found_before_anything_is_loaded(
-    files: dict[str, Any], code: str | None, refused: str | None, tmp_path: Path
-) -> None:
-    folder = write(tmp_path / str(abs(hash((str(files), code)))), **files)
-    if code:
-        (folder / code).parent.mkdir(parents=True, exist_ok=True)
-        (folder / code).touch()
-    assert names_own_code(folder) == refused

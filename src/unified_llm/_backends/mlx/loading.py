@@ -19,8 +19,9 @@ from unified_llm._backends.mlx.adapters import apply_adapter
 from unified_llm._backends.mlx.chat_template import ChatTemplate, TemplateTokenizer
 from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, UnloadableError
 from unified_llm._backends.mlx.grammars import Grammars
-from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change, wants_own_code
+from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change
 from unified_llm._backends.mlx.model_folder import no_model_message, window_in
+from unified_llm._backends.mlx.own_code import find_own_code
 from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
 from unified_llm._backends.mlx.prompt_bounds import PromptBounds
 from unified_llm._backends.mlx.weight_sizes import measure_size
@@ -290,10 +291,7 @@ def check_config(folder: Path) -> dict[str, Any]:
     """Read the configuration; refuse one that would make the libraries import code from the folder."""
     if not (folder / "config.json").is_file():
         raise EngineError("model_not_found", no_model_message(folder))
-    config = read_object(folder / "config.json")
-    if wants_own_code(config, read_object(folder / "tokenizer_config.json")):
-        raise UnloadableError(
-            f"The model in {folder} wants to run Python code of its own, which is refused: use a model without "
-            "`model_file` in config.json and `auto_map` in tokenizer_config.json.",
-        )
-    return config
+    if (name := find_own_code(folder)) is not None:
+        message = f"The model in {folder} wants to run Python code of its own ({name}), which is refused"
+        raise UnloadableError(f"{message}: use a model without `model_file` and `auto_map`, or without the code.")
+    return read_object(folder / "config.json")

@@ -18,7 +18,6 @@ from unified_llm._backends.mlx.model_files import (
     describe_quantization,
     has_all_weights,
     read_object,
-    wants_own_code,
     weight_files,
     weights_size,
 )
@@ -32,6 +31,7 @@ from unified_llm._backends.mlx.model_folder import (
 from unified_llm._backends.mlx.model_names import DEMO
 from unified_llm._backends.mlx.model_paths import check_inside, configured_folders
 from unified_llm._backends.mlx.model_types import known_types
+from unified_llm._backends.mlx.own_code import find_own_code
 from unified_llm._backends.mlx.vision_folder import runs_by_mlx_vlm
 from unified_llm._formats.json_values import is_object, text_or_none
 from unified_llm.types.responses import ModelInfo
@@ -95,7 +95,7 @@ def can_run(folder: Path) -> bool:
         if find_problem(folder) or not has_all_weights(folder):
             return False
         check_inside(folder, weight_files(folder))
-        return is_encoder(config) or (_is_known(config) and _can_chat(folder, config))
+        return is_encoder(config) or (_is_known(config) and _can_chat(folder))
     except (EngineError, OSError):
         return False
 
@@ -111,9 +111,9 @@ def _is_known(config: Mapping[str, Any]) -> bool:
     return str(quantisation.get("quant_method")) in _QUANTISATIONS
 
 
-def _can_chat(folder: Path, config: Mapping[str, Any]) -> bool:
+def _can_chat(folder: Path) -> bool:
     settings = read_object(folder / "tokenizer_config.json")
-    if wants_own_code(config, settings) or not any((folder / name).is_file() for name in _TOKENIZERS):
+    if find_own_code(folder) or not any((folder / name).is_file() for name in _TOKENIZERS):
         return False
     has_template = bool(settings.get("chat_template") or settings.get("chat_template_type"))
     return has_template or any((folder / name).is_file() for name in _TEMPLATES)

@@ -212,11 +212,6 @@ def read_json(path: Path) -> object:
         raise UnloadableError(f"{path} cannot be read as JSON: check that the file is whole.") from error
 
 
-def wants_own_code(config: Mapping[str, Any], tokenizer_config: Mapping[str, Any]) -> bool:
-    """Return whether the libraries would import Python code from the folder of a model."""
-    return "model_file" in config or "auto_map" in tokenizer_config
-
-
 def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Return names, sizes and times of the files in a folder: equal ones mean that nothing was replaced."""
     try:

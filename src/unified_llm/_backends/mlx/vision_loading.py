@@ -33,7 +33,7 @@ from unified_llm._backends.mlx.memory import no_room_for_images
 from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change
 from unified_llm._backends.mlx.model_folder import window_in
 from unified_llm._backends.mlx.vision import LoadedImages, VisionModel
-from unified_llm._backends.mlx.vision_folder import INSTALL, names_own_code, runs_by_mlx_vlm, runs_by_mlx_vlm_alone
+from unified_llm._backends.mlx.vision_folder import INSTALL, runs_by_mlx_vlm, runs_by_mlx_vlm_alone
 from unified_llm._backends.mlx.weight_sizes import measure_size
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def _load_beside(folder: Path, config: Mapping[str, Any], loaded: LoadedModel, r
 
 
 def _load(folder: Path, config: Mapping[str, Any], *, lazy: bool) -> tuple[Any, Any]:
-    if (name := names_own_code(folder)) is not None:
-        message = f"The model in {folder} wants to run Python code of its own ({name}), which is refused"
-        raise UnloadableError(f"{message}: use a model without `auto_map`, or without the code.")
+    check_config(folder)  # again: images may come long after the model was loaded
     files = fingerprint(folder)
     check_files(folder)
     disable_compile()
