@@ -65,6 +65,7 @@ def test_the_names_are_those_of_the_design() -> None:
         "Attempt", "ChatCompletion", "Completion", "Embedding",
         "Provider", "ChatProvider", "ProviderBase", "FailureKind", "KnownModelName", "register_provider",
         "configure", "health_snapshot", "reset_health", "__version__",
+        "MapResult", "MapRun", "AsyncMapRun", "MapTotals",
     }  # fmt: skip
     assert set(unified_llm.testing.__all__) == {"outage", "Outage"}
     assert set(unified_llm.langchain.__all__) >= {"ChatUnified", "UnifiedEmbeddings", "register"}

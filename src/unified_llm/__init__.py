@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from unified_llm._client.client import LLMClient
+    from unified_llm._client.map.async_run import AsyncMapRun
+    from unified_llm._client.map.run import MapRun
     from unified_llm._config.llm_config import LLMConfig
     from unified_llm._config.process_defaults import configure
     from unified_llm._config.provider_base import ProviderBase
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
     from unified_llm._providers.registry import Provider
     from unified_llm._state.process_health import health_snapshot, reset_health
     from unified_llm.openai_style._facade import ChatCompletion, Completion, Embedding
+    from unified_llm.types.map_results import MapResult, MapTotals
     from unified_llm.types.messages import Message, ToolCall
     from unified_llm.types.records import Attempt, Usage
     from unified_llm.types.requests import LLMRequest
     from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse, ModelInfo
 
 __all__ = [
+    "AsyncMapRun",
     "Attempt",
     "BreakerConfig",
     "ChatCompletion",
@@ -50,6 +54,9 @@ __all__ = [
     "LLMRequest",
     "LLMResponse",
     "MLXConfig",
+    "MapResult",
+    "MapRun",
+    "MapTotals",
     "Message",
     "ModelInfo",
     "Provider",
@@ -78,6 +85,12 @@ def __getattr__(name: str) -> Any:  # noqa: C901, PLR0912 - one case for each mo
     match name:
         case "LLMClient":
             import unified_llm._client.client as home
+        case "AsyncMapRun":
+            import unified_llm._client.map.async_run as home
+        case "MapResult" | "MapTotals":
+            import unified_llm.types.map_results as home
+        case "MapRun":
+            import unified_llm._client.map.run as home
         case "LLMConfig":
             import unified_llm._config.llm_config as home
         case "configure":

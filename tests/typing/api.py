@@ -6,12 +6,13 @@ A line that stops being right, or whose type becomes ``Any``, fails ``make types
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, assert_type
 
 from pydantic import SecretStr
 
 from unified_llm import (
+    AsyncMapRun,
     Attempt,
     BreakerConfig,
     ChatProvider,
@@ -21,6 +22,9 @@ from unified_llm import (
     LLMConfig,
     LLMRequest,
     LLMResponse,
+    MapResult,
+    MapRun,
+    MapTotals,
     Message,
     ModelInfo,
     Provider,
@@ -92,6 +96,29 @@ def asking(client: LLMClient) -> None:
     assert_type(client.check_providers(), list[dict[str, Any]])
     assert_type(client.close(), None)
     client.generate(5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def mapping(client: LLMClient, rows: Iterator[str]) -> None:
+    run = client.map(rows, concurrency=5, ordered=False, progress=print, checkpoint="run.jsonl", temperature=0)
+    assert_type(run, MapRun[LLMResponse])
+    for result in run:
+        assert_type(result, MapResult[LLMResponse])
+        assert_type(result.response, LLMResponse | None)
+        assert_type(result.error, LLMError | None)
+        assert_type(result.text, str)
+    assert_type(run.totals, MapTotals)
+    client.map([{"custom_id": "a", "messages": "Hello"}, [Message.user("Hello")], LLMRequest((Message.user("a"),))])
+    assert_type([result.vector for result in client.map_embed([{"text": "a"}, "b"])], list[list[float]])
+    client.map(5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    client.map(["a"], concurency=5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+async def mapping_later(client: LLMClient, rows: AsyncIterator[str]) -> None:
+    async with client.amap(rows) as run:
+        assert_type(run, AsyncMapRun[LLMResponse])
+        async for result in run:
+            assert_type(result, MapResult[LLMResponse])
+    assert_type([result.vector async for result in client.amap_embed(["a"])], list[list[float]])
 
 
 def streaming(client: LLMClient) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from unified_llm._client.first_use import load_for
 from unified_llm._core import runtime
@@ -16,6 +16,7 @@ from unified_llm._formats.codecs import codec_for
 
 if TYPE_CHECKING:
     from unified_llm._backends.http import Transport
+    from unified_llm.types.requests import LLMRequest
 
 
 class Backends:
@@ -56,6 +57,18 @@ class Backends:
             return AsyncKeyedExchange(target.key_callable, partial(transport.aexchange, codec, request), target)
         return transport.aexchange(codec, request, target)
 
+    def aexchange_of_sync(self, request: AnyRequest, target: Target) -> AsyncExchange:
+        """Make an exchange for an event loop that serves a sync caller.
+
+        A model object gets the call in a thread, by its sync methods: what it has for async callers may belong to a
+        loop of the caller's.
+        """
+        if target.format not in {"wrapped", "user"} or runtime.current().aexchange:
+            return self.aexchange(request, target)
+        from unified_llm._backends.objects.exchange import ThreadedAsyncExchange
+
+        return ThreadedAsyncExchange(in_process_model(target), cast("LLMRequest", request))
+
     def load(self, target: Target) -> Awaitable[None] | None:
         """Return what an async caller awaits before ``aexchange``; None where nothing is left to import."""
         return None if runtime.current().aexchange else load_for(target)
@@ -94,6 +107,11 @@ class Backends:
         """Close every connection, those of the running event loop included."""
         if self._http is not None:
             await self._http.aclose()
+
+    async def end_loop(self) -> None:
+        """Close the idle connections of the running event loop alone, which is about to be closed."""
+        if self._http is not None:
+            await self._http.end_loop()
 
 
 def in_process_model(target: Target) -> Any:

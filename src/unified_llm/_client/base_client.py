@@ -197,8 +197,10 @@ class BaseClient:
         with CLEAR_VARIABLES:
             return finish(call, outcome)
 
-    async def _arun(self, call: PreparedCall, finish: Callable[[PreparedCall, Any], Any] = finish_call) -> Any:
-        driver = self._adriver(call)
+    async def _arun(
+        self, call: PreparedCall, finish: Callable[[PreparedCall, Any], Any] = finish_call, *, of_sync: bool = False
+    ) -> Any:
+        driver = self._adriver(call, of_sync=of_sync)
         try:
             outcome = await driver.advance()
         finally:
@@ -207,18 +209,19 @@ class BaseClient:
             return finish(call, outcome)
 
     def _driver(self, call: PreparedCall) -> Driver:
-        for target in call.chain:
-            if target.key_callable is not None:
-                target.key_callable.check_sync()
+        _check_sync_keys(call)
         if call.state.hedging:  # which takes two attempts at once
             call.state.hedging = None
             warn_once("hedge_after", "hedge_after has no effect on sync calls; use the async methods to hedge")
         return Driver(call, self._backends.exchange, runtime.current(), loader=call.loader)
 
-    def _adriver(self, call: PreparedCall) -> AsyncDriver:
-        return AsyncDriver(
-            call, self._backends.aexchange, runtime.current(), load=self._backends.load, loader=call.loader
-        )
+    def _adriver(self, call: PreparedCall, *, of_sync: bool = False) -> AsyncDriver:
+        """Return the driver of an async caller, or of an event loop that serves a sync one (``of_sync``)."""
+        connect = self._backends.aexchange
+        if of_sync:
+            _check_sync_keys(call)
+            connect = self._backends.aexchange_of_sync
+        return AsyncDriver(call, connect, runtime.current(), load=self._backends.load, loader=call.loader)
 
     # Before the first call
 
@@ -301,6 +304,12 @@ class BaseClient:
         copy = type(self).__new__(type(self))
         copy.__setstate__(self.__getstate__())
         return copy
+
+
+def _check_sync_keys(call: PreparedCall) -> None:
+    for target in call.chain:
+        if target.key_callable is not None:
+            target.key_callable.check_sync()
 
 
 def _describe(targets: Sequence[Target], failures: Sequence[Failure | None]) -> dict[str, str]:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from unified_llm._client import embedding_batches, field_names, read_request
-from unified_llm._client.call import PreparedCall, finish_part
+from unified_llm._client import embedding_batches, read_request
+from unified_llm._client.call import finish_part
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_flag, check_stream_break
-from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
+from unified_llm._client.embedding_batches import FinishedVectors
 from unified_llm._client.keyword_tables import (
     keywords_of_chat,
     keywords_of_embedding,
     keywords_of_ranking,
     keywords_of_target,
 )
-from unified_llm._client.media import MediaClient
+from unified_llm._client.map.client import MapClient
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._client.vector_space import check_fallbacks, is_embedding_model
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._config.model_objects import PrimaryObject, is_wrapped
-from unified_llm._core import runtime
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
 from unified_llm._lib.signatures import show_keywords
-from unified_llm._providers.api_fields import fields_of
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
 
 if TYPE_CHECKING:
@@ -41,7 +37,7 @@ if TYPE_CHECKING:
     from unified_llm._lib.list_of import ListOf
 
 
-class LLMClient(MediaClient):
+class LLMClient(MapClient):
     """Sends requests to a chain of targets, in order, until one responds.
 
     One client may be used from many threads and event loops at once. Creating one is cheap: connections are made
@@ -295,72 +291,6 @@ class LLMClient(MediaClient):
         del prompt, overrides
         count: int = await self._arun(self._counting(given))
         return count
-
-    # Requests
-
-    def _chat(self, given: Hidden[tuple[Any, Any]], *, stream: bool) -> tuple[LLMRequest, CallOptions]:
-        with CLEAR_VARIABLES:
-            given = Hidden(read_request.with_options(*given.value))
-            options = self._options.of_call(given.value[1], chat=True)
-            request = read_request.chat(*given.value, stream=stream, api_fields=partial(self._api_fields, options))
-            return request, options.with_timeout(request.timeout_override)
-
-    def _api_fields(self, options: CallOptions, model: str | None) -> Collection[str]:
-        return fields_of(self._chain_of(model, options).targets[0])
-
-    def _embedding(
-        self, given: Hidden[tuple[Any, Any]], batch_size: int | None, finished: FinishedVectors | None
-    ) -> tuple[Batches, Callable[[Part], PreparedCall]]:
-        """Return the requests for texts, and what prepares each, under one deadline."""
-        with CLEAR_VARIABLES:
-            field_names.rename(given.value[1])
-            options = self._options.of_call(given.value[1], chat=False)
-            request = read_request.embedding(*given.value)
-        read_request.check_whole_number("batch_size", batch_size, 1)
-        return self._embedding_of(request, options, batch_size, finished)
-
-    def _embedding_of(
-        self,
-        request: EmbeddingRequest,
-        options: CallOptions,
-        batch_size: int | None = None,
-        finished: FinishedVectors | None = None,
-    ) -> tuple[Batches, Callable[[Part], PreparedCall]]:
-        """Return the same for a request that was read."""
-        chain = self._chain_of(request.model, options)
-        targets = chain.targets
-        max_texts = min(target.embeds_at_once for target in targets)
-        max_texts = max_texts if batch_size is None else min(max_texts, batch_size)
-        if request.dimensions is None:
-            request = replace(request, dimensions=targets[0].defaults.get("dimensions"))
-        space = self._vector_space(request, targets)
-        until = None if options.deadline is None else runtime.current().now() + options.deadline
-        finished = finished or FinishedVectors()
-        embedding = Embedding(request, max_texts, space, finished, chain=targets, deadline=options.deadline)
-        later = options.without_target_changes()  # which the targets of a part have already
-
-        def prepare(part: Part) -> PreparedCall:
-            if part.chain is None:
-                kept = replace(chain, targets=space.without_dropped(targets))
-                return self._prepare(part.request, kept, options, until)
-            return self._prepare(part.request, replace(chain, targets=part.chain), later, until)
-
-        return embedding.batches(), prepare
-
-    def _ranking(self, given: Hidden[tuple[str, Any, Any]]) -> PreparedCall:
-        with CLEAR_VARIABLES:
-            field_names.rename(given.value[2])
-            options = self._options.of_call(given.value[2], chat=False)
-            request = read_request.ranking(*given.value)
-        return self._prepare(request, self._chain_of(request.model, options), options)
-
-    def _counting(self, given: Hidden[tuple[Any, Any]]) -> PreparedCall:
-        with CLEAR_VARIABLES:
-            given = Hidden(read_request.with_options(*given.value))
-            options = self._options.of_call(given.value[1], chat=False)
-            chat = read_request.chat(*given.value, api_fields=partial(self._api_fields, options))
-            request, options = CountRequest(chat), options.with_timeout(chat.timeout_override)
-        return self._prepare(request, self._chain_of(request.chat.model, options), options)
 
 
 def _read_targets(

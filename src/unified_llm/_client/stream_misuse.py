@@ -5,23 +5,30 @@ The methods are hidden from type checkers, which then find such code by themselv
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NoReturn
-
-_NO_LIST: Final = "A stream is no list: its chunks come one after another. Make one of them first: "
+from typing import TYPE_CHECKING, Any, NoReturn
 
 
 class _Named:
     """Base of a stream, which knows the method of the client that made it."""
 
     _method = "stream"  # that of sync code; its async twin has an ``a`` before it
+    _thing, _item = "stream", "chunk"
 
     if not TYPE_CHECKING:
 
+        def _named(self, *, is_async: bool) -> str:
+            return f"{'a' if is_async else ''}{self._method}"
+
         def _loop(self, *, is_async: bool) -> str:
-            return f"`{'async ' if is_async else ''}for chunk in client.{'a' if is_async else ''}{self._method}(...):`"
+            return f"`{'async ' if is_async else ''}for {self._item} in client.{self._named(is_async=is_async)}(...):`"
 
         def _async_block(self) -> str:
-            return f"`async with client.a{self._method}(...) as stream:`"
+            return f"`async with client.a{self._method}(...) as {self._thing}:`"
+
+        def _no_list(self, loop: str) -> str:
+            items = f"{self._item}s"
+            problem = f"A {self._thing} is no list: its {items} come one after another"
+            return f"{problem}. Make one of them first: `{items} = {loop}`"
 
 
 class SyncOnly(_Named):
@@ -48,7 +55,7 @@ class SyncOnly(_Named):
 
         def __getitem__(self, _: Any) -> NoReturn:
             """Refuse ``stream[0]``."""
-            raise TypeError(f"{_NO_LIST}`chunks = list(client.{self._method}(...))`")
+            raise TypeError(self._no_list(f"list(client.{self._named(is_async=False)}(...))"))
 
 
 class AsyncOnly(_Named):
@@ -79,4 +86,5 @@ class AsyncOnly(_Named):
 
         def __getitem__(self, _: Any) -> NoReturn:
             """Refuse ``stream[0]``."""
-            raise TypeError(f"{_NO_LIST}`chunks = [chunk async for chunk in client.a{self._method}(...)]`")
+            item = self._item
+            raise TypeError(self._no_list(f"[{item} async for {item} in client.{self._named(is_async=True)}(...)]"))

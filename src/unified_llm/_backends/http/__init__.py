@@ -85,6 +85,11 @@ class Transport:
             await self._async_pools.aclose_idle(closed=True)
         self._close_idle()
 
+    async def end_loop(self) -> None:
+        """Close the idle connections of the running event loop alone, which is about to be closed."""
+        if self._async_pools is not None:
+            await self._async_pools.end_loop()
+
     def _close_idle(self) -> None:
         if self._sync_pool is not None:
             self._sync_pool.idle_connections.closed = self._closed

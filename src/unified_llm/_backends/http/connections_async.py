@@ -176,6 +176,13 @@ class AsyncPools:
         for connection in dropped:
             await connection.end_body()
 
+    async def end_loop(self) -> None:
+        """Close the idle connections of the running loop, which is about to be closed."""
+        with self._lock:
+            loop_pool = self._pools.pop(asyncio.get_running_loop())
+        for connection in loop_pool.idle_connections.close_all() if loop_pool else []:
+            await connection.end_body()
+
     def _sweep(self) -> None:
         for loop, loop_pool in self._pools.pairs():
             if loop.is_closed():
