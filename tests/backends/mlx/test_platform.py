@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import platform
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.support.each import each
 from unified_llm import LLMClient
@@ -19,11 +22,15 @@ NEEDS = (
 )
 
 
+PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
+
+
 class Machine(NamedTuple):
     system: str
     processor: str
     macos: str = ""
     libc: tuple[str, str] = ("glibc", "2.39")
+    bits: int = 64
 
 
 MACHINES = [
@@ -43,6 +50,16 @@ MACHINES = [
     (Machine("linux", "x86_64", "", ("musl", "1.2.5")), "Linux with musl"),
     (Machine("linux", "riscv64"), "Linux on riscv64"),
     (Machine("linux", "armv7l"), "Linux on armv7l"),
+    (Machine("linux", "armv8l"), "Linux on armv8l"),
+    (Machine("linux", "ppc64le"), "Linux on ppc64le"),
+    (Machine("linux", "s390x"), "Linux on s390x"),
+    (Machine("linux", "i686"), "Linux on i686"),
+    (Machine("linux", "loongarch64"), "Linux on loongarch64"),
+    (Machine("linux", "aarch64", "", ("musl", "1.2.5")), "Linux with musl"),
+    (Machine("linux", "riscv64", "", ("musl", "1.2.5")), "Linux on riscv64"),
+    (Machine("darwin", "i386", "10.15"), "macOS on i386"),
+    (Machine("linux", "aarch64", bits=32), "a Python of 32 bits for Linux on aarch64"),
+    (Machine("linux", "x86_64", bits=32), "a Python of 32 bits for Linux on x86_64"),
     (Machine("win32", "AMD64", "", ("", "")), "Windows on AMD64"),
     (Machine("win32", "ARM64", "", ("", "")), "Windows on ARM64"),
     (Machine("freebsd14", "amd64", "", ("", "")), "FreeBSD on amd64"),
@@ -52,6 +69,7 @@ NAMES = {"win32": "Windows", "freebsd14": "FreeBSD", "darwin": "Darwin", "linux"
 
 def pretend(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
     monkeypatch.setattr(mlx, "sys", SimpleNamespace(platform=machine.system))
+    monkeypatch.setattr(mlx, "calcsize", lambda _: machine.bits // 8)
     monkeypatch.setattr(platform, "system", lambda: NAMES[machine.system])
     monkeypatch.setattr(platform, "machine", lambda: machine.processor)
     monkeypatch.setattr(platform, "libc_ver", lambda: machine.libc)
@@ -67,6 +85,23 @@ def test_a_machine_without_a_wheel_is_told_why_and_never_to_install_it(
     assert mlx.is_supported_platform() is (named is None)
     expected = f"{NEEDS}{named}: use another provider here." if named else f"MLX is not installed: run {mlx.INSTALL}."
     assert mlx.unavailable_reason() == expected
+
+
+@each(
+    ("extra", "machine"),
+    [(extra, machine) for extra in ("mlx", "vision") for machine, _ in MACHINES if machine.bits == 64],
+)
+def test_the_extras_install_mlx_where_the_processor_is_no_reason_against_it(
+    extra: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, machine)
+    pyproject = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
+    requirements = map(Requirement, pyproject["project"]["optional-dependencies"][extra])
+    here = {"sys_platform": machine.system, "platform_machine": machine.processor}
+    installed = {each.name for each in requirements if each.marker is not None and each.marker.evaluate(here)}
+    named = {"mlx": {"mlx-lm", "huggingface-hub", "jinja2", "llguidance"}, "vision": {"mlx-vlm"}}[extra]
+    # pip has no marker for the version of a system or of its C library: it says that it finds no wheel.
+    assert installed == (named if mlx._other_machine() is None else set())
 
 
 @each(

@@ -10,6 +10,7 @@ import platform
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from struct import calcsize
 from typing import Final
 
 INSTALL = "pip install 'unified-llm[mlx]'"
@@ -19,6 +20,7 @@ INSTALL = "pip install 'unified-llm[mlx]'"
 # What the wheels of MLX are made for (pypi.org/project/mlx): their tags are macosx_14_0_arm64 and manylinux_2_35.
 _OLDEST_MACOS: Final = 14
 _OLDEST_GLIBC: Final = (2, 35)
+_POINTER: Final = 8  # bytes
 
 
 def unavailable_reason() -> str | None:
@@ -43,8 +45,13 @@ def is_supported_platform() -> bool:
 
 
 def _other_machine() -> str | None:
-    """Name the system and processor of a machine on which MLX does not run; None where it does."""
+    """Name the system and processor of a machine on which MLX does not run; None where it does.
+
+    The markers of the extras in pyproject.toml say the same, but for Pythons of 32 bits, for which pip has no marker.
+    """
     name, machine = platform.system(), platform.machine()
+    if calcsize("P") < _POINTER:
+        return f"a Python of 32 bits for {name} on {machine}"
     match sys.platform:
         case "darwin":
             return None if machine == "arm64" else f"macOS on {machine}"  # so says a Python for Intel on any Mac
