@@ -35,6 +35,12 @@ PATHS: dict[str, dict[str, Any]] = {
     "draft": {"draft_model": None},
 }
 
+OPENINGS = {
+    "mistral": "[TOOL_CALLS]", "llama3": "<|python_tag|>", "kimi_k2": "<|tool_calls_section_begin|>",
+    "gemma4": "<|tool_call>", "qwen3_coder": "<tool_call>", "minimax_m2": "<minimax:tool_call>",
+    "deepseek_v31": "<\uff5ctool\u2581calls\u2581begin\uff5c>",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
@@ -42,7 +48,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
     root = tmp_path_factory.mktemp("begun")
     wide = Shape(hidden=128)  # heads that a quantized cache can divide
     folders = {"json_tools": make_model(root / "json_tools", wide), "draft": make_model(root / "draft", seed=1)}
-    for name in ("mistral", "llama3", "kimi_k2"):
+    for name in OPENINGS:
         tags = next(one.wrapping.tags for one in FORMATS if one.name == name and one.wrapping is not None)
         folders[name] = make_model(root / name, template=TEMPLATES[name], tags=tags)
     yield folders
@@ -82,12 +88,7 @@ def test_a_call_that_the_model_begins_is_valid_on_every_path(folders: dict[str, 
         assert_valid(response, 1)
 
 
-@each(
-    ("name", "opening"),
-    [
-        ("mistral", "[TOOL_CALLS]"), ("llama3", "<|python_tag|>"), ("kimi_k2", "<|tool_calls_section_begin|>"),
-    ],
-)  # fmt: skip
+@each(("name", "opening"), list(OPENINGS.items()))
 def test_a_begun_call_is_valid_in_the_format_of_the_family(folders: dict[str, Path], name: str, opening: str) -> None:
     assert_valid(ask(folders[name], opening, parallel_tool_calls=False), 1)
 

@@ -145,7 +145,10 @@ def test_a_required_call_is_valid_in_the_formats_of_other_families(
         assert response.content == ""
 
 
-@each("name", [name for name in WRITTEN if name in TEMPLATES])
+GEMMA = '<|tool_call>call:weather{city:<|"|>Rome<|"|>,days:2}<tool_call|>'
+
+
+@each("name", [*(name for name in WRITTEN if name in TEMPLATES), "gemma4"])
 def test_a_grammar_allows_what_the_family_writes(tmp_path: Path, name: str) -> None:
     tool_format = find_format(TEMPLATES[name] or "<tool_call>")
     assert tool_format.wrapping is not None
@@ -154,10 +157,40 @@ def test_a_grammar_allows_what_the_family_writes(tmp_path: Path, name: str) -> N
         from mlx_lm.tokenizer_utils import load
 
         grammars = Grammars(load(tmp_path))
-        tokens = grammars.guide().tokenize_str(WRITTEN[name].removeprefix("<|python_tag|>"), parse_special=True)
+        tokens = grammars.guide().tokenize_str(
+            {"gemma4": GEMMA, **WRITTEN}[name].removeprefix("<|python_tag|>"), parse_special=True
+        )
         matcher = grammars.compile(constrain_calls(TOOLS, tool_format))
         assert matcher.try_consume_tokens(tokens) == len(tokens), tags
         assert matcher.is_accepting()
+
+
+NESTED = Tool(
+    "nested",
+    "",
+    {
+        "type": "object",
+        "properties": {
+            "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "words": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 2},
+            "size": {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"]},
+        },
+        "required": ["size"],
+    },
+)
+
+
+@each("name", ["gemma4", "qwen3_coder", "glm47", "minimax_m2"])
+@each("has_tokens", [True, False])
+def test_nested_arguments_are_valid_in_formats_that_are_no_json(tmp_path: Path, name: str, *, has_tokens: bool) -> None:
+    wrapping = find_format(TEMPLATES[name] or "").wrapping
+    assert wrapping is not None
+    tags = wrapping.tags if has_tokens else ()
+    folder = make_model(tmp_path / f"{name}{has_tokens}", template=TEMPLATES[name], tags=tags)
+    for seed in (1, 2, 3):
+        response = client(folder).generate("x", tools=[NESTED], tool_choice="required", seed=seed)
+        if response.finish_reason != "length":
+            assert find_mismatch(response.tool_calls[0].arguments, NESTED.parameters) is None
 
 
 def test_calls_and_results_go_back_to_the_template(folder: Path) -> None:

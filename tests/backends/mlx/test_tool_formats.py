@@ -109,6 +109,20 @@ def test_arguments_that_stand_one_by_one_are_constrained_by_their_own_schemas() 
         ]
 
 
+def test_arguments_of_gemma_have_bare_names_and_quotes_of_their_own() -> None:
+    text = {"type": "string"}
+    inner = {"type": "object", "properties": {"b": {"type": ["boolean", "null"]}, "c": {"enum": ["x"]}}}
+    listed = {"type": "array", "items": {"anyOf": [text, inner]}, "minItems": 1, "maxItems": 3}
+    for required in (["text"], []):
+        schema = {"properties": {"text": text, "list": listed}, "required": required}
+        grammar = constrain_calls([Tool("x", "", schema)], BY_NAME["gemma4"]).text
+        assert '"<|tool_call>" "call:x" call_0_arguments "<tool_call|>"' in grammar
+        assert '"text:" "<|\\"|>" call_0_arguments_text' in grammar
+        assert '("," ("<|\\"|>" call_0_arguments_text | "{" ("b:" (' in grammar
+        assert '){0,2} "]"' in grammar
+        assert grammar.split("call_0_arguments: ")[1].startswith('"{" "text:"' if required else '"{" ("text:"')
+
+
 @each(
     "schema",
     [
@@ -152,7 +166,7 @@ def test_calls_that_a_model_may_begin_are_constrained_from_their_opening_on() ->
         section = constrain_begun_calls(TOOLS, kimi, is_parallel=is_parallel)
         assert section is not None
         assert ("{0,15}" in section.text, section.may_repeat) == (is_parallel, is_parallel)
-    assert constrain_begun_calls(TOOLS, BY_NAME["gemma4"], is_parallel=True) is None
+    assert constrain_begun_calls(TOOLS, BY_NAME["longcat"], is_parallel=True) is None
 
 
 def test_white_space_is_held_until_it_is_clear_whether_calls_follow() -> None:

@@ -7,7 +7,7 @@ the response has to be, and ``reading`` finds calls in what the model writes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 LINE: Final = "\0"
 """In a text of a wrapping: a new line that models may leave out."""
@@ -44,7 +44,7 @@ class Wrapping:
         first: Before the first call.
         separator: Between two calls.
         last: After the last call, where calls stand in a list or a section.
-        fields: How arguments are written one by one; None where they are one JSON object.
+        arguments: How arguments are written: as one JSON object, one by one, or as Gemma 4 does.
     """
 
     before: str
@@ -54,7 +54,7 @@ class Wrapping:
     first: str = ""
     separator: str = "\n"
     last: str = ""
-    fields: Fields | None = None
+    arguments: Fields | Literal["json", "gemma"] = "json"
 
 
 HERMES: Final = Wrapping(
@@ -110,10 +110,17 @@ FORMATS: Final = (
         Wrapping(
             '<invoke name="', '">\n', "</invoke>\n", ("<minimax:tool_call>", "</minimax:tool_call>"),
             first="<minimax:tool_call>\n", separator="", last="</minimax:tool_call>",
-            fields=Fields('<parameter name="', '">', "", "</parameter>", "\n"),
+            arguments=Fields('<parameter name="', '">', "", "</parameter>", "\n"),
         ),
     ),
-    ToolFormat("gemma4", (("<|tool_call>", "<tool_call|>"),), "<|tool_call>", "<tool_call|>", parser="gemma4"),
+    ToolFormat(
+        "gemma4", (("<|tool_call>", "<tool_call|>"),), "<|tool_call>", "<tool_call|>",
+        Wrapping(
+            "<|tool_call>call:", "", "<tool_call|>", ("<|tool_call>", "<tool_call|>", '<|"|>'), separator="",
+            arguments="gemma",
+        ),
+        parser="gemma4",
+    ),
     ToolFormat(
         "function_gemma", (("<start_function_call>",),), "<start_function_call>", "<end_function_call>",
         parser="function_gemma",
@@ -122,7 +129,7 @@ FORMATS: Final = (
     ToolFormat(
         "glm47", (("<arg_key>",),), wrapping=Wrapping(
             "<tool_call>", LINE, "</tool_call>", ("<tool_call>", "</tool_call>", *_GLM_TAGS),
-            fields=Fields("<arg_key>", f"</arg_key>{LINE}<arg_value>", "", "</arg_value>", LINE),
+            arguments=Fields("<arg_key>", f"</arg_key>{LINE}<arg_value>", "", "</arg_value>", LINE),
         ),
     ),
     ToolFormat(
@@ -132,7 +139,7 @@ FORMATS: Final = (
     ToolFormat(
         "qwen3_coder", (("<tool_call>\\n<function=",), ("<tool_call>\n<function=",)), wrapping=Wrapping(
             "<tool_call>\n<function=", ">\n", "</function>\n</tool_call>", ("<tool_call>", "</tool_call>"),
-            fields=Fields("<parameter=", ">\n", "\n", "</parameter>", "\n"),
+            arguments=Fields("<parameter=", ">\n", "\n", "</parameter>", "\n"),
         ),
     ),
     ToolFormat(

@@ -18,12 +18,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from unified_llm._backends.mlx.tool_formats import LINE, Fields, Wrapping
-from unified_llm._lib.bounded_json import dump
+from unified_llm._backends.mlx.tool_formats import Fields, Wrapping
+from unified_llm._backends.mlx.tool_formats.expressions import json_of, literals
+from unified_llm._backends.mlx.tool_formats.gemma_grammar import write_gemma_arguments
 from unified_llm._lib.json_schema import json_types
 
-_COMPACT: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+_STRING: Final[frozenset[str]] = frozenset({"string"})
 _ANY_TEXT: Final = r"(.|\n)*"
 # Fields of schemas that are understood: of arguments, and of a text among them.
 _OF_ARGUMENTS: Final = frozenset({
@@ -37,30 +38,22 @@ _NAME: Final = re.compile(r"[\w.$-]{1,64}")
 _LONGEST_TEXT: Final = 2_000  # characters that are counted
 
 
-def json_of(schema: Mapping[str, Any]) -> str:
-    """Return the expression of JSON of a schema, without blanks of a free length."""
-    return f"%json {dump({**schema, 'x-guidance': _COMPACT})}"
-
-
-def literals(text: str, tags: Sequence[str]) -> list[str]:
-    """Return the expressions of a text, each of its tags as a literal of its own."""
-    parts = re.split(f"({'|'.join(map(re.escape, (LINE, *tags)))})", text)
-    return ['"\\n"?' if part == LINE else json.dumps(part, ensure_ascii=False) for part in parts if part]
-
-
 def write_arguments(rule: str, schema: Mapping[str, Any] | None, wrapping: Wrapping) -> list[str] | None:
-    """Return the lines of the rule of arguments; None where they cannot be written one by one as the family does.
+    """Return the lines of the rule of arguments; None where they cannot be written as the family does.
 
     Args:
         rule: The name of the rule.
         schema: That of the arguments; None for any.
         wrapping: How a call is written.
     """
-    if wrapping.fields is None:
+    style = wrapping.arguments
+    if style == "json":
         return [f"{rule}: {json_of(_ANY_OBJECT if schema is None else schema)}"]
+    if style == "gemma":
+        return write_gemma_arguments(rule, schema, wrapping.tags)
     if schema is None:
-        return _write_any(rule, wrapping.fields, wrapping.tags)
-    return _write_fields(rule, schema, wrapping.fields, wrapping.tags)
+        return _write_any(rule, style, wrapping.tags)
+    return _write_fields(rule, schema, style, wrapping.tags)
 
 
 def _write_fields(rule: str, schema: Mapping[str, Any], fields: Fields, tags: Sequence[str]) -> list[str] | None:
@@ -94,7 +87,7 @@ def _write_any(rule: str, fields: Fields, tags: Sequence[str]) -> list[str]:
 def _value(rule: str, schema: Mapping[str, Any], fields: Fields, tags: Sequence[str]) -> list[str] | None:
     """Return the expression of a value with its end, and the rules that it needs; None where there is none."""
     end = " ".join(literals(fields.padding + fields.end, tags))
-    if json_types(schema) != {"string"}:
+    if json_types(schema) != _STRING:
         return [f"{json_of(schema)} {end}"]
     if not _OF_TEXT.issuperset(schema):
         return None

@@ -17,7 +17,8 @@ from typing import Any, Final
 from unified_llm._backends.mlx.closed_schemas import close_objects
 from unified_llm._backends.mlx.engine_types import Constraint
 from unified_llm._backends.mlx.tool_formats import HERMES, ToolFormat, Wrapping
-from unified_llm._backends.mlx.tool_formats.argument_grammars import json_of, literals, write_arguments
+from unified_llm._backends.mlx.tool_formats.argument_grammars import write_arguments
+from unified_llm._backends.mlx.tool_formats.expressions import json_of, literals
 from unified_llm.types.messages import Tool
 
 _MAX_CALLS: Final = 16  # of one response, or of one list of calls
