@@ -117,8 +117,8 @@ def test_arguments_of_gemma_have_bare_names_and_quotes_of_their_own() -> None:
         schema = {"properties": {"text": text, "list": listed}, "required": required}
         grammar = constrain_calls([Tool("x", "", schema)], BY_NAME["gemma4"]).text
         assert '"<|tool_call>" "call:x" call_0_arguments "<tool_call|>"' in grammar
-        assert '"text:" "<|\\"|>" call_0_arguments_text' in grammar
-        assert '("," ("<|\\"|>" call_0_arguments_text | "{" ("b:" (' in grammar
+        assert '"text:" "<|\\"|>" call_0_arguments_text_0' in grammar
+        assert '("," ("<|\\"|>" call_0_arguments_text_0 | "{" ("b:" (' in grammar
         assert '){0,2} "]"' in grammar
         assert grammar.split("call_0_arguments: ")[1].startswith('"{" "text:"' if required else '"{" ("text:"')
 

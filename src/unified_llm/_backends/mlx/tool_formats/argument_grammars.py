@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.tool_formats import Fields, Wrapping
-from unified_llm._backends.mlx.tool_formats.expressions import json_of, literals
+from unified_llm._backends.mlx.tool_formats.expressions import LONGEST_TEXT, json_of, literals
 from unified_llm._backends.mlx.tool_formats.gemma_grammar import write_gemma_arguments
 from unified_llm._lib.json_schema import json_types
 
@@ -35,7 +35,6 @@ _OF_TEXT: Final = frozenset({
     "$defs", "definitions",
 })  # fmt: skip
 _NAME: Final = re.compile(r"[\w.$-]{1,64}")
-_LONGEST_TEXT: Final = 2_000  # characters that are counted
 
 
 def write_arguments(rule: str, schema: Mapping[str, Any] | None, wrapping: Wrapping) -> list[str] | None:
@@ -105,7 +104,7 @@ def _text_pattern(schema: Mapping[str, Any]) -> str | None:
     least, most = schema.get("minLength", 0), schema.get("maxLength")
     if not least and most is None:
         return _ANY_TEXT
-    if max(least, most or 0) > _LONGEST_TEXT:
+    if max(least, most or 0) > LONGEST_TEXT:
         return None
     return rf"[^\n]{{{least},{'' if most is None else most}}}"
 

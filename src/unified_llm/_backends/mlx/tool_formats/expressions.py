@@ -11,6 +11,8 @@ from unified_llm._backends.mlx.tool_formats import LINE
 from unified_llm._lib.bounded_json import dump
 
 _COMPACT: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+LONGEST_TEXT: Final = 2_000
+"""The longest text in characters whose length is bounded by a regular expression."""
 
 
 def json_of(schema: Mapping[str, Any]) -> str:

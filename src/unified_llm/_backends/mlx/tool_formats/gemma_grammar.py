@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from unified_llm._backends.mlx.tool_formats.expressions import json_of, literals
+from unified_llm._backends.mlx.tool_formats.expressions import LONGEST_TEXT, json_of, literals
 
 _QUOTE: Final = '<|"|>'
 _NAME: Final = re.compile(r"\w{1,64}", re.ASCII)
@@ -20,7 +20,7 @@ _DEEPEST: Final = 8  # levels of objects and lists
 _PLAIN: Final = frozenset({"integer", "number", "boolean", "null"})
 _WORDS: Final = frozenset({"description", "title", "default", "examples", "format", "$schema"})
 _OF_CHOICE: Final = _WORDS | {"anyOf"}
-_OF_TEXT: Final = _WORDS | {"type", "enum", "const"}
+_OF_TEXT: Final = _WORDS | {"type", "enum", "const", "minLength", "maxLength"}
 _OF_LIST: Final = _WORDS | {"type", "items", "minItems", "maxItems"}
 _OF_OBJECT: Final = _WORDS | {"type", "properties", "required", "additionalProperties"}
 
@@ -34,24 +34,35 @@ def write_gemma_arguments(rule: str, schema: Mapping[str, Any] | None, tags: Seq
         tags: Parts of the texts that may be tokens.
     """
     quote = " ".join(literals(_QUOTE, tags))
-    text = f"{rule}_text[suffix={json.dumps(_QUOTE)}]: /(.|\\n)*/"
     if schema is None:
         value, field = f"{rule}_any", f'/{_NAME.pattern}/ ":" {rule}_any'
         plain = json_of({"type": sorted(_PLAIN)})
         return [
             f'{rule}: "{{" ({field} ("," {field})*)? "}}"',
             f'{value}: {quote} {rule}_text | {rule} | "[" ({value} ("," {value})*)? "]" | {plain}',
-            text,
+            _text_rule(f"{rule}_text", "*"),
         ]
-    expression = _Writer(quote, f"{rule}_text").write({"type": "object", **schema}, _DEEPEST)
-    return None if expression is None else [f"{rule}: {expression}", text]
+    writer = _Writer(quote, f"{rule}_text")
+    expression = writer.write({"type": "object", **schema}, _DEEPEST)
+    if expression is None:
+        return None
+    return [f"{rule}: {expression}", *(_text_rule(name, length) for length, name in writer.texts.items())]
+
+
+def _text_rule(rule: str, length: str) -> str:
+    return f"{rule}[suffix={json.dumps(_QUOTE)}]: /(.|\\n){length}/"
 
 
 class _Writer:
-    """Writes the expressions of values."""
+    """Writes the expressions of values.
+
+    Attributes:
+        texts: The rules of texts by their lengths, as of a regular expression.
+    """
 
     def __init__(self, quote: str, text_rule: str) -> None:
         self._quote, self._text_rule = quote, text_rule
+        self.texts: dict[str, str] = {}
 
     def write(self, schema: Any, depth: int) -> str | None:
         """Return the expression of a value; None where there is none."""
@@ -77,7 +88,12 @@ class _Writer:
         if not _OF_TEXT.issuperset(schema):
             return None
         if "enum" not in schema and "const" not in schema:
-            return f"{self._quote} {self._text_rule}"
+            least, most = schema.get("minLength", 0), schema.get("maxLength")
+            if max(least, most or 0) > LONGEST_TEXT:
+                return None
+            length = f"{{{least},{'' if most is None else most}}}" if least or most is not None else "*"
+            rule = self.texts.setdefault(length, f"{self._text_rule}_{len(self.texts)}")
+            return f"{self._quote} {rule}"
         choices: list[Any] = schema.get("enum", [schema.get("const")])
         if any(not isinstance(choice, str) or _QUOTE in choice for choice in choices):
             return None
