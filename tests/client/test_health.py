@@ -17,7 +17,7 @@ DEAD = Failure("server", 503)
 REFUSED = "its API key was refused (auth)"
 FIELDS = {
     "target", "provider", "model", "host", "state", "consecutive_failures", "probe_in", "retry_in", "reason",
-    "cooldowns", "calls", "failures", "refused", "last_failure", "retry_budget", "standby",
+    "cooldowns", "rate_limit", "calls", "failures", "refused", "last_failure", "retry_budget", "standby",
 }  # fmt: skip
 
 

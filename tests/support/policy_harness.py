@@ -19,6 +19,7 @@ from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import DEFAULT_FAILOVER, CallFailed, CallState, Hedging
 from unified_llm._policy.health import Health
 from unified_llm._policy.health_changes import BreakerChange, CooldownChange, HealthChange
+from unified_llm._policy.rate_limits import RateLimits
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk, LLMRequest, Message
 
@@ -71,6 +72,7 @@ class PolicyHarness:
     mode: Mode = "sync"
     breaker_changes: list[BreakerChange] = field(default_factory=list)
     cooldowns: list[CooldownChange] = field(default_factory=list)
+    limits: RateLimits | None = None
 
     def __post_init__(self) -> None:
         self.targets = ScriptedTargets(self.scripts)
@@ -113,6 +115,7 @@ class PolicyHarness:
             now=lambda: self.targets.clock,
             random=lambda: self.targets.draw,
             trace=Trace(),
+            limits=self.limits,
             model_state=self.targets.models.state if self.targets.models else None,
         )
 

@@ -18,6 +18,7 @@ from unified_llm._client.long_prompts import PromptLength
 from unified_llm._client.model_loader import loader_for
 from unified_llm._client.original_request import SplitRequest, gets_original, split_original
 from unified_llm._client.queued_calls import is_queued
+from unified_llm._client.token_estimates import estimator_of
 from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest, wants_stream
@@ -33,12 +34,19 @@ from unified_llm._policy.call_state import CallFailed, CallState, Hedging
 from unified_llm._policy.failure_rules import is_of_size_or_input
 from unified_llm._policy.trace import Trace
 from unified_llm._providers.capabilities import missing
-from unified_llm._state import learned_windows, process_health
+from unified_llm._state import learned_windows, process_health, process_limits
 from unified_llm._structured.attempts import Emulation
 from unified_llm._structured.plan import plan_emulation
 from unified_llm.exceptions import GenerationError, LLMError
 from unified_llm.types.records import Attempt, Usage
-from unified_llm.types.requests import EmbeddingRequest, FurtherRequest, LLMRequest, ModelRequest, ModelsRequest
+from unified_llm.types.requests import (
+    CountRequest,
+    EmbeddingRequest,
+    FurtherRequest,
+    LLMRequest,
+    ModelRequest,
+    ModelsRequest,
+)
 from unified_llm.types.responses import EmbeddingResponse, FurtherResponse, LLMResponse, RerankResponse
 
 
@@ -192,6 +200,8 @@ def prepare_call(
         runs_model=_runs_model(request),
         shows_health=not isinstance(request, FurtherRequest) or request.shows_health,
         queued=is_queued(),
+        limits=None if isinstance(request, CountRequest) else process_limits.current(),
+        estimate=estimator_of(request),
     )
     loader = loader_for(able, request) if state.runs_model else None
     if loader is not None:

@@ -64,12 +64,16 @@ class ArgumentsClient(MediaClient):
         finished = finished or FinishedVectors()
         embedding = Embedding(request, max_texts, space, finished, chain=targets, deadline=options.deadline)
         later = options.without_target_changes()  # which the targets of a part have already
+        calls: list[PreparedCall] = []  # the last one: its deadline has moved while it waited in a queue
 
         def prepare(part: Part) -> PreparedCall:
+            left = calls[0].state.deadline if calls and until is not None else until
             if part.chain is None:
                 kept = replace(chain, targets=space.without_dropped(targets))
-                return self._prepare(part.request, kept, options, until)
-            return self._prepare(part.request, replace(chain, targets=part.chain), later, until)
+                calls[:] = [self._prepare(part.request, kept, options, left)]
+            else:
+                calls[:] = [self._prepare(part.request, replace(chain, targets=part.chain), later, left)]
+            return calls[0]
 
         return embedding.batches(), prepare
 

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.seconds import FOREVER
+from unified_llm._policy import turns
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Emit, Open, Wait
 from unified_llm._policy.failure_rules import FAILURE_RULES
@@ -75,6 +76,7 @@ def start_attempt(call: CallState, state: TargetState, permit: Permit, now: floa
     retry = state.attempts > 0
     permit.first_try = not retry
     attempt = RunningAttempt(call.attempt_count, target, permit, now, limit, until, call.waited, retry=retry)
+    attempt.turn, state.turn = state.turn, None
     call.waited = 0.0
     if state.spends_budget:
         call.health.spend_retry(target)
@@ -108,6 +110,8 @@ def finish_attempt(
 ) -> None:
     """Record the outcome at the breaker and in the trace. None, for a cancelled attempt, leaves health as it is."""
     now = call.now()
+    if attempt.turn is not None:
+        turns.settle(call, attempt, outcome, now)
     adjustments = call.trace.adjusted
     adjusted = adjustments.get(id(attempt.target)) if adjustments else None
     record = make_attempt(attempt, outcome, now, reason=reason, adjusted=adjusted)

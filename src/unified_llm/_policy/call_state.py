@@ -13,6 +13,7 @@ from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.failure_rules import FAILURE_RULES
 from unified_llm._policy.health import Health
+from unified_llm._policy.rate_limits import HeldTurn, RateLimits
 from unified_llm._policy.trace import Trace
 
 # At most this many attempts a call, or one for each target where there are more targets; explicit retries come on top.
@@ -45,6 +46,7 @@ class TargetState:
         not_retried: Why it was not retried after its last failure, where that is no matter of the failure; or empty.
         load_ended: This call has waited until its model was loaded, or could not be.
         load_waited: Seconds for which this call has waited for its model.
+        turn: The turn at its rate limit that this call has, and has not begun an attempt with.
     """
 
     target: Target
@@ -64,6 +66,7 @@ class TargetState:
     not_retried: str = ""
     load_ended: bool = False
     load_waited: float = 0.0
+    turn: HeldTurn | None = None
 
     @property
     def insists(self) -> bool:
@@ -136,12 +139,15 @@ class CallState:
         shows_health: What becomes of it counts at the breaker. Looks at a job do not: those that succeed would hide
             that new jobs fail.
         queued: It is a call of a batch.
+        limits: The registry of rate limits; None where the requests of the call count for none.
+        estimate: Returns the tokens that the request probably takes at a target that is limited by tokens.
         states: One state for each target, in the same order.
         committed: The first chunk has been passed to the caller.
         waited: Seconds slept, or waited for a model, since the last attempt began.
         attempt_count: How many attempts were started.
         uncounted: How many of them count for no limit.
         reordered: A target comes after the others: it had no free connection, or its retry can wait.
+        holds_turns: A target may have a turn that was not used.
         only_target: The one target that may be retried, after a failure that does not fail over.
     """
 
@@ -163,12 +169,15 @@ class CallState:
     model_state: Callable[[Target], ModelState] | None = None
     shows_health: bool = True
     queued: bool = False
+    limits: RateLimits | None = None
+    estimate: Callable[[Target], int] = field(default=lambda _: 0)
     states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
     attempt_count: int = field(default=0, init=False)
     uncounted: int = field(default=0, init=False)
     reordered: bool = field(default=False, init=False)
+    holds_turns: bool = field(default=False, init=False)
     only_target: TargetState | None = field(default=None, init=False)
     _passed: int = field(default=0, init=False)
 
@@ -239,8 +248,17 @@ class CallState:
         )
 
     def _is_ready(self, state: TargetState, now: float) -> bool:
-        ready = not state.excluded and state.retry_at <= now
-        return ready and self.health.ready(state.target, now, streaming=self.streaming)
+        if state.excluded or state.retry_at > now or not self.health.ready(state.target, now, streaming=self.streaming):
+            return False
+        target, limits = state.target, self.limits
+        if limits is None or not self.is_limited(target):
+            return True
+        return limits.is_open(target, self.estimate(target), now, queued=self.queued)
+
+    def is_limited(self, target: Target) -> bool:
+        """Return whether an attempt on a target needs a turn at its rate limit."""
+        limited = self.queued or target.rpm is not None or target.tpm is not None
+        return limited and self.runs_model and self.limits is not None
 
     def fails_over(self, kind: FailureKind) -> bool:
         """Return whether another target may be tried after a failure of this kind."""

@@ -36,6 +36,7 @@ from unified_llm._policy.health_updates import (
     HealthPublisher,
     HealthUpdate,
 )
+from unified_llm._policy.rate_limits import RateLimits
 from unified_llm._policy.target_health import (
     COOLDOWN_SCOPES,
     Change,
@@ -254,7 +255,9 @@ class Health:
                 self._changes.append(CooldownChange(target.name, shown, reason, started.until - now))
         self._notify()
 
-    def snapshot(self, now: float, targets: Iterable[Target] | None = None) -> list[dict[str, Any]]:
+    def snapshot(
+        self, now: float, targets: Iterable[Target] | None = None, *, limits: RateLimits | None = None
+    ) -> list[dict[str, Any]]:
         """Return one plain dict a target (``process_health.health_snapshot`` explains the fields).
 
         Args:
@@ -262,6 +265,7 @@ class Health:
             targets: The targets to return, in this order, by their names and as their settings judge, used or not. None
                 for all that were used, each called as in the call that used it first, and as the caller who used it
                 last sees it.
+            limits: Has what is known of their rate limits.
         """
         with self._lock:
             self._drain_outcomes()
@@ -269,7 +273,10 @@ class Health:
             shown = ((key, known, None) for key, known in self._targets.items())
             if targets is not None:
                 shown = ((each.health_key, self._known_or_new(each), each) for each in _distinct(targets))
-            rows = [describe(key, health, target, cooldowns=self._cooldowns, now=now) for key, health, target in shown]
+            rows = [
+                describe(key, health, target, cooldowns=self._cooldowns, limits=limits, now=now)
+                for key, health, target in shown
+            ]
         self._notify()
         return rows
 

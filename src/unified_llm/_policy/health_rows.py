@@ -8,6 +8,7 @@ from typing import Any, Final
 from unified_llm._core.base_url import netloc_of
 from unified_llm._core.target import Target
 from unified_llm._policy.cooldowns import Cooldowns
+from unified_llm._policy.rate_limits import RateLimits
 from unified_llm._policy.target_health import COOLDOWN_SCOPES, CooldownKeys, TargetHealth, cooldown_keys
 
 BREAKER_OPEN: Final = "circuit breaker open"
@@ -15,7 +16,13 @@ PROBING: Final = "circuit breaker half-open, its probe is in progress"
 
 
 def describe(
-    key: Hashable, health: TargetHealth, target: Target | None, *, cooldowns: Cooldowns, now: float
+    key: Hashable,
+    health: TargetHealth,
+    target: Target | None,
+    *,
+    cooldowns: Cooldowns,
+    limits: RateLimits | None,
+    now: float,
 ) -> dict[str, Any]:
     """Describe a target, as one caller sees it.
 
@@ -24,8 +31,10 @@ def describe(
         health: What is known of it.
         target: The target as the caller configured it; None for the caller who used it last.
         cooldowns: All that run.
+        limits: Has what is known of its rate limit.
         now: The current instant.
     """
+    limit_key = (health.cooldown_keys if target is None else cooldown_keys(target))[1:2]
     accounts = health.accounts if target is None else (cooldown_keys(target),)
     running = _running(accounts, cooldowns, now)
     return {
@@ -33,6 +42,7 @@ def describe(
         **_place(key),
         **_routing(health, target, cooldowns, now),
         "cooldowns": running,
+        "rate_limit": limits.describe(limit_key[0], now) if limits and limit_key else None,
         "calls": health.calls,
         "failures": health.failures,
         "refused": health.refused,

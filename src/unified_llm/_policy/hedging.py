@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from unified_llm._core.outcome import Failure
 from unified_llm._core.seconds import FOREVER
-from unified_llm._policy import retry_after
+from unified_llm._policy import retry_after, turns
 from unified_llm._policy.attempts import AttemptResult, finish_attempt, start_attempt, stream_chunks
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Abandon, Effect, Open, Wait
@@ -76,7 +76,7 @@ def _admit_hedge(call: CallState, first: TargetState, now: float) -> tuple[Targe
     if call.hedging is None or not call.hedging.budget.spend():
         return None
     for candidate in hedge_candidates(call, first):
-        admission = call.health.admit(candidate.target, now, streaming=call.streaming)
+        admission = turns.admit(call, candidate, now)
         if isinstance(admission, Permit):
             call.hedging = None
             return candidate, admission

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import RetryLimits, Target
-from unified_llm._policy import retry_after
+from unified_llm._policy import retry_after, turns
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Sleep
 from unified_llm._policy.failure_rules import (
@@ -111,6 +111,9 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
         return "end"
     call.only_target = None if failover else state
     state.polls = state.polls + 1 if rule.polled else 0
+    if turns.may_queue_again(call, state, failure, now):
+        _queue_again(call, state, now)
+        return "continue"
     if rule.uncounted or state.polls > 1:
         state.attempts -= 1
         call.uncounted += 1
@@ -136,6 +139,14 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     if retry_at <= now:
         return "continue"
     return "sleep"
+
+
+def _queue_again(call: CallState, state: TargetState, now: float) -> None:
+    """Let a call of a batch wait for another turn, as if it had not been refused; its explicit retries are counted."""
+    state.retry_at, state.spends_budget = now, False
+    if state.target.retry.limit is None:
+        state.attempts -= 1
+        call.uncounted += 1
 
 
 def _can_wait(call: CallState, state: TargetState, rule: FailureRule, now: float) -> bool:
@@ -244,8 +255,11 @@ def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float
     """Start a cooldown if an answer used up a rate limit.
 
     No call waits for that cooldown: other targets are tried until the limit has recovered. Many providers send the time
-    at which the whole limit is back, while they would accept the next request much sooner.
+    at which the whole limit is back, while they would accept the next request much sooner. Calls of a batch are held by
+    their pace, which knows of the limit too.
     """
+    if call.queued:
+        return
     if done.headers and (pause := retry_after.read_reset(done.headers)):
         call.health.start_cooldown(target, "rate_limit", now + pause, "its rate limit is used up", wait=False, now=now)
 
@@ -280,6 +294,13 @@ def _exclude(call: CallState, matches: Callable[[Target], bool], reason: str, no
             other.excluded = True
             if not other.attempts:
                 call.trace.record_skip(other.target, reason, now)
+
+
+def sleep_in_queue(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:
+    """Sleep until the turn of a call; for one of a batch, that is not counted in its deadline."""
+    yield from sleep_until(call, until, now)
+    if call.queued:
+        call.deadline += max(0.0, call.now() - now)
 
 
 def sleep_until(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:

@@ -88,6 +88,22 @@ def read_reset(headers: Mapping[str, str]) -> float | None:
     return max((wait for wait in waits if wait is not None), default=None)
 
 
+def read_room(headers: Mapping[str, str]) -> tuple[float, float] | None:
+    """Return how many requests a server has left, and the seconds until its limit is back; None where it tells neither.
+
+    Of several limits, that which leaves the fewest requests for its time. The names are as in ``read_reset``.
+    """
+    rooms = [
+        (left, seconds)
+        for name, remaining in headers.items()
+        if "ratelimit-" in name and "remaining" in name and "token" not in name
+        if (left := _plausible(_parse_number(remaining))) is not None
+        if (reset := headers.get(name.replace("remaining", "reset"))) is not None
+        if (seconds := _parse_reset(reset, headers))
+    ]
+    return min(rooms, key=lambda room: room[0] / room[1], default=None)
+
+
 def _parse_reset(value: str, headers: Mapping[str, str]) -> float | None:
     number = _parse_number(value)
     if number is not None and number <= _DAY:

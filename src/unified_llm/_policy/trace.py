@@ -11,6 +11,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.failure_rules import MAYBE_BILLED
+from unified_llm._policy.rate_limits import HeldTurn
 from unified_llm._policy.target_health import Permit
 from unified_llm.types.records import Attempt
 
@@ -144,6 +145,7 @@ class RunningAttempt:
         waited: Seconds slept before it, or waited for a model.
         retry: An earlier attempt of this call was on the same target.
         first_token: Seconds to its first chunk.
+        turn: Its turn at the rate limit of the target; None where that needs none.
     """
 
     number: int
@@ -155,3 +157,4 @@ class RunningAttempt:
     waited: float = 0.0
     retry: bool = False
     first_token: float | None = None
+    turn: HeldTurn | None = None

@@ -14,7 +14,7 @@ from unified_llm._lib.swappable import Swappable
 from unified_llm._observe import logs
 from unified_llm._policy.health import Health
 from unified_llm._policy.health_changes import ConditionChange, HealthChange
-from unified_llm._state import learned_windows, standby
+from unified_llm._state import learned_windows, process_limits, standby
 
 
 def _on_change(change: HealthChange) -> None:
@@ -45,6 +45,9 @@ def health_snapshot() -> list[dict[str, Any]]:
         - ``reason``: why none is sent now; empty where one may be.
         - ``cooldowns``: those that run, each with its ``scope`` (``api_key``: all targets with the key, ``rate_limit``:
           all with the key, the model and the host, ``target``: this one), ``reason`` and ``seconds`` that are left.
+        - ``rate_limit``: None where calls are not limited, or ``rpm`` and ``tpm`` (None where there is no such limit),
+          ``available`` and ``available_tokens`` (what is left of them), ``waiting`` (calls that wait for their turn),
+          and of the calls of batches ``in_flight``, and ``window``, the most of them that may be in flight.
         - ``calls``: requests sent to it, retries included, that have ended or whose stream has begun.
         - ``failures``, ``refused``: how many of them failed, and how many it refused (HTTP 400 and the like).
         - ``last_failure``: None, or ``kind``, ``status``, ``message``, ``at`` (ISO 8601, UTC), ``seconds_ago``, and
@@ -70,7 +73,7 @@ def health_of(targets: Iterable[Target]) -> list[dict[str, Any]]:
 def _rows(targets: Iterable[Target] | None) -> list[dict[str, Any]]:
     using = runtime.current()
     now = using.now()
-    rows = current().snapshot(now, targets)
+    rows = current().snapshot(now, targets, limits=process_limits.current())
     wall = using.wall()
     for row in rows:
         if last := row.get("last_failure"):
@@ -84,13 +87,14 @@ def reset_health() -> None:
     """Drop every outcome, breaker, budget, cooldown and learned context window of this process."""
     current().reset()
     learned_windows.current().reset()
+    process_limits.current().reset()
     repeated_warnings.reset()
 
 
 @contextmanager
 def apart() -> Generator[None]:
     """Use an empty registry for the calls that begin in this block; they change nothing outside of it."""
-    with _health.apart(), learned_windows.apart(), standby.apart():
+    with _health.apart(), learned_windows.apart(), process_limits.apart(), standby.apart():
         yield
 
 
