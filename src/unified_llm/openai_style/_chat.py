@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Literal, Unpack, overload
 
@@ -17,19 +17,20 @@ from unified_llm.openai_style._chat_objects import AnswerForm, completion_of
 from unified_llm.openai_style._chat_request import CHAT_FIELDS, read_chat
 from unified_llm.openai_style._chat_stream import AsyncChatCompletionStream, ChatCompletionStream
 from unified_llm.openai_style._parse import Wanted, parse_completion, read_wanted
-from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, refuse_unknown
-from unified_llm.openai_style._settings import CALL_OPTIONS
+from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, read_arguments, refuse_unknown
+from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
 from unified_llm.openai_style._stored_completions import AsyncStoredCompletions, StoredCompletions
 from unified_llm.openai_style._streams import AsyncStream, AsyncStreamOpener, Stream, StreamOpener
 from unified_llm.openai_style.types.chat.chat_completion import ChatCompletion
 from unified_llm.openai_style.types.chat.chat_completion_chunk import ChatCompletionChunk
 from unified_llm.openai_style.types.chat.parsed_chat_completion import ParsedChatCompletion
 from unified_llm.types.requests import LLMRequest
+from unified_llm.types.responses import LLMResponse
 
 _ARGUMENTS = CHAT_FIELDS | CALL_OPTIONS | {"extra_body"}
 
 
-class _Prepared:
+class PreparedChat:
     """A call that was read: its client, its request, and how its answer is written."""
 
     __slots__ = ("client", "form", "options", "request", "wants_usage")
@@ -40,27 +41,37 @@ class _Prepared:
         self.form = AnswerForm(uses_functions, custom_names(request.tools))
         self.wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
 
+    @property
+    def requests(self) -> tuple[LLMRequest]:
+        """The one request that it sends."""
+        return (self.request,)
+
+    def answer_of(self, responses: Sequence[LLMResponse]) -> ChatCompletion:
+        """Return the answer, made of the response to the request."""
+        return completion_of(responses[0], self.form)
+
     def writer(self, stream: Any) -> ChunkWriter:
         """Return what makes the chunks of a stream of the client."""
         return ChunkWriter(lambda: stream.model, wants_usage=self.wants_usage, form=self.form)
+
+
+def prepare_chat(settings: Settings, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> PreparedChat:
+    """Read the arguments of a call.
+
+    Raises:
+        OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
+    """
+    with family_errors():
+        refuse_unknown(given.value, _ARGUMENTS)
+        body, call = read_arguments(settings, given.value, chat=True)
+        request = read_chat(body, call.model, wanted and wanted.check)
+        return PreparedChat(call.client, call.options, request, body)
 
 
 class _Shared(Resource):
     """Base of the sync and the async resource."""
 
     PATH = "chat.completions"
-
-    def _read_chat(self, given: Hidden[dict[str, Any]], wanted: Wanted | None) -> _Prepared:
-        """Read the arguments of a call.
-
-        Raises:
-            OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
-        """
-        with family_errors():
-            refuse_unknown(given.value, _ARGUMENTS)
-            body, call = self._read(given.value, chat=True)
-            request = read_chat(body, call.model, wanted and wanted.check)
-            return _Prepared(call.client, call.options, request, body)
 
 
 class Completions(_Shared, StoredCompletions):
@@ -102,7 +113,7 @@ class Completions(_Shared, StoredCompletions):
         return self._create(Hidden(fields))
 
     def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
-        call = self._read_chat(given, wanted)
+        call = prepare_chat(self._settings, given, wanted)
         if call.request.stream:
             with family_errors():
                 stream = call.client.open_stream(call.request, call.options)
@@ -178,7 +189,7 @@ class AsyncCompletions(_Shared, AsyncStoredCompletions):
         return await self._create(Hidden(fields))
 
     async def _create(self, given: Hidden[dict[str, Any]], wanted: Wanted | None = None) -> Any:
-        call = self._read_chat(given, wanted)
+        call = prepare_chat(self._settings, given, wanted)
         if call.request.stream:
             with family_errors():
                 stream = call.client.aopen_stream(call.request, call.options)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Unpack, overload
 
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
+from unified_llm._client.client import LLMClient
 from unified_llm._core import runtime
 from unified_llm._formats.original_body import takes_original
 from unified_llm._lib.signatures import show_keywords
@@ -17,13 +18,20 @@ from unified_llm.openai_style._completion_objects import CompletionChunks, compl
 from unified_llm.openai_style._omitted import NOT_GIVEN
 from unified_llm.openai_style._plain import plain
 from unified_llm.openai_style._prompts import Prompt, read_prompts
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown
-from unified_llm.openai_style._settings import CALL_OPTIONS
+from unified_llm.openai_style._resource import (
+    AsyncResource,
+    Call,
+    Resource,
+    family_errors,
+    read_arguments,
+    refuse_unknown,
+)
+from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
 from unified_llm.openai_style._streams import AsyncStream, Stream
 from unified_llm.openai_style.types.completion import Completion
 from unified_llm.types.messages import Message
 from unified_llm.types.requests import LLMRequest, OriginalRequest
-from unified_llm.types.responses import LLMChunk
+from unified_llm.types.responses import LLMChunk, LLMResponse
 
 _SAME: Final = (
     "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty", "n",
@@ -34,7 +42,7 @@ _ONE_PROMPT: Final = "it cannot complete several prompts at once"
 
 
 @dataclass(frozen=True, slots=True)
-class _CompletionCall:
+class PreparedCompletion:
     """A call that was read.
 
     Attributes:
@@ -49,8 +57,18 @@ class _CompletionCall:
     body: Mapping[str, Any] = field(repr=False)
     started: float
 
+    @property
+    def client(self) -> LLMClient:
+        """The client that serves it."""
+        return self.call.client
+
+    def answer_of(self, responses: Sequence[LLMResponse]) -> Completion:
+        """Return the answer, made of the responses to the requests."""
+        return completion_of(responses)
+
+    @property
     def options(self) -> CallOptions:
-        """Return the options of the next request, which has what is left of the deadline."""
+        """The options of the next request, which has what is left of the deadline."""
         options = self.call.options
         if options.deadline is None or len(self.requests) == 1:
             return options
@@ -64,27 +82,28 @@ class _CompletionCall:
         return CompletionChunks(model, wants_usage=wants_usage, prompts=prompts, choices=self.body.get("n") or 1)
 
 
+def prepare_completion(settings: Settings, given: Mapping[str, Any]) -> PreparedCompletion:
+    """Read the arguments of a call.
+
+    Raises:
+        ValidationError: An argument makes no sense.
+    """
+    started = runtime.current().now()
+    refuse_unknown(given, _ARGUMENTS)
+    prompts = read_prompts(given.get("prompt"))
+    arguments = {**given, "prompt": _prompt_of(prompts)} if "prompt" in given else given
+    body, call = read_arguments(settings, arguments, chat=True)
+    body = plain(body)
+    requests = [_read_request(body, call, prompts)]
+    if len(prompts) > 1 and not _is_one_request(call, requests[0]):
+        requests = [_read_request({**body, "prompt": prompt.value}, call, [prompt]) for prompt in prompts]
+    return PreparedCompletion(call, requests, body, started)
+
+
 class _Shared(Resource):
     """Base of the sync and the async resource."""
 
     PATH = "completions"
-
-    def _prepare(self, given: Mapping[str, Any]) -> _CompletionCall:
-        """Read the arguments of a call.
-
-        Raises:
-            ValidationError: An argument makes no sense.
-        """
-        started = runtime.current().now()
-        refuse_unknown(given, _ARGUMENTS)
-        prompts = read_prompts(given.get("prompt"))
-        arguments = {**given, "prompt": _prompt_of(prompts)} if "prompt" in given else given
-        body, call = self._read(arguments, chat=True)
-        body = plain(body)
-        requests = [_read_request(body, call, prompts)]
-        if len(prompts) > 1 and not _is_one_request(call, requests[0]):
-            requests = [_read_request({**body, "prompt": prompt.value}, call, [prompt]) for prompt in prompts]
-        return _CompletionCall(call, requests, body, started)
 
 
 class Completions(_Shared):
@@ -118,10 +137,10 @@ class Completions(_Shared):
             OpenAIError: No target completed the text.
         """
         with family_errors():
-            prepared = self._prepare({**given, "stream": stream})
-            client = prepared.call.client
+            prepared = prepare_completion(self._settings, {**given, "stream": stream})
+            client = prepared.client
             if not prepared.body.get("stream"):
-                return completion_of([client.run(request, prepared.options()) for request in prepared.requests])
+                return completion_of([client.run(request, prepared.options) for request in prepared.requests])
             inner = _StreamsInOrder(prepared)
             return Stream(inner, prepared.chunks(lambda: inner.model).write)
 
@@ -146,11 +165,10 @@ class AsyncCompletions(_Shared, AsyncResource):
     async def create(self, *, stream: Any = NOT_GIVEN, **given: Any) -> Any:
         """Do the same as ``Completions.create``."""
         with family_errors():
-            prepared = self._prepare({**given, "stream": stream})
-            client = prepared.call.client
+            prepared = prepare_completion(self._settings, {**given, "stream": stream})
             if not prepared.body.get("stream"):
-                responses = [await client.arun(request, prepared.options()) for request in prepared.requests]
-                return completion_of(responses)
+                client = prepared.client
+                return completion_of([await client.arun(request, prepared.options) for request in prepared.requests])
             inner = _AsyncStreamsInOrder(prepared)
             return await AsyncStream.open(inner, prepared.chunks(lambda: inner.model).write)
 
@@ -195,7 +213,7 @@ def _is_one_request(call: Call, request: LLMRequest) -> bool:
 class _PromptStreams:
     """The streams of several prompts, one after the other: the part that needs no waiting."""
 
-    def __init__(self, prepared: _CompletionCall) -> None:
+    def __init__(self, prepared: PreparedCompletion) -> None:
         self._prepared = prepared
         self._left = [*prepared.requests]
         self._stream: Any = None
@@ -223,7 +241,7 @@ class _StreamsInOrder(_PromptStreams):
             if not self._left:
                 raise StopIteration
             request = self._left.pop(0)
-            self._stream = self._prepared.call.client.open_stream(request, self._prepared.options())
+            self._stream = self._prepared.call.client.open_stream(request, self._prepared.options)
 
     def close(self) -> None:
         """Close the stream that is read; no other is begun."""
@@ -248,7 +266,7 @@ class _AsyncStreamsInOrder(_PromptStreams):
             if not self._left:
                 raise StopAsyncIteration
             request = self._left.pop(0)
-            self._stream = self._prepared.call.client.aopen_stream(request, self._prepared.options())
+            self._stream = self._prepared.call.client.aopen_stream(request, self._prepared.options)
 
     async def aclose(self) -> None:
         """Close the stream that is read; no other is begun."""

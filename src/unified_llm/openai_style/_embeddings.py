@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Unpack
 
+from unified_llm._client.call_options import CallOptions
+from unified_llm._client.client import LLMClient
 from unified_llm._lib.signatures import show_keywords
 from unified_llm._providers import registry
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._call_arguments import EmbeddingArguments, embedding_arguments
 from unified_llm.openai_style._records import with_record
-from unified_llm.openai_style._resource import AsyncResource, Call, Resource, family_errors, refuse_unknown
-from unified_llm.openai_style._settings import CALL_OPTIONS
+from unified_llm.openai_style._resource import (
+    AsyncResource,
+    Call,
+    Resource,
+    family_errors,
+    read_arguments,
+    refuse_unknown,
+)
+from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
 from unified_llm.openai_style.types.create_embedding_response import CreateEmbeddingResponse
 from unified_llm.types.requests import EmbeddingRequest, OriginalRequest, TokenText
 from unified_llm.types.responses import EmbeddingResponse
@@ -26,7 +35,7 @@ _INPUT: Final = "input is a string, a list of strings, a list of tokens, or a li
 
 
 @dataclass(frozen=True, slots=True)
-class _EmbeddingCall:
+class PreparedEmbedding:
     """A call that was read.
 
     Attributes:
@@ -39,37 +48,57 @@ class _EmbeddingCall:
     request: EmbeddingRequest
     as_base64: bool
 
+    @property
+    def client(self) -> LLMClient:
+        """The client that serves it."""
+        return self.call.client
+
+    @property
+    def options(self) -> CallOptions:
+        """The options of the call."""
+        return self.call.options
+
+    @property
+    def requests(self) -> tuple[EmbeddingRequest]:
+        """The one request for all texts."""
+        return (self.request,)
+
+    def answer_of(self, responses: Sequence[EmbeddingResponse]) -> CreateEmbeddingResponse:
+        """Return the answer, made of the response to the request."""
+        return _as_object(self, responses[0])
+
+
+def prepare_embedding(settings: Settings, given: Mapping[str, Any]) -> PreparedEmbedding:
+    """Read the arguments of a call.
+
+    Raises:
+        OpenAIError: An argument makes no sense.
+    """
+    refuse_unknown(given, _ARGUMENTS)
+    body, call = read_arguments(settings, given)
+    if "input" not in body:
+        raise ValidationError("input is missing: pass input= a text, or a list of texts.")
+    texts = _read_input(body)
+    dimensions = body.get("dimensions")
+    if dimensions is not None and (isinstance(dimensions, bool) or not isinstance(dimensions, int)):
+        raise ValidationError("dimensions must be a whole number.")
+    asked = body.get("encoding_format")
+    if asked is None and _takes_base64(call):
+        body["encoding_format"] = _BASE64  # which OpenAI's SDK asks for, too: half the size of decimals
+    request = EmbeddingRequest(
+        texts,
+        call.model,
+        dimensions,
+        extra_body={name: value for name, value in body.items() if name not in _READ},
+        original=OriginalRequest("openai_embeddings", body),
+    )
+    return PreparedEmbedding(call, request, asked == _BASE64)
+
 
 class _Shared(Resource):
     """Base of the sync and the async resource."""
 
     PATH = "embeddings"
-
-    def _prepare(self, given: Mapping[str, Any]) -> _EmbeddingCall:
-        """Read the arguments of a call.
-
-        Raises:
-            ValidationError: An argument makes no sense.
-        """
-        refuse_unknown(given, _ARGUMENTS)
-        body, call = self._read(given)
-        if "input" not in body:
-            raise ValidationError("input is missing: pass input= a text, or a list of texts.")
-        texts = _read_input(body)
-        dimensions = body.get("dimensions")
-        if dimensions is not None and (isinstance(dimensions, bool) or not isinstance(dimensions, int)):
-            raise ValidationError("dimensions must be a whole number.")
-        asked = body.get("encoding_format")
-        if asked is None and _takes_base64(call):
-            body["encoding_format"] = _BASE64  # which OpenAI's SDK asks for, too: half the size of decimals
-        request = EmbeddingRequest(
-            texts,
-            call.model,
-            dimensions,
-            extra_body={name: value for name, value in body.items() if name not in _READ},
-            original=OriginalRequest("openai_embeddings", body),
-        )
-        return _EmbeddingCall(call, request, asked == _BASE64)
 
 
 class Embeddings(_Shared):
@@ -90,8 +119,8 @@ class Embeddings(_Shared):
             OpenAIError: No target embedded a text.
         """
         with family_errors():
-            prepared = self._prepare(given)
-            return _as_object(prepared, prepared.call.client.run_embedding(prepared.request, prepared.call.options))
+            prepared = prepare_embedding(self._settings, given)
+            return _as_object(prepared, prepared.client.run_embedding(prepared.request, prepared.options))
 
 
 class AsyncEmbeddings(_Shared, AsyncResource):
@@ -101,9 +130,8 @@ class AsyncEmbeddings(_Shared, AsyncResource):
     async def create(self, **given: Unpack[EmbeddingArguments]) -> CreateEmbeddingResponse:
         """Do the same as ``Embeddings.create``."""
         with family_errors():
-            prepared = self._prepare(given)
-            client = prepared.call.client
-            return _as_object(prepared, await client.arun_embedding(prepared.request, prepared.call.options))
+            prepared = prepare_embedding(self._settings, given)
+            return _as_object(prepared, await prepared.client.arun_embedding(prepared.request, prepared.options))
 
 
 def _takes_base64(call: Call) -> bool:
@@ -144,7 +172,7 @@ def _are_tokens(items: list[Any]) -> bool:
     return all(isinstance(item, int) and not isinstance(item, bool) for item in items)
 
 
-def _as_object(prepared: _EmbeddingCall, response: EmbeddingResponse) -> CreateEmbeddingResponse:
+def _as_object(prepared: PreparedEmbedding, response: EmbeddingResponse) -> CreateEmbeddingResponse:
     vectors: list[Any] = response.vectors
     if prepared.as_base64:
         vectors = [_to_base64(vector) for vector in vectors]

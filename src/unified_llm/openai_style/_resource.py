@@ -72,33 +72,8 @@ class Resource:
     def _read(
         self, given: Mapping[str, Any], *, chat: bool = False, api: str | None = None, needs_model: bool = True
     ) -> tuple[dict[str, Any], Call]:
-        """Split the keyword arguments of a call into the body of its request and what says how to send it.
-
-        Args:
-            given: The arguments. Those that are ``NOT_GIVEN`` or ``omit`` are left out; ``extra_body`` is merged.
-            chat: Whether the request is a chat, which alone may be hedged.
-            api: The API that the request is written for, where a provider has several.
-            needs_model: Whether a model must be named; else the provider of the client serves a call without one.
-
-        Raises:
-            ValidationError: An option makes no sense, or no model is named.
-            ConfigurationError: The target of the call lacks a key, a URL or a package.
-        """
-        body, options = dict[str, Any](), dict[str, Any]()
-        for name, value in given.items():
-            if not is_omitted(value):
-                (options if name in CALL_OPTIONS else body)[name] = value
-        if (extra := body.pop("extra_body", None)) is not None:
-            body.update(_mapping("extra_body", extra))
-        client, model, options = self._settings.read_call(body.get("model"), options, api=api, needs_model=needs_model)
-        if headers := options.get("extra_headers"):
-            kept = _mapping("extra_headers", headers).items()
-            options["extra_headers"] = {name: value for name, value in kept if not is_omitted(value)}
-        query = options.pop("extra_query", None)
-        call_options = client.options.of_call(options, chat=chat) if options else client.options
-        if query:
-            call_options = replace(call_options, extra_query=tuple(form_fields(_mapping("extra_query", query))))
-        return body, Call(client, call_options, model)
+        """Read the arguments of a call, see ``read_arguments``."""
+        return read_arguments(self._settings, given, chat=chat, api=api, needs_model=needs_model)
 
 
 class AsyncResource(Resource):
@@ -110,6 +85,44 @@ class AsyncResource(Resource):
         from unified_llm.openai_style._raw_responses import AsyncRawMethods
 
         return AsyncRawMethods(self)
+
+
+def read_arguments(
+    settings: Settings,
+    given: Mapping[str, Any],
+    *,
+    chat: bool = False,
+    api: str | None = None,
+    needs_model: bool = True,
+) -> tuple[dict[str, Any], Call]:
+    """Split the keyword arguments of a call into the body of its request and what says how to send it.
+
+    Args:
+        settings: The settings of the client.
+        given: The arguments. Those that are ``NOT_GIVEN`` or ``omit`` are left out; ``extra_body`` is merged.
+        chat: Whether the request is a chat, which alone may be hedged.
+        api: The API that the request is written for, where a provider has several.
+        needs_model: Whether a model must be named; else the provider of the client serves a call without one.
+
+    Raises:
+        ValidationError: An option makes no sense, or no model is named.
+        ConfigurationError: The target of the call lacks a key, a URL or a package.
+    """
+    body, options = dict[str, Any](), dict[str, Any]()
+    for name, value in given.items():
+        if not is_omitted(value):
+            (options if name in CALL_OPTIONS else body)[name] = value
+    if (extra := body.pop("extra_body", None)) is not None:
+        body.update(_mapping("extra_body", extra))
+    client, model, options = settings.read_call(body.get("model"), options, api=api, needs_model=needs_model)
+    if headers := options.get("extra_headers"):
+        kept = _mapping("extra_headers", headers).items()
+        options["extra_headers"] = {name: value for name, value in kept if not is_omitted(value)}
+    query = options.pop("extra_query", None)
+    call_options = client.options.of_call(options, chat=chat) if options else client.options
+    if query:
+        call_options = replace(call_options, extra_query=tuple(form_fields(_mapping("extra_query", query))))
+    return body, Call(client, call_options, model)
 
 
 def _hiding_arguments(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal, overload
 
@@ -12,13 +12,13 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._formats.original_body import APIS
 from unified_llm.openai_style._omitted import NOT_GIVEN, is_omitted
 from unified_llm.openai_style._plain import plain
-from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, refuse_unknown
+from unified_llm.openai_style._resource import AsyncResource, Resource, family_errors, read_arguments, refuse_unknown
 from unified_llm.openai_style._responses_events import EventWriter
 from unified_llm.openai_style._responses_input import read_request
 from unified_llm.openai_style._responses_output import response_of
 from unified_llm.openai_style._responses_parse import parse_response, read_wanted
 from unified_llm.openai_style._responses_stream import AsyncResponseStream, ResponseStream
-from unified_llm.openai_style._settings import CALL_OPTIONS
+from unified_llm.openai_style._settings import CALL_OPTIONS, Settings
 from unified_llm.openai_style._stored_responses import (
     AsyncInputItems,
     AsyncStoredResponses,
@@ -32,6 +32,7 @@ from unified_llm.openai_style.types.responses.parsed_response import ParsedRespo
 from unified_llm.openai_style.types.responses.response import Response
 from unified_llm.openai_style.types.responses.response_stream_event import ResponseStreamEvent
 from unified_llm.types.requests import LLMRequest
+from unified_llm.types.responses import LLMResponse
 
 _API: Final = "responses"
 # The arguments of ``responses.create`` in OpenAI's SDK, besides ``extra_headers`` and the like.
@@ -45,13 +46,22 @@ _FIELDS: Final = frozenset({
 _ARGUMENTS: Final = _FIELDS | CALL_OPTIONS | {"extra_body"}
 
 
-class _Prepared:
+class PreparedResponse:
     """A call that was read: its client, its request, and its body, which the answer repeats in part."""
 
     __slots__ = ("body", "client", "options", "request")
 
     def __init__(self, client: LLMClient, options: CallOptions, request: LLMRequest, body: Mapping[str, Any]) -> None:
         self.client, self.options, self.request, self.body = client, options, request, body
+
+    @property
+    def requests(self) -> tuple[LLMRequest]:
+        """The one request that it sends."""
+        return (self.request,)
+
+    def answer_of(self, responses: Sequence[LLMResponse]) -> Response:
+        """Return the answer, made of the response to the request."""
+        return response_of(responses[0], self.body)
 
     def writer(self, stream: Any) -> EventWriter:
         """Return what makes the events of a stream of the client."""
@@ -63,22 +73,23 @@ class _Prepared:
         return self.client.targets_of_call(self.request.model, self.options)[0].format in APIS["openai_responses"]
 
 
+def prepare_response(settings: Settings, given: Hidden[dict[str, Any]]) -> PreparedResponse:
+    """Read the arguments of a call.
+
+    Raises:
+        OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
+    """
+    with family_errors():
+        refuse_unknown(given.value, _ARGUMENTS)
+        body, call = read_arguments(settings, given.value, chat=True, api=_API)
+        body = plain(body)
+        return PreparedResponse(call.client, call.options, read_request(body, call.model), body)
+
+
 class _Shared(Resource):
     """Base of the sync and the async resource."""
 
     PATH = "responses"
-
-    def _prepare(self, given: Hidden[dict[str, Any]]) -> _Prepared:
-        """Read the arguments of a call.
-
-        Raises:
-            OpenAIError: One of them is unknown or wrong, or the target lacks a key, a URL or a package.
-        """
-        with family_errors():
-            refuse_unknown(given.value, _ARGUMENTS)
-            body, call = self._read(given.value, chat=True, api=_API)
-            body = plain(body)
-            return _Prepared(call.client, call.options, read_request(body, call.model), body)
 
 
 class InputTokens(_Shared):
@@ -95,7 +106,7 @@ class InputTokens(_Shared):
         Raises:
             UnsupportedOperationError: No target can count.
         """
-        call = self._prepare(Hidden(fields))
+        call = prepare_response(self._settings, Hidden(fields))
         with family_errors():
             if call.has_api:
                 raw = call.client.run_request(count_call(call.body, call.request), call.options)
@@ -111,7 +122,7 @@ class AsyncInputTokens(_Shared, AsyncResource):
 
     async def count(self, **fields: Any) -> InputTokenCountResponse:
         """Do the same as ``InputTokens.count``."""
-        call = self._prepare(Hidden(fields))
+        call = prepare_response(self._settings, Hidden(fields))
         with family_errors():
             if call.has_api:
                 raw = await call.client.arun_request(count_call(call.body, call.request), call.options)
@@ -161,7 +172,7 @@ class Responses(_Shared, StoredResponses):
         return self._create(Hidden(fields))
 
     def _create(self, given: Hidden[dict[str, Any]]) -> Any:
-        call = self._prepare(given)
+        call = prepare_response(self._settings, given)
         if call.request.stream:
             with family_errors():
                 stream = call.client.open_stream(call.request, call.options)
@@ -234,7 +245,7 @@ class AsyncResponses(_Shared, AsyncStoredResponses):
         return await self._create(Hidden(fields))
 
     async def _create(self, given: Hidden[dict[str, Any]]) -> Any:
-        call = self._prepare(given)
+        call = prepare_response(self._settings, given)
         if call.request.stream:
             with family_errors():
                 stream = call.client.aopen_stream(call.request, call.options)
