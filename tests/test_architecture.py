@@ -29,8 +29,9 @@ LAYERS = (
     ("cli",),
     ("", "__main__"),
 )
-# Within a layer: ``exceptions`` and ``types`` import each other for types; the health registry logs state changes.
-BESIDE = {("exceptions", "types"), ("types", "exceptions"), ("_state", "_observe")}
+# Within a layer: ``exceptions`` and ``types`` import each other for types; the health registry logs state changes; the
+# lines of batch files are requests in OpenAI's shape.
+BESIDE = {("exceptions", "types"), ("types", "exceptions"), ("_state", "_observe"), ("batch", "openai_style")}
 # These two may also form a cycle of modules, for type checkers only.
 NAME_EACH_OTHER = {"exceptions", "types"}
 
@@ -60,6 +61,7 @@ THIRD_PARTY = {
     "dotenv": ("_config.env_file",),
     "rich": ("cli", "_client.map.progress"),
     "typer": ("cli",),
+    "pyarrow": ("batch._parquet",),
     "PyInstaller": ("_pyinstaller",),
     "truststore": ("_backends.http",),
     "typing_extensions": ("_backends.http", "langchain", "llama_index", "openai_style"),  # pydantic depends on it

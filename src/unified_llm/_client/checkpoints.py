@@ -1,9 +1,12 @@
-"""Open the checkpoint of a run, with errors that say what to do."""
+"""Open the checkpoint of a run, and store in it, with errors that say what to do."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from unified_llm._core import runtime
 from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
@@ -23,3 +26,20 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ConfigurationError(str(error)) from None
     except OSError as error:
         raise ConfigurationError(f"The checkpoint {Path(path)} cannot be used: {error.strerror}.") from None
+
+
+async def store(checkpoint: Checkpoint, key: str, fingerprint: str, record: Mapping[str, Any]) -> None:
+    """Store the record of a finished item, in a thread: it may wait for the disk.
+
+    Raises:
+        JSONError: The record is no JSON.
+        ConfigurationError: The checkpoint cannot be written.
+    """
+    try:
+        await asyncio.to_thread(checkpoint.put, key, fingerprint, record)
+    except (OSError, CheckpointError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(
+            f"The checkpoint {checkpoint.path} cannot be written ({reason}), so the run has ended: make room, and "
+            "run it again; what was stored is not requested again."
+        ) from None

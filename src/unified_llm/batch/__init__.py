@@ -1,1 +1,1 @@
-"""Many requests at once: files of them, and the batch services of providers."""
+"""Many requests at once: files of them, the batch services of providers, and Ray Data."""

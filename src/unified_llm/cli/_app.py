@@ -12,6 +12,7 @@ import typer
 from unified_llm._lib.close_names import closest
 from unified_llm._version import __version__
 from unified_llm.cli import _mlx as _models_of_mlx
+from unified_llm.cli._batch import batch
 from unified_llm.cli._chat import chat
 from unified_llm.cli._config import check, path, show
 from unified_llm.cli._doctor import doctor
@@ -56,7 +57,7 @@ def _options(
     del version_alone  # its callback has done it
 
 
-for _function in (generate, chat, embed, models, health, doctor, version):
+for _function in (generate, chat, embed, batch, models, health, doctor, version):
     app.command()(command(_function))
 _settings = typer.Typer(help="Show or check the configuration.", rich_markup_mode=None)
 for _part in (show, path, check):

@@ -34,7 +34,21 @@ def open_client(
     local: bool = False,
     embeddings: bool = False,
 ) -> LLMClient:
-    """Return a client for the targets of a command. A model that nobody named is named in a note.
+    """Return a client for the targets of a command, see ``find_chain``."""
+    from unified_llm._client.client import LLMClient
+
+    return LLMClient(**find_chain(options, terminal, sampling, local=local, embeddings=embeddings))
+
+
+def find_chain(
+    options: TargetOptions,
+    terminal: Terminal,
+    sampling: SamplingOptions | None = None,
+    *,
+    local: bool = False,
+    embeddings: bool = False,
+) -> dict[str, Any]:
+    """Return the arguments of a client for the targets of a command. A model that nobody named is named in a note.
 
     Args:
         options: The options about targets.
@@ -53,12 +67,12 @@ def open_client(
         fields |= _find_local_model(terminal, embeddings=embeddings)
     elif fields.get("provider") == "mlx" and "model" not in fields and "base_url" not in fields:
         fields |= _find_mlx_model(terminal)
-    client = LLMClient(**chain_of(fields, options))
-    if client.targets[0].model:
-        return client
-    with client:
+    chain = chain_of(fields, options)
+    with LLMClient(**chain) as client:
+        if client.targets[0].model:
+            return chain
         model = _model_of_server(client, terminal, embeddings=embeddings)
-    return LLMClient(**chain_of({**fields, "model": model}, options))
+    return chain_of({**fields, "model": model}, options)
 
 
 def chain_of(fields: dict[str, Any], options: TargetOptions) -> dict[str, Any]:

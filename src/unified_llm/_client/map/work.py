@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias
 
+from unified_llm._client.checkpoints import store
 from unified_llm._client.map.tally import Finished, served_by
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._lib.bounded_json import JSONError
-from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
-from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
+from unified_llm._lib.checkpoint import Checkpoint
+from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.types.map_results import MapResult, ResponseT
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse
 
@@ -112,14 +112,7 @@ class Work(Generic[ResponseT]):
         except JSONError as error:
             warn_once("map_record", "map() cannot store a response, which a later run requests again: %s", error)
             return
-        try:  # in a thread: it may wait for the disk
-            await asyncio.to_thread(checkpoint.put, item.key, item.fingerprint, record)
-        except (OSError, CheckpointError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise ConfigurationError(
-                f"The checkpoint {checkpoint.path} cannot be written ({reason}), so the run has ended: make room, and "
-                "run it again; what was stored is not requested again."
-            ) from None
+        await store(checkpoint, item.key, item.fingerprint, record)
 
     def _request(self, prompt: Any) -> tuple[Any, CallOptions]:
         """Read a prompt to its request and options."""

@@ -1,0 +1,223 @@
+"""A run: every line is answered into the checkpoint, then the output is written from it, in the order of the input.
+
+    input --> answer (as completed, concurrent) --> checkpoint        first pass; an interrupted run begins here again
+    input --> look up, in order --> output, and failures to a file of their own       second pass, no requests
+
+The checkpoint alone is written while requests are sent: it keeps every answer that arrived, whatever ends the process.
+The output has its name only once it is whole, so no half of one is taken for all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from unified_llm._client.checkpoints import open_checkpoint
+from unified_llm._client.map.options import read_options
+from unified_llm._client.map.run import MapRun
+from unified_llm._client.read_request import check_whole_number
+from unified_llm._lib.checkpoint import Checkpoint
+from unified_llm.batch._calls import Calls, fingerprint_of
+from unified_llm.batch._input import STDIN, Input
+from unified_llm.batch._lines import BadLine, BatchLine, bad_line_error, error_of
+from unified_llm.batch._output import Failures, open_answers
+from unified_llm.batch._work import LineWork, read_record
+from unified_llm.exceptions import LLMError, ValidationError
+from unified_llm.types.map_results import MapTotals
+
+_OUTPUT: Final = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a run.
+
+    Attributes:
+        output: Where the answers go; ``-`` for standard output; None where none are asked for.
+        failed: Where lines that failed go; None for nowhere.
+        checkpoint: The checkpoint; None for one that the end of the run deletes.
+    """
+
+    output: str | None
+    failed: str | None
+    checkpoint: str | None
+
+    @classmethod
+    def beside(cls, output: str | None, failed: str | None = None, checkpoint: str | None = None) -> Files:
+        """Return the files of a run, with names for those that are not given: beside the output.
+
+        Raises:
+            ValidationError: The output is a folder.
+        """
+        if output is None or output == STDIN:
+            return cls(output, failed, checkpoint)
+        path = Path(output)
+        if not path.name or path.is_dir():
+            raise ValidationError(f"the output cannot be {output}: it is a folder")
+        return cls(
+            output,
+            failed or str(path.with_name(f"{path.stem}.failed{path.suffix}")),
+            checkpoint or str(path.with_name(f"{path.name}.checkpoint.jsonl")),
+        )
+
+    def check(self, source: str) -> None:
+        """Refuse files of which two are one.
+
+        Raises:
+            ValidationError: Two are one, or the folder of one does not exist.
+        """
+        seen: dict[Path, str] = {}
+        named = {
+            "the input": source,
+            "the output": self.output,
+            "--failed": self.failed,
+            "--checkpoint": self.checkpoint,
+        }
+        for name, path in named.items():
+            if path is None or path == STDIN:
+                continue
+            whole = Path(path).resolve()
+            if (other := seen.setdefault(whole, name)) != name:
+                raise ValidationError(f"{name} and {other} are one file, {path}: name another for one of them")
+            if not whole.parent.is_dir():
+                raise ValidationError(f"{name} cannot be {path}: there is no folder {whole.parent}")
+            if name == "--failed" and whole.is_dir():
+                raise ValidationError(f"{name} cannot be {path}: it is a folder")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        totals: What was answered, by which targets, with how many tokens.
+        failed: The number of lines that failed.
+        first_error: The first of their errors.
+    """
+
+    totals: MapTotals
+    failed: int = 0
+    first_error: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@contextmanager
+def open_run(files: Files, source: Input) -> Generator[Checkpoint]:
+    """Open the checkpoint of a run, and claim its output.
+
+    Raises:
+        ConfigurationError: The checkpoint cannot be used.
+        ValidationError: The output is there, and is of another run.
+    """
+    with TemporaryDirectory(prefix="unified-llm-") as folder:
+        checkpoint = open_checkpoint(files.checkpoint or Path(folder, "checkpoint.jsonl"))
+        with checkpoint:
+            for path in (files.output, files.failed):
+                if path is not None and path != STDIN:
+                    _claim(checkpoint, Path(path), source)
+            checkpoint.flush()
+            yield checkpoint
+
+
+def _claim(checkpoint: Checkpoint, path: Path, source: Input) -> None:
+    """Refuse a file of another run; note that it is of this one."""
+    home = checkpoint.path.resolve().parent
+    mine = {"of": source.path if source.path == STDIN else os.path.relpath(Path(source.path).resolve(), home)}
+    key = os.path.relpath(path.resolve(), home)
+    known = checkpoint.get(key, _OUTPUT)
+    if known == mine:
+        return
+    if path.exists() and path.is_file() and path.stat().st_size:
+        owner = f"the output of a run over {known['of']}" if known else "of no run that this checkpoint knows"
+        raise ValidationError(
+            f"{path} is there and is {owner}: name another output, or remove it. (The checkpoint is {checkpoint.path}.)"
+        )
+    checkpoint.put(key, _OUTPUT, mine)
+
+
+class Run:
+    """A run over an input.
+
+    Args:
+        source: The input.
+        calls: Reads the bodies of lines.
+        checkpoint: Where answers are stored.
+    """
+
+    def __init__(self, source: Input, calls: Calls, checkpoint: Checkpoint) -> None:
+        self._source, self._calls, self._checkpoint = source, calls, checkpoint
+        self._errors: dict[int, dict[str, Any]] = {}
+
+    def answer(self, *, concurrency: int, max_failed: int | None, progress: bool | None) -> MapTotals:
+        """Answer all lines that are not answered yet, into the checkpoint.
+
+        Args:
+            concurrency: The most calls at once.
+            max_failed: The most lines that may fail; None for no limit.
+            progress: None shows a bar on a terminal; True always, False never.
+
+        Raises:
+            LLMError: More lines failed than may, or an answer could not be stored.
+        """
+        check_whole_number("max_failed", max_failed, 0)
+        shows_bar = progress or (progress is None and sys.stderr is not None and sys.stderr.isatty())
+        options = read_options(
+            self._source if shows_bar else None, concurrency=concurrency, ordered=False, progress=progress,
+            checkpoint=None, on_error="value", max_failed=None,
+        )  # fmt: skip
+        work = LineWork(self._calls, self._checkpoint)
+        with MapRun(work, self._source.lines(), options, close_loop=self._close) as run:
+            for result in run:
+                if result.error is not None:
+                    self._errors[result.index] = error_of(result.error)
+                    if max_failed is not None and len(self._errors) > max_failed:
+                        raise LLMError(
+                            f"More than {max_failed} lines failed, so the run has ended (--max-failed); the answers "
+                            f"that came are kept. The last line failed with: {result.error}"
+                        )
+            return run.totals
+
+    async def _close(self) -> None:
+        for client in self._calls.clients:
+            await client.aclose()
+
+    def write(self, files: Files, totals: MapTotals) -> Outcome:
+        """Write the output and the failures, in the order of the input.
+
+        Raises:
+            OSError: The disk is full, or failed. What is stored in the checkpoint remains.
+        """
+        outcome = Outcome(totals)
+        with (
+            open_answers(files.output or STDIN, self._source) as output,
+            Failures(files.failed, self._source) as failures,
+        ):
+            for index, line in enumerate(self._source.lines()):
+                result = self._result(index, line)
+                if isinstance(line, BatchLine) and "body" in result:
+                    output.write(line, result)
+                else:
+                    outcome.failed += 1
+                    outcome.first_error = outcome.first_error or result
+                    failures.write(line, result)
+        return outcome
+
+    def _result(self, index: int, line: BatchLine | BadLine) -> dict[str, Any]:
+        """Return the response to a line, or its error."""
+        if isinstance(line, BadLine):
+            return bad_line_error(line)
+        if (error := self._errors.get(index)) is not None:
+            return error
+        try:
+            record = read_record(self._checkpoint, line.custom_id, fingerprint_of(self._calls.prepare(line)))
+        except LLMError as wrong:
+            return error_of(wrong)
+        if record is None:
+            return {"code": "not_stored", "message": "The input, or the checkpoint, was changed while it was read."}
+        response: dict[str, Any] = record["response"]
+        return response

@@ -1,0 +1,261 @@
+"""``batch``: a file of requests or prompts, answered with limited concurrency, that can be resumed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from unified_llm.cli._options import SamplingOptions, TargetOptions
+from unified_llm.cli._outcome import FAILED, INTERRUPTED
+from unified_llm.cli._terminal import Terminal
+from unified_llm.exceptions import ValidationError
+
+if TYPE_CHECKING:
+    from unified_llm.batch._calls import Calls
+    from unified_llm.batch._input import Input
+    from unified_llm.batch._plan import Plan
+    from unified_llm.batch._run import Files, Outcome
+
+_TERMINATED: Final = 143  # 128 and the number of SIGTERM
+_MOST_SHOWN: Final = 20  # lines that are wrong
+_STDOUT: Final = "-"
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """Rows with a prompt in a column, in place of lines in OpenAI's format."""
+
+    column: Annotated[
+        str | None, typer.Option("--column", metavar="NAME", help="Column of the prompts, of rows with any columns.")
+    ] = None
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template", metavar="TEXT", help="Prompt of each row, with columns in braces: 'Translate: {text}'."
+        ),
+    ] = None
+    endpoint: Annotated[
+        str | None,
+        typer.Option("--endpoint", metavar="PATH", help="Where the prompts are sent. [default: /v1/chat/completions]"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run goes."""
+
+    concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", help="The most calls at once.")] = 20
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Read the first N lines alone.")] = None
+    max_failed: Annotated[
+        int | None, typer.Option("--max-failed", metavar="N", help="End the run when more lines have failed.")
+    ] = None
+    failed: Annotated[
+        str | None,
+        typer.Option(
+            "--failed", metavar="FILE", help="Where lines that failed go. [default: OUTPUT with .failed in it]"
+        ),
+    ] = None
+    checkpoint: Annotated[
+        str | None,
+        typer.Option("--checkpoint", metavar="FILE", help="Where answers are kept. [default: OUTPUT.checkpoint.jsonl]"),
+    ] = None
+    progress: Annotated[
+        bool | None,
+        typer.Option("--progress/--no-progress", help="Show a bar. [default: on a terminal]", show_default=False),
+    ] = None
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Send nothing: count lines, tokens and minutes, and name wrong lines.")
+    ] = False
+    json: Annotated[bool, typer.Option("--json", help="Print the plan or the summary as one JSON object.")] = False
+
+
+def batch(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="File of lines; - for standard input.")],
+    output: Annotated[
+        str | None, typer.Argument(metavar="OUTPUT", help="File of the answers; - for standard output.")
+    ] = None,
+    *,
+    rows: RowOptions,
+    run: RunOptions,
+    targets: TargetOptions,
+    sampling: SamplingOptions,
+    terminal: Terminal,
+) -> int:
+    """Answer a file of requests in OpenAI's batch format, or of rows with a prompt in a column.
+
+    The answers are in OpenAI's batch format, in the order of the input. A run that was interrupted goes on where it was
+    when the same command is given again; lines that failed are sent again.
+    """
+    from unified_llm.batch._input import Input
+    from unified_llm.batch._output import check_formats
+    from unified_llm.batch._run import Files
+
+    prompts = _read_prompts(rows, sampling)
+    if run.limit is not None and run.limit < 1:
+        raise ValidationError("--limit must be 1 or greater")
+    if run.json and output == _STDOUT and not run.plan:
+        raise ValidationError("--json prints to standard output, which has the answers: name a file for these")
+    files = Files.beside(output, run.failed, run.checkpoint)
+    files.check(source)
+    if output is None and not run.plan:
+        raise ValidationError("the output is missing: unified-llm batch INPUT OUTPUT")
+    with Input(source, prompts, run.limit) as lines:
+        check_formats(lines, (files.output, files.failed))
+        lines.check()
+        job = _Job(lines, _make_calls(targets, sampling, terminal, prompts), files, run, terminal)
+        return job.show_plan() if run.plan else job.answer()
+
+
+def _read_prompts(rows: RowOptions, sampling: SamplingOptions) -> Any:
+    """Return what makes requests of rows; None for lines in OpenAI's format.
+
+    Raises:
+        ValidationError: Options do not fit together.
+    """
+    from unified_llm.batch._lines import CHAT, ENDPOINTS
+    from unified_llm.batch._prompts import PromptReader, Template
+    from unified_llm.cli._prompt import check_argument
+
+    if rows.column is None and rows.template is None:
+        for name, value in (("--system", sampling.system), ("--endpoint", rows.endpoint)):
+            if value is not None:
+                raise ValidationError(f"{name} is for rows: name the column of the prompts with --column or --template")
+        return None
+    if rows.endpoint is not None and rows.endpoint not in ENDPOINTS:
+        raise ValidationError(f"--endpoint is one of {', '.join(ENDPOINTS)}")
+    column = None if rows.column is None else check_argument(rows.column, "--column")
+    template = None if rows.template is None else Template.parse(check_argument(rows.template, "--template"))
+    system = None if sampling.system is None else check_argument(sampling.system, "--system")
+    return PromptReader(column, template, system, rows.endpoint or CHAT)
+
+
+def _make_calls(targets: TargetOptions, sampling: SamplingOptions, terminal: Terminal, prompts: Any) -> Calls:
+    """Return the calls of the targets: those of the command for all lines, or of each line the one that it names."""
+    from unified_llm.batch._calls import Calls
+    from unified_llm.batch._lines import EMBEDDINGS
+    from unified_llm.cli._targets import NAMING_A_TARGET, chain_of, fields_of, find_chain
+
+    fields = fields_of(targets, sampling)
+    if prompts is not None:
+        chain = find_chain(targets, terminal, sampling, embeddings=prompts.url == EMBEDDINGS)
+    elif fields.keys() & NAMING_A_TARGET:
+        chain = chain_of(fields, targets)
+    else:
+        shared = {**fields, "fallbacks": targets.fallback or (), "skip_unconfigured": targets.skip_unconfigured}
+        return Calls(None, shared, names_model=False)
+    return Calls(chain, {}, names_model=targets.model is not None)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A command that was read."""
+
+    lines: Input
+    calls: Calls
+    files: Files
+    options: RunOptions
+    terminal: Terminal
+
+    def answer(self) -> int:
+        """Answer the lines, write the files, and say what was done."""
+        from unified_llm.batch._run import Run, open_run
+
+        files, options, terminal = self.files, self.options, self.terminal
+        try:
+            with _terminated_as_interrupted(), open_run(files, self.lines) as checkpoint:
+                run = Run(self.lines, self.calls, checkpoint)
+                totals = run.answer(
+                    concurrency=options.concurrency, max_failed=options.max_failed, progress=options.progress
+                )
+                outcome = run.write(files, totals)
+        except KeyboardInterrupt as interrupt:
+            if terminal.is_interactive:
+                terminal.write("\n")  # after the ^C that it shows
+            kept = f"what has arrived is kept in {files.checkpoint}" if files.checkpoint else "no --checkpoint keeps it"
+            terminal.note(f"interrupted; {kept}: give the same command again to go on")
+            return _TERMINATED if isinstance(interrupt, _TerminatedError) else INTERRUPTED
+        self._show_outcome(outcome)
+        return FAILED if outcome.failed else 0
+
+    def _show_outcome(self, outcome: Outcome) -> None:
+        from unified_llm.cli._responses import as_json_line
+
+        files, terminal = self.files, self.terminal
+        if named := sorted(self.calls.replaced):
+            terminal.note(f"--model was used for all lines, also for those that name {', '.join(named)}")
+        if self.options.json:
+            totals = asdict(outcome.totals)
+            terminal.write(as_json_line({**totals, "failed_lines": outcome.failed, "files": asdict(files)}))
+        else:
+            for line in str(outcome.totals).splitlines():
+                terminal.note(line)
+        if outcome.first_error is not None:
+            where = f"they are in {files.failed}" if files.failed else "--failed FILE keeps them"
+            terminal.note(f"{outcome.failed} failed, {where}; the first: {outcome.first_error['message']}")
+
+    def show_plan(self) -> int:
+        """Say what would be sent."""
+        from unified_llm.cli._responses import as_json_line
+
+        plan, terminal = self._make_plan(), self.terminal
+        if self.options.json:
+            terminal.write(as_json_line(plan.as_dict()))
+        elif plan.models:
+            columns = ("TARGET", "LINES", "REQUESTS", "TOKENS IN", "TOKENS OUT", "MINUTES")
+            terminal.show_table(columns, [_row(model) for model in plan.models.values()])
+        answered = f", {plan.answered} of them answered already" if plan.answered else ""
+        wrong = f", {len(plan.wrong)} wrong" if plan.wrong else ""
+        terminal.note(f"{plan.lines} lines{answered}{wrong}; nothing was sent. Tokens are estimates")
+        for number, problem in plan.wrong[:_MOST_SHOWN]:
+            terminal.note(f"line {number}: {problem}")
+        if len(plan.wrong) > _MOST_SHOWN:
+            terminal.note(f"... and {len(plan.wrong) - _MOST_SHOWN} more lines; --json lists them all")
+        return FAILED if plan.wrong else 0
+
+    def _make_plan(self) -> Plan:
+        from unified_llm._client.checkpoints import open_checkpoint
+        from unified_llm.batch._plan import make_plan
+
+        path = self.files.checkpoint
+        if path is None or not Path(path).exists():
+            return make_plan(self.lines.lines(), self.calls, None)
+        with open_checkpoint(path) as checkpoint:
+            return make_plan(self.lines.lines(), self.calls, checkpoint)
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Generator[None]:
+    """Let SIGTERM end the block as Ctrl-C does."""
+
+    def end(*_: object) -> None:
+        raise _TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _row(model: Any) -> list[str]:
+    most = f"at most {model.completion_tokens:,}" if model.completion_tokens else ""
+    open_end = f"no limit in {model.unlimited:,} lines" if model.unlimited else ""
+    minutes = "" if model.minutes is None else f"{model.minutes:,.1f}"
+    tokens_out = "; ".join(filter(None, (most, open_end))) or "0"
+    return [
+        model.target, f"{model.lines:,}", f"{model.requests:,}", f"{model.prompt_tokens:,}", tokens_out, minutes,
+    ]  # fmt: skip
