@@ -39,8 +39,12 @@ _log: Final = logging.getLogger("unified_llm")
 _DEFAULTS: Final = MLXConfig()
 _engines: dict[EngineKey, Engine] = {}
 _ending: list[Engine] = []  # those that were told to end, and may still do so
-# In a forked child, those of the parent: their threads do not exist there, and their arrays must not be freed.
+# In a forked child, those of the parent: their arrays must not be freed.
 _of_parent: Final[list[Engine]] = []
+_is_used = False  # whether an engine was ever started in this process
+_is_used_by_parent = (
+    False  # then threads of MLX that a child would wait for do not exist in it, even after `close_engines`
+)
 _changed: Final = make_condition(LOCK)  # a model is there that may be due before the others
 _watcher: threading.Thread | None = None
 _file: Final = ProcessFile()
@@ -106,7 +110,8 @@ def get_engine(
     Raises:
         EngineError: An engine was started before this process was forked.
     """
-    if _of_parent:
+    global _is_used  # noqa: PLW0603 - of the process
+    if _is_used_by_parent:
         raise fork_error()
     key = key if isinstance(key, EngineKey) else EngineKey(key.resolve())
     with LOCK:
@@ -116,6 +121,7 @@ def get_engine(
                 _ending.append(engine)
             make_room = partial(_make_room, memory_limit=memory_limit, may_unload=unload_others)
             engine = _engines[key] = Engine(key, settings, make_room)
+            _is_used = True
             _watch()
         elif engine.settings is not settings:
             is_sooner = settings.unload_after < engine.settings.unload_after
@@ -289,7 +295,9 @@ def _end(engine: Engine) -> None:
 
 
 def _leave_to_parent() -> None:
-    """Begin a forked child without engines; where its parent has some, it cannot start any."""
+    """Begin a forked child without engines; where its parent had some, it cannot start any."""
+    global _is_used_by_parent  # noqa: PLW0603 - of the process
+    _is_used_by_parent = _is_used_by_parent or _is_used
     _of_parent.extend((*_engines.values(), *_ending))
     _engines.clear()
     _ending.clear()
