@@ -18,9 +18,10 @@ from unified_llm._lib.close_names import closest
 # a test compares it with each ``__all__``.
 _NAMES: Final = {
     "unified_llm": """
-        Attempt BreakerConfig ChatCompletion ChatProvider Completion Embedding EmbeddingResponse FailureKind
-        KnownModelName LLMChunk LLMClient LLMConfig LLMRequest LLMResponse MLXConfig Message ModelInfo Provider
-        ProviderBase ToolCall Usage configure health_snapshot register_provider reset_health
+        AsyncMapRun Attempt BreakerConfig ChatCompletion ChatProvider Completion Embedding EmbeddingResponse
+        FailureKind KnownModelName LLMChunk LLMClient LLMConfig LLMRequest LLMResponse MLXConfig MapResult MapRun
+        MapTotals Message ModelInfo Provider ProviderBase ToolCall Usage configure health_snapshot register_provider
+        reset_health
     """,
     "unified_llm.langchain": """
         ChatUnified UnifiedEmbeddings register
