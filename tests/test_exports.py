@@ -13,6 +13,7 @@ import pydantic
 import pytest
 
 import unified_llm
+import unified_llm.batch.ray
 import unified_llm.exceptions
 import unified_llm.langchain
 import unified_llm.openai_style
@@ -21,6 +22,7 @@ from tests.support.each import each
 
 EXPORTING = (
     unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.openai_style, unified_llm.testing,
+    unified_llm.batch.ray,
 )  # fmt: skip
 MODULES = {module.__name__: module for module in EXPORTING}
 PUBLIC = {f"{home}.{name}": getattr(module, name) for home, module in MODULES.items() for name in module.__all__}

@@ -45,6 +45,7 @@ class Upstream(Loopback):
         status: Answer every valid request with this error status; None for proper responses.
         headers: Sent with every response (``Retry-After`` ...).
         delay: Seconds to wait before each response.
+        refused: Answer chats whose last message contains this text with a 400.
         models: The models that it serves; any other model is a 404.
         requests: All received requests, oldest first.
         violations: Descriptions of what was invalid.
@@ -53,6 +54,7 @@ class Upstream(Loopback):
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    refused: str | None = None
     models: tuple[str, ...] = MODELS
     requests: list[Received] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
@@ -71,7 +73,7 @@ class Upstream(Loopback):
 
     def reset(self) -> None:
         """Restore the state after the start."""
-        self.status, self.headers, self.delay, self.models = None, {}, 0.0, MODELS
+        self.status, self.headers, self.delay, self.refused, self.models = None, {}, 0.0, None, MODELS
         self.requests.clear()
         self.violations.clear()
 
@@ -157,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _chat(self, raw: bytes) -> None:
         body = parse(ChatBody, raw)
         self._proceed(body.model)
+        if self.upstream.refused is not None and self.upstream.refused in f"{body.messages[-1].content}":
+            raise _AnswerError(400, f"No: {body.messages[-1].content}", "invalid_value")
         answer, identifier = answers.answer(body), next(self.upstream.identifiers)
         if body.stream:
             self._send_events(answers.chunks(body, answer, identifier))

@@ -47,6 +47,9 @@ _NAMES: Final = {
         TranscriptionSegment TranscriptionWord Usage VideoContentRequest VideoJob VideoJobRequest VideoRequest
         VideoResponse
     """,
+    "unified_llm.batch.ray": """
+        Embed Generate
+    """,
     "unified_llm.openai_style": """
         NOT_GIVEN APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError
         AsyncAzureOpenAI AsyncOpenAI AsyncStream AuthenticationError AzureOpenAI BadRequestError

@@ -60,6 +60,16 @@ def begin() -> None:
         thread.wake()
 
 
+def catch_up(timeout: float) -> None:
+    """Wait until this process knows what others shared before it started; ``timeout`` seconds at most.
+
+    Raises:
+        ConfigurationError: As above.
+    """
+    if thread := sync_thread():
+        thread.wait_for_first_poll(timeout)
+
+
 def _configured_url() -> RedisURL | None:
     """Return the URL of the shared state: of ``configure()``, the environment, the file. No frame has it as a text."""
     url: RedisURL | None = defaults.configured("state")

@@ -19,7 +19,8 @@ from typing import Any, BinaryIO, Final, Self
 
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm.batch._lines import EMBEDDINGS, BadLine, BatchLine, Line, default_id, read_line, shown
-from unified_llm.batch._prompts import PromptReader, no_column
+from unified_llm.batch._prompts import PromptReader
+from unified_llm.batch._template import no_column
 from unified_llm.exceptions import ValidationError
 
 STDIN: Final = "-"

@@ -120,7 +120,8 @@ def _read_prompts(rows: RowOptions, sampling: SamplingOptions) -> Any:
         ValidationError: Options do not fit together.
     """
     from unified_llm.batch._lines import CHAT, ENDPOINTS
-    from unified_llm.batch._prompts import PromptReader, Template
+    from unified_llm.batch._prompts import PromptReader
+    from unified_llm.batch._template import Template
     from unified_llm.cli._prompt import check_argument
 
     if rows.column is None and rows.template is None:

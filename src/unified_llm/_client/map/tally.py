@@ -51,7 +51,7 @@ class Tally:
         self._usage = add_usage(self._usage, finished.usage)
         if error is not None:
             self.failures += 1
-            self._failed[_kind_of(error)] += 1
+            self._failed[kind_of(error)] += 1
         elif finished.served_by:
             self._by_target[finished.served_by] += 1
 
@@ -74,6 +74,7 @@ def served_by(attempts: tuple[Attempt, ...]) -> str | None:
     return next((attempt.target for attempt in reversed(attempts) if attempt.outcome == "ok"), None)
 
 
-def _kind_of(error: LLMError) -> str:
+def kind_of(error: LLMError) -> str:
+    """Return the kind of failure of the last attempt; where nothing was sent, the name of the exception."""
     kinds = (attempt.outcome for attempt in reversed(error.attempts) if attempt.outcome not in _NO_FAILURES)
     return next(kinds, type(error).__name__)

@@ -75,6 +75,7 @@ class SyncThread:
         self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._over = False
+        self._has_polled = threading.Event()
 
     def wake(self) -> None:
         """Start the thread, if it does not run."""
@@ -91,6 +92,12 @@ class SyncThread:
         except RuntimeError:  # no more threads, or the interpreter is shutting down
             self._over = True
             _log.warning("shared state: no thread can be started; calls go on without it")
+
+    def wait_for_first_poll(self, timeout: float) -> None:
+        """Wait until what other processes published before has been read, or cannot be; ``timeout`` seconds at most."""
+        self.wake()
+        if not self._over and not runtime.current().exchange:
+            self._has_polled.wait(timeout)
 
     def publish(self, update: HealthUpdate) -> None:
         """Publish an update. May run at any moment, even in the garbage collector.
@@ -149,6 +156,7 @@ class SyncThread:
                     self._catch_up()
                     if inbox.empty():  # what catch_up has published goes first
                         sync.poll()
+                        self._has_polled.set()
                 continue
             if job is None:
                 break

@@ -1,0 +1,194 @@
+"""Rows through ``Generate`` and ``Embed`` on a local Ray with two processors, against scripted upstreams."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from integration_tests.support.ray_cluster import RayCluster, finish, kill
+from integration_tests.support.redis_server import RedisServer
+from integration_tests.support.upstream import Upstream
+
+MODEL = "vllm/scripted-large"
+
+
+def settings_for(upstream: Upstream, **fields: Any) -> dict[str, Any]:
+    return {"model": MODEL, "base_url": upstream.base_url, "max_tokens": 30, **fields}
+
+
+def prompts(upstream: Upstream) -> Counter[str]:
+    """Count the requests by their prompts."""
+    return Counter(request.body["messages"][-1]["content"] for request in upstream.requests)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def stored_prompts(folder: Path) -> set[str]:
+    """Return the identifiers of the rows whose responses are in whole lines of the checkpoint."""
+    lines = [line for part in folder.glob("part-*") for line in part.read_text().splitlines(keepends=True)]
+    items = [json.loads(line) for line in lines if line.endswith("}\n")]
+    return {item["key"] for item in items if "key" in item}
+
+
+def test_each_row_gets_its_response_the_target_and_the_tokens(cluster: RayCluster, upstream: Upstream) -> None:
+    done = cluster.run({"settings": settings_for(upstream), "count": 40, "batch_size": 7})
+    assert done.status == 0, done.errors
+    assert {row["id"]: row["response"].startswith(f"You said: row {row['id']}.") for row in done.rows} == dict.fromkeys(
+        range(40), True
+    )
+    assert {row["served_by"] for row in done.rows} == {MODEL}
+    assert all(row["error"] is None and row["prompt_tokens"] > 0 < row["completion_tokens"] for row in done.rows)
+    assert set(prompts(upstream).values()) == {1}
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing_and_asks_nothing_stored_again(
+    cluster: RayCluster, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.delay, folder, concurrency = 0.05, tmp_path / "finished", 8
+    options = {"checkpoint": str(folder), "concurrency": concurrency}
+    job = {"settings": settings_for(upstream), "options": options, "batch_size": 100}
+    rows = [{"id": number, "custom_id": f"row {number}", "prompt": f"row {number}"} for number in range(600)]
+    with cluster.start({**job, "rows": rows}) as program:
+        wait_until(lambda: upstream.count() > 150)
+        kill(cluster.actors()[0])
+        stored = stored_prompts(folder)
+        done = finish(program)
+    assert done.status == 0, done.errors
+    assert len(stored) > 50
+    assert sorted(row["id"] for row in done.rows) == list(range(600))
+    assert [row for row in done.rows if not row["response"].startswith(f"You said: {row['prompt']}.")] == []
+    twice = {prompt for prompt, number in prompts(upstream).items() if number > 1}
+    assert len(prompts(upstream)) == 600
+    assert len(twice) <= concurrency
+    assert twice & stored == set()
+
+
+def test_a_job_that_was_killed_goes_on_from_the_checkpoint(
+    cluster: RayCluster, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.delay, folder = 0.05, tmp_path / "finished"
+    options = {"checkpoint": str(folder), "concurrency": 8}
+    job = {"settings": settings_for(upstream), "options": options, "count": 300, "batch_size": 50}
+    with cluster.start(job) as program:
+        wait_until(lambda: upstream.count() > 80)
+        program.kill()
+    wait_until(lambda: cluster.actors() == [])
+    asked = len(stored_prompts(folder))
+    upstream.requests.clear()
+    done = cluster.run(job)
+    assert done.status == 0, done.errors
+    assert len(done.rows) == 300
+    assert asked > 50
+    assert upstream.count() == 300 - asked
+    upstream.requests.clear()
+    assert len(cluster.run({**job, "batch_format": "pyarrow"}).rows) == 300
+    assert upstream.count() == 0
+
+
+def test_later_workers_send_nothing_to_a_primary_that_others_found_rate_limited(
+    cluster: RayCluster, upstream: Upstream, second: Upstream
+) -> None:
+    upstream.status, upstream.headers = 429, {"Retry-After": "120"}
+    fallback = {"model": "llamacpp/scripted-small", "base_url": second.base_url, "api_key_env": "SECOND_KEY"}
+    with RedisServer() as redis:
+        options = {"state": redis.url, "concurrency": 4}
+        job = {"settings": settings_for(upstream, fallbacks=[fallback]), "options": options, "count": 40, "actors": 1}
+        first = cluster.run(job)
+        asked = upstream.count()
+        later = cluster.run({**job, "actors": 2})
+    assert (first.status, later.status) == (0, 0), (first.errors, later.errors)
+    assert 0 < asked <= 8
+    assert upstream.count() == asked
+    assert {row["served_by"] for row in first.rows + later.rows} == {"llamacpp/scripted-small"}
+    assert second.count() == 80
+
+
+def test_one_refused_row_of_10_000_is_an_error_in_its_column(cluster: RayCluster, upstream: Upstream) -> None:
+    upstream.refused = "row 7777"
+    done = cluster.run({"settings": settings_for(upstream), "count": 10_000, "batch_size": 500})
+    assert done.status == 0, done.errors
+    wrong = [row for row in done.rows if row["response"] is None]
+    assert [row["id"] for row in wrong] == [7777]
+    assert wrong[0]["error"].startswith("bad_request: vllm/scripted-large")
+    assert "7777" not in wrong[0]["error"]
+    assert [row["id"] for row in done.rows if row["error"]] == [7777]
+    assert len({row["id"] for row in done.rows if row["response"]}) == 9_999
+    assert upstream.count() == 10_000
+
+
+def test_the_job_ends_when_more_rows_failed_than_may(cluster: RayCluster, upstream: Upstream) -> None:
+    upstream.refused = "row"
+    options = {"max_failed": 5, "concurrency": 2}
+    done = cluster.run({"settings": settings_for(upstream), "options": options, "count": 400, "batch_size": 100})
+    assert done.status == 1
+    assert "6 rows have failed, and max_failed=5, so the job ends" in done.errors
+    assert upstream.count() < 100
+
+
+def test_a_worker_names_the_variable_that_it_lacks(cluster: RayCluster, upstream: Upstream) -> None:
+    done = cluster.run({"settings": settings_for(upstream, api_key_env="KEY_OF_NOBODY"), "count": 4, "actors": 1})
+    assert done.status == 1
+    assert "KEY_OF_NOBODY" in done.errors
+    assert upstream.count() == 0
+
+
+def test_messages_schemas_and_tools_work_in_every_format_of_a_batch(
+    cluster: RayCluster, upstream: Upstream, tmp_path: Path
+) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    long = [
+        {"role": "user", "content": "Add."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "3"},
+    ]
+    rows = [
+        {
+            "id": number,
+            "messages": [{"role": "system", "content": "Short."}, {"role": "user", "content": f"row {number}"}],
+        }
+        for number in range(3)
+    ]
+    rows.append({"id": 3, "messages": long})
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    shape = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
+    job = {"rows": rows, "options": {"column": "messages", "output": "answer"}, "blocks": 2, "actors": 1}
+    for batch_format in ("numpy", "pandas", "pyarrow"):
+        done = cluster.run(
+            {**job, "settings": settings_for(upstream, response_format=shape), "batch_format": batch_format}
+        )
+        assert done.status == 0, done.errors
+        assert [row["error"] for row in done.rows] == [None] * 4
+        assert all(isinstance(json.loads(row["answer"])["name"], str) for row in done.rows)
+    import pyarrow.parquet
+
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": schema}}
+    folder = tmp_path / "rows"
+    job |= {"settings": settings_for(upstream, tools=[tool], tool_choice="required"), "folder": str(folder)}
+    upstream.refused = "row 0"  # in one of the blocks every row has an error, in the other none
+    done = cluster.run({**job, "instance": True, "rows": rows[:2]})
+    assert done.status == 0, done.errors
+    files = [pyarrow.parquet.read_table(file) for file in sorted(folder.glob("*.parquet"))]
+    assert len({table.schema for table in files}) == 1
+    table = {row["id"]: row for file in files for row in file.to_pylist()}
+    assert json.loads(table[1]["tool_calls"])[0]["function"]["name"] == "look_up"
+    assert table[0]["tool_calls"] is None
+    assert table[0]["messages"][1]["content"] == "row 0"
+
+
+def test_texts_are_embedded(cluster: RayCluster, upstream: Upstream) -> None:
+    rows = [{"id": number, "text": f"text {number}"} for number in range(50)]
+    settings = {"model": "vllm/scripted-embedding", "base_url": upstream.base_url}
+    done = cluster.run({"settings": settings, "rows": rows, "embed": True, "batch_format": "pandas", "actors": 1})
+    assert done.status == 0, done.errors
+    assert {len(row["embedding"]) for row in done.rows} == {16}
+    assert len({tuple(row["embedding"]) for row in done.rows}) == 50
+    assert upstream.count("embeddings") <= 8
