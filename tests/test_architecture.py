@@ -51,7 +51,6 @@ THIRD_PARTY = {
     "llguidance": ("_backends.mlx",),
     "numpy": ("_backends.mlx", "batch._row_batches"),
     "pandas": ("batch._row_batches",),
-    "pyarrow": ("batch",),
     "redis": ("_state.redis",),
     "langchain": ("langchain",),
     "langchain_core": ("langchain",),
@@ -63,7 +62,7 @@ THIRD_PARTY = {
     "dotenv": ("_config.env_file",),
     "rich": ("cli", "_client.map.progress"),
     "typer": ("cli",),
-    "pyarrow": ("batch._parquet",),
+    "pyarrow": ("batch._parquet", "batch._row_batches"),
     "PyInstaller": ("_pyinstaller",),
     "truststore": ("_backends.http",),
     "typing_extensions": ("_backends.http", "langchain", "llama_index", "openai_style"),  # pydantic depends on it

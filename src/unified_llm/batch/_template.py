@@ -46,7 +46,8 @@ class Template:
                 literal += piece[0]
             elif piece in {"{", "}", "{}"}:
                 raise ValidationError(
-                    f"The template has {piece} without the name of a column: write {{name}}, and double other braces."
+                    f"The template has {piece} without the name of a column: write {{name}}, "
+                    "and braces of the text twice."
                 )
             elif piece.startswith("{"):
                 pieces.append((literal, piece[1:-1]))
