@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support.batch_files import HERE, MODEL, answer, line, read_lines, text_of, write_lines
-from tests.support.command_line import Ended
+from tests.support.command_line import Ended, run
 from tests.support.each import each
-from tests.support.scripted_targets import Pause, say
+from tests.support.scripted_targets import Pause, ScriptedTargets, say
 from unified_llm._core.outcome import Failure
 
 KEY = "sk-" + "k" * 40
@@ -273,6 +273,40 @@ def test_a_line_names_its_own_model_unless_the_command_names_one(folder: Path, m
     assert f"--model was used for all lines, also for those that name {', '.join(sorted(names))}" in ended.err
 
 
+def test_a_line_without_a_model_goes_to_the_configured_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_lines(folder / "in.jsonl", [line(1), line(2, model="ollama/b")])
+    ended, sent = answer(source, "out.jsonl", scripts={"ollama/b": [say("B")]})
+    assert (ended.code, len(sent)) == (1, 1)
+    assert 'The body names no model: add "model" to it, or pass --model.' in ended.err
+    monkeypatch.setenv("UNIFIED_LLM_MODEL", "ollama/a")
+    ended, _ = answer(source, "out.jsonl", scripts={"ollama/a": [say("A")]})
+    assert ended.code == 0, ended.err
+    assert [text_of(made) for made in read_lines(folder / "out.jsonl")] == ["A", "B"]
+
+
+def test_a_target_without_a_key_is_one_error_before_anything_is_sent(folder: Path) -> None:
+    source = write_lines(folder / "in.jsonl", [line(1), line(2)])
+    ended, sent = answer(source, "out.jsonl", "--model", "openai/gpt-5-mini")
+    assert (ended.code, sent) == (2, [])
+    assert "OPENAI_API_KEY" in ended.err
+    assert ended.err.count("\n") == 1
+    assert [path.name for path in folder.iterdir()] == ["in.jsonl"]
+
+
+def test_responses_of_openai_go_to_its_own_endpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    lines = [line(1, url="/v1/responses", input="Hello", model="gpt-5-mini"), line(2, model="gpt-5-mini")]
+    source = write_lines(folder / "in.jsonl", lines)
+    for target in ((), ("--model", "openai/gpt-5-mini"), ("--provider", "openai")):
+        formats: list[str] = []
+        targets = ScriptedTargets({"openai/gpt-5-mini": [say("Hi")]})
+        with targets.running():
+            ended = run("batch", str(source), f"out{len(target)}{target[:1]}.jsonl", *target, "--concurrency", "1")
+        assert ended.code == 0, ended.err
+        formats = [target.format for target in targets.targets]
+        assert formats == ["openai_responses", "openai_chat"]
+
+
 def test_a_fallback_serves_what_the_model_cannot(folder: Path) -> None:
     source = write_lines(folder / "in.jsonl", [line(number) for number in range(3)])
     scripts: dict[str, list[Any]] = {MODEL: [Failure("server", 500)], "ollama/b": [say("B")]}
@@ -355,7 +389,8 @@ def test_a_plan_says_what_would_be_sent(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["in.jsonl"], "nothing is written"
 
     shown_text, _ = answer(source, "--plan", *HERE, "--rpm", "2")
-    assert "TOKENS OUT" in shown_text.out
+    assert shown_text.out.startswith(f"{MODEL}: 3 lines, 3 requests, about ")
+    assert "at most 100 tokens out, no limit of tokens out in 2 lines, 1.5 minutes or more\n" in shown_text.out
     assert "3 lines; nothing was sent" in shown_text.err
     answer(source, "out.jsonl", *HERE)
     _, shown = plan(source, "out.jsonl", *HERE)

@@ -16,6 +16,7 @@ from unified_llm._client.request_fingerprint import fingerprint
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core.hidden import Hidden
 from unified_llm._core.target import Target
+from unified_llm._providers import registry
 from unified_llm.batch._lines import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, BatchLine
 from unified_llm.exceptions import ValidationError
 from unified_llm.openai_style._chat import prepare_chat
@@ -68,6 +69,9 @@ class _Chain(Targets):
     def __init__(self, arguments: Mapping[str, Any], *, names_model: bool) -> None:
         options = dict(arguments)
         config, fallbacks = options.pop("config"), read_fallbacks(options.pop("fallbacks", None))
+        named = None if config.get("provider") else registry.parse_model_string(config.get("model") or "")
+        if named is not None:  # the provider decides which API a line is for
+            config = {**config, "provider": named[0], "model": named[1]}
         super().__init__(LLMConfig(**config), None, fallbacks, options)
         self._names_model = names_model
 
@@ -89,19 +93,26 @@ class Calls:
         replaced: Some of the models that lines name, and that the chain's model replaces.
 
     Args:
-        chain: The arguments of ``LLMClient`` for the targets that serve all lines; None: each line names its own.
-        shared: The same, for lines that name their own: fallbacks and what holds for each target.
-        names_model: The chain's model is that of all lines, whatever model a line names.
+        chain: The arguments of ``LLMClient`` for the targets of the command; None where it has none.
+        shared: The same, without a target, for lines that name a model: None where the chain serves these too.
+        names_model: The chain's model is that of all its lines, whatever model a line names.
+
+    Raises:
+        ConfigurationError: A target of the command is wrong, or lacks a key or a package.
     """
 
-    def __init__(self, chain: Mapping[str, Any] | None, shared: Mapping[str, Any], *, names_model: bool) -> None:
+    def __init__(
+        self, chain: Mapping[str, Any] | None, shared: Mapping[str, Any] | None = None, *, names_model: bool = False
+    ) -> None:
         self._names_model = names_model
         self.replaced: set[str] = set()
+        self._chain = self._by_model = None
         if chain is not None:
-            self._settings = Settings(_Chain(chain, names_model=names_model))
-        else:
-            self._settings = Settings.read(dict(shared))
-            self._settings.targets.prefixed = True
+            self._chain = Settings(_Chain(chain, names_model=names_model))
+            self._chain.targets.default_client()  # what is wrong with it is no failure of each line
+        if shared is not None:
+            self._by_model = Settings.read(dict(shared))
+            self._by_model.targets.prefixed = True
 
     def prepare(self, line: BatchLine) -> PreparedCall:
         """Read the body of a line.
@@ -112,14 +123,21 @@ class Calls:
         with family_errors():
             if wrong := sorted(line.body.keys() & _NO_FIELDS):
                 raise ValidationError(f"The body has {', '.join(wrong)}, which is no field of OpenAI's API.")
-        if self._names_model and len(self.replaced) < _MOST_NAMED and isinstance(model := line.body.get("model"), str):
+            settings = self._settings_of(line.body.get("model"))
+        return _PREPARE[line.url](settings, Hidden(dict(line.body)))
+
+    def _settings_of(self, model: Any) -> Settings:
+        if self._names_model and isinstance(model, str) and len(self.replaced) < _MOST_NAMED:
             self.replaced.add(model)
-        return _PREPARE[line.url](self._settings, Hidden(dict(line.body)))
+        settings = self._chain if self._by_model is None or model is None else self._by_model
+        if settings is None:
+            raise ValidationError('The body names no model: add "model" to it, or pass --model.')
+        return settings
 
     @property
     def clients(self) -> list[LLMClient]:
         """The clients that were made."""
-        return self._settings.targets.clients
+        return [client for settings in (self._chain, self._by_model) if settings for client in settings.targets.clients]
 
 
 _PREPARE: Final[Mapping[str, Callable[[Settings, Hidden[dict[str, Any]]], PreparedCall]]] = {

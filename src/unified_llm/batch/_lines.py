@@ -123,11 +123,12 @@ def shown(text: str) -> str:
 
 
 def error_of(error: LLMError) -> dict[str, Any]:
-    """Return what a file says of an error; no text of the request or of the provider's message."""
+    """Return what a file says of an error; ``detail`` is the provider's own message, which may quote the request."""
     last = next((made.outcome for made in reversed(error.attempts) if made.outcome not in {"ok", "skipped"}), None)
     return {
         "code": last or getattr(error, "code", None) or "invalid_request",
-        "message": str(error),
+        "message": str(error).replace(".detail holds", "detail holds"),
+        "detail": error.detail,
         "status_code": error.status_code,
         "request_id": error.request_id,
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from unified_llm.cli._completion import complete_endpoint
 from unified_llm.cli._options import SamplingOptions, TargetOptions
 from unified_llm.cli._outcome import FAILED, INTERRUPTED
 from unified_llm.cli._terminal import Terminal
@@ -20,7 +21,7 @@ from unified_llm.exceptions import ValidationError
 if TYPE_CHECKING:
     from unified_llm.batch._calls import Calls
     from unified_llm.batch._input import Input
-    from unified_llm.batch._plan import Plan
+    from unified_llm.batch._plan import ModelPlan, Plan
     from unified_llm.batch._run import Files, Outcome
 
 _TERMINATED: Final = 143  # 128 and the number of SIGTERM
@@ -43,8 +44,11 @@ class RowOptions:
     ] = None
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", metavar="PATH", help="Where the prompts are sent. [default: /v1/chat/completions]"),
-    ] = None
+        typer.Option(
+            "--endpoint", metavar="PATH", autocompletion=complete_endpoint,
+            help="Where the prompts are sent. [default: /v1/chat/completions]",
+        ),
+    ] = None  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,17 +145,15 @@ def _make_calls(targets: TargetOptions, sampling: SamplingOptions, terminal: Ter
     """Return the calls of the targets: those of the command for all lines, or of each line the one that it names."""
     from unified_llm.batch._calls import Calls
     from unified_llm.batch._lines import EMBEDDINGS
-    from unified_llm.cli._targets import NAMING_A_TARGET, chain_of, fields_of, find_chain
+    from unified_llm.cli._targets import NAMING_A_TARGET, chain_of, configured_target, fields_of, find_chain
 
     fields = fields_of(targets, sampling)
     if prompts is not None:
-        chain = find_chain(targets, terminal, sampling, embeddings=prompts.url == EMBEDDINGS)
-    elif fields.keys() & NAMING_A_TARGET:
-        chain = chain_of(fields, targets)
-    else:
-        shared = {**fields, "fallbacks": targets.fallback or (), "skip_unconfigured": targets.skip_unconfigured}
-        return Calls(None, shared, names_model=False)
-    return Calls(chain, {}, names_model=targets.model is not None)
+        return Calls(find_chain(targets, terminal, sampling, embeddings=prompts.url == EMBEDDINGS))
+    if fields.keys() & NAMING_A_TARGET:
+        return Calls(chain_of(fields, targets), names_model=targets.model is not None)
+    default = None if configured_target() is None else chain_of(dict(fields), targets)
+    return Calls(default, {**fields, "fallbacks": targets.fallback, "skip_unconfigured": targets.skip_unconfigured})
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,9 @@ class _Job:
         plan, terminal = self._make_plan(), self.terminal
         if self.options.json:
             terminal.write(as_json_line(plan.as_dict()))
-        elif plan.models:
-            columns = ("TARGET", "LINES", "REQUESTS", "TOKENS IN", "TOKENS OUT", "MINUTES")
-            terminal.show_table(columns, [_row(model) for model in plan.models.values()])
+        else:
+            for model in plan.models.values():
+                terminal.write(f"{_describe(model)}\n")
         answered = f", {plan.answered} of them answered already" if plan.answered else ""
         wrong = f", {len(plan.wrong)} wrong" if plan.wrong else ""
         terminal.note(f"{plan.lines} lines{answered}{wrong}; nothing was sent. Tokens are estimates")
@@ -252,11 +254,13 @@ def _terminated_as_interrupted() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _row(model: Any) -> list[str]:
-    most = f"at most {model.completion_tokens:,}" if model.completion_tokens else ""
-    open_end = f"no limit in {model.unlimited:,} lines" if model.unlimited else ""
-    minutes = "" if model.minutes is None else f"{model.minutes:,.1f}"
-    tokens_out = "; ".join(filter(None, (most, open_end))) or "0"
-    return [
-        model.target, f"{model.lines:,}", f"{model.requests:,}", f"{model.prompt_tokens:,}", tokens_out, minutes,
-    ]  # fmt: skip
+def _describe(model: ModelPlan) -> str:
+    """Say what a target would get."""
+    parts = [f"{model.lines:,} lines", f"{model.requests:,} requests", f"about {model.prompt_tokens:,} tokens in"]
+    if model.completion_tokens:
+        parts.append(f"at most {model.completion_tokens:,} tokens out")
+    if model.unlimited:
+        parts.append(f"no limit of tokens out in {model.unlimited:,} lines")
+    if model.minutes is not None:
+        parts.append(f"{model.minutes:,.1f} minutes or more")
+    return f"{model.target}: {', '.join(parts)}"

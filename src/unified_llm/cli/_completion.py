@@ -21,6 +21,13 @@ def complete_model(context: typer.Context, incomplete: str) -> list[str]:
     return [model for model in known_models(provider) if model.startswith(incomplete)]
 
 
+def complete_endpoint(incomplete: str) -> list[str]:
+    """Return the endpoints of a batch that begin with what is typed."""
+    from unified_llm.batch._lines import ENDPOINTS
+
+    return [endpoint for endpoint in ENDPOINTS if endpoint.startswith(incomplete)]
+
+
 def known_models(provider: str | None = None) -> Iterator[str]:
     """Yield the known model strings; with a provider, its models, as it names them."""
     from unified_llm._providers.known_models import KnownModelName
