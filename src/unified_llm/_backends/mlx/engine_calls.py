@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Output, Payload, Texts
+from unified_llm._backends.mlx.request_options import leave_out
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -40,7 +41,13 @@ class EmbeddingCall:
         self._request = request
 
     def encode(self) -> Payload:
-        """Return the texts."""
+        """Return the texts. Embedding models have no further options.
+
+        Raises:
+            EngineError: No API has an option of this name.
+        """
+        for name in {**self._target.extra_body, **self._request.extra_body}:
+            leave_out(name, self._target)
         return Texts(self._request.texts, self._request.purpose, self._request.dimensions)
 
     def decode(self, output: Output) -> Event | None:

@@ -22,6 +22,7 @@ from unified_llm._backends.mlx.grammars import Grammars
 from unified_llm._backends.mlx.model_files import check_files, fingerprint, read_object, refuse_change
 from unified_llm._backends.mlx.model_folder import no_model_message, window_in
 from unified_llm._backends.mlx.own_code import find_own_code
+from unified_llm._backends.mlx.padding_check import passes_over_padding
 from unified_llm._backends.mlx.prefix_cache import always_trims, can_merge
 from unified_llm._backends.mlx.prompt_bounds import PromptBounds
 from unified_llm._backends.mlx.weight_sizes import measure_size
@@ -95,7 +96,7 @@ class LoadedModel:
         window: The most tokens that the model can read and write, if its configuration says so.
         draft: The draft model, whose tokens are those of the model; None without one.
         cache_count: The number of the model's caches, one for each layer.
-        merges: Whether its caches can be merged, so that requests run as a batch.
+        merges: Whether its caches can be merged, and prompts be padded, so that requests run as a batch.
         always_trims: Whether tokens can be taken off its caches, however many they hold.
         vision: Reads prompts with images, and runs the network, where that is one of mlx-vlm.
         template: Its chat template.
@@ -158,7 +159,7 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
         window_in(config),
         draft=draft,
         cache_count=len(caches),
-        merges=can_merge(caches),
+        merges=can_merge(caches) and (always_trims(caches) or passes_over_padding(model)),
         always_trims=always_trims(caches),
         size=measure_size(model, *filter(None, [draft])),
     )

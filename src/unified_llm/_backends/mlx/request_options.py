@@ -62,7 +62,7 @@ def read_options(request: LLMRequest, target: Target) -> RequestOptions:
     further = {**target.extra_body, **request.extra_body}
     options = {name: value for name, value in {**fields, **further}.items() if value is not None}
     for name in options.keys() - _READ.keys():
-        _leave_out(name, target)
+        leave_out(name, target)
     read = {name: _READ[name](name, value) for name, value in options.items() if name in _READ}
     for name, (least, most) in target.quirks.limits.items():
         if name in read and not least <= read[name] <= most:
@@ -90,8 +90,8 @@ def find_mistake(extra_body: Mapping[str, Any], target: Target) -> str | None:
     return None
 
 
-def _leave_out(name: str, target: Target) -> None:
-    """Note that an option is not known to MLX.
+def leave_out(name: str, target: Target) -> None:
+    """Note in the log that an option is not known to MLX.
 
     Raises:
         EngineError: It is not known to any other API, so that it is not meant for another target.
