@@ -71,6 +71,7 @@ def test_a_model_that_does_not_fit_lets_the_call_fail_over(large: Path) -> None:
     engines.close_engines()
     answer = LLMClient(f"mlx/{large}", memory_limit="50MB", fallbacks=["mlx/demo"], max_tokens=4).generate("x")
     assert answer.used_fallback
+    assert str(answer.attempts[0]) == "its model does not fit into the memory limit"
     with pytest.raises(LLMError, match=r"takes about 111 MB of memory, and memory_limit allows 50 MB"):
         LLMClient(f"mlx/{large}", memory_limit="50MB").generate("x")
     assert not LLMClient(f"mlx/{large}", memory_limit="150MB", max_tokens=4).generate("x").used_fallback

@@ -201,12 +201,12 @@ def _describe(target: Target, failure: Failure) -> tuple[type[exc.LLMError], str
         happened = f"no connection to {netloc_of(target.base_url)} could be made"
     if failure.about_input:
         happened, advice = "it sent no usable vector for a text", "leave out blank texts, or add a fallback"
-    if failure.reason or failure.advice:
+    if failure.detail and target.format == "mlx":
+        happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
+    elif failure.reason or failure.advice:
         happened, advice = failure.reason or happened, failure.advice or advice
     elif failure.detail and failure.kind == "unsendable":
         happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
-    elif failure.detail and target.format == "mlx":
-        happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
     elif failure.detail and failure.kind in _IN_DETAIL and not defaults.default("error_details"):
         advice = ", or ".join(filter(None, [_IN_DETAIL[failure.kind], advice]))
     if failure.kind in {"auth", "permission"} and target.no_key and target.sends_no_key:

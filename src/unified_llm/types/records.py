@@ -110,6 +110,8 @@ class Attempt:
                 return f"{after}: {self.reason}" if self.reason else after
             case "connect" | "tls" | "setup" | "pool" if self.reason:
                 return f"{_SENTENCES['connect']}: {self.reason}"
+            case "unsupported" if self.reason and self.status is None:  # of a model in this process
+                return self.reason
             case "server":
                 return "server error" if self.status is None else f"HTTP {self.status}"
             case "rate_limit" if self.retry_after:

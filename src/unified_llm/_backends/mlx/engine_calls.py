@@ -68,5 +68,11 @@ def to_failure(output: Output) -> Failure:
     """Convert an engine's error; any other output here means that the model in the folder was replaced."""
     if isinstance(output, EngineError):
         # A full queue is no limit of a key: a place may be free the next moment, and asking for it costs nothing.
-        return Failure(output.kind, detail=str(output), context_window=output.context_window, about_key=False)
+        return Failure(
+            output.kind,
+            detail=str(output),
+            reason=output.reason,
+            context_window=output.context_window,
+            about_key=False,
+        )
     return Failure("malformed")

@@ -204,10 +204,14 @@ class EngineError(Exception):
     Attributes:
         kind: The kind of failure, as the policy knows it.
         context_window: The tokens of the window that a prompt did not fit into.
+        reason: What happened in a few words, for logs, where the kind says too little or something else.
     """
 
-    def __init__(self, kind: FailureKind, message: str, *, context_window: int | None = None) -> None:
+    def __init__(
+        self, kind: FailureKind, message: str, *, context_window: int | None = None, reason: str | None = None
+    ) -> None:
         super().__init__(message)
+        self.reason = reason
         self.kind: FailureKind = kind
         self.context_window = context_window
 
@@ -216,7 +220,7 @@ class UnloadableError(EngineError):
     """A model whose files cannot be loaded: loading the same files again would fail in the same way."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("unsupported", message)
+        super().__init__("unsupported", message, reason="its model cannot be loaded")
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def choose_unloads(
             f"The model in {folder} takes about {show_bytes(size)} of memory, and {_HINT} allows {show_bytes(limit)}: "
             f"use a smaller model, or one with fewer bits, or raise {_HINT}."
         )
-        raise EngineError("unsupported", message)
+        raise EngineError("unsupported", message, reason="its model does not fit into the memory limit")
     used = sum(model.size for model in held)
     chosen: list[Key] = []
     idle = sorted((model for model in held if not model.in_use), key=lambda model: model.last_used)
