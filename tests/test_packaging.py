@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parent.parent
 # What a program imports; the rest must be imported by statements of these.
 ENTRIES = {
     "", "exceptions", "types", "langchain", "llama_index", "testing", "__main__",
-    "batch._services.service", "batch.ray",
+    "batch.ray",
 }  # fmt: skip
 BUILD_TOOLS = ("_pyinstaller",)  # only read while a program is built
 FOR_TYPE_CHECKERS = ["_adapters.keywords", "langchain._keywords", "llama_index._keywords"]  # no program imports these

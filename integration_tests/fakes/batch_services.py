@@ -98,6 +98,7 @@ class BatchFake:
 
     HEADER: ClassVar[str] = "authorization"
     VERSION: ClassVar[str] = "/v1"
+    RESULTS: ClassVar[str] = "application/octet-stream"
 
     def serve(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
@@ -122,7 +123,7 @@ class BatchFake:
         if fault == "lost":
             raise BrokenConnectionError
         data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-        kind = "application/octet-stream" if isinstance(reply, bytes) else "application/json"
+        kind = self.RESULTS if isinstance(reply, bytes) else "application/json"
         return 200, {"content-type": kind}, data
 
     def _check(self, fault: int | str | None, headers: Mapping[str, str]) -> None:
@@ -363,6 +364,7 @@ class AnthropicBatches(BatchFake):
     """Anthropic's API: entries in the body, results as lines."""
 
     HEADER = "x-api-key"
+    RESULTS = "application/x-jsonl"
 
     def new_id(self) -> str:
         return f"msgbatch_{len(self.jobs) + 1}"

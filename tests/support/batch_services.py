@@ -28,7 +28,9 @@ from unified_llm._formats.codecs import codec_for
 from unified_llm._lib import bounded_json
 from unified_llm.batch._services.journal import Journal
 from unified_llm.batch._services.service import BatchService, ServiceOutcome
+from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
+from unified_llm.types.responses import LLMResponse
 
 MODELS = {
     "openai/gpt-5-mini": OpenAIBatches,
@@ -87,6 +89,7 @@ class Line:
     position: int
     key: str
     request: LLMRequest | EmbeddingRequest
+    client: LLMClient
 
     @property
     def fingerprint(self) -> str:
@@ -95,10 +98,12 @@ class Line:
         )
 
 
-def chat_lines(*prompts: str, **fields: Any) -> list[Line]:
+def chat_lines(model: str, *prompts: str, client: LLMClient | None = None, **fields: Any) -> list[Line]:
     """Return lines with chats."""
+    client = client or LLMClient(model, api_key=KEY, max_retries=1)
     return [
-        Line(position, f"key-{position}", read_request.chat(prompt, fields)) for position, prompt in enumerate(prompts)
+        Line(position, f"key-{position}", read_request.chat(prompt, fields), client)
+        for position, prompt in enumerate(prompts)
     ]
 
 
@@ -144,6 +149,7 @@ class ServiceWorld:
         folder: Where the files are.
         clock: Seconds since the epoch.
         notes: What the runs have noted.
+        called: The targets of calls outside of batches.
         kill_at: Called with each route before it is sent; raises ``KilledError`` where the process ends.
         kill_after: The same after it was carried out.
     """
@@ -152,12 +158,17 @@ class ServiceWorld:
     folder: Path
     clock: float = 1_800_000_000.0
     notes: list[str] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
     kill_at: Callable[[str], bool] = lambda _: False
     kill_after: Callable[[str], bool] = lambda _: False
     provider: BatchFake = field(init=False)
 
     def __post_init__(self) -> None:
         self.provider = MODELS[self.model](lambda: self.clock, answer=lambda body: (200, reply_to(self.model, body)))
+
+    def work(self, *prompts: str, **fields: Any) -> MemoryWork:
+        """Return a run over chats with its model."""
+        return MemoryWork(chat_lines(self.model, *prompts, **fields))
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -189,15 +200,13 @@ class ServiceWorld:
         deadline: float | None = None,
         is_async: bool = False,
         late: bool = False,
-        client: LLMClient | None = None,
     ) -> ServiceOutcome:
         """Run the requests of ``work``; with ``late``, look at what was left afterwards."""
         journal = Journal(self.folder / "out.batches.jsonl", fsync=False)
         with self.running():
             journal.open()
             try:
-                chosen = client or LLMClient(self.model, api_key=KEY, max_retries=1)
-                service = BatchService(chosen, work, journal, deadline=deadline, note=self.notes.append)
+                service = BatchService(work, journal, deadline=deadline, note=self.notes.append)
                 if not is_async:
                     outcome = service.run()
                     if late:
@@ -220,6 +229,11 @@ class _Exchange:
 
     def open(self, until: float) -> Failure | None:
         del until
+        if isinstance(self._request, LLMRequest):  # a call, by any target
+            self._world.called.append(self._target.name)
+            text = f"call {self._request.messages[-1].content}"
+            self._outcome = Done(LLMResponse(text, finish_reason="stop", usage=Usage(1, 1, 2)))
+            return None
         world, codec = self._world, codec_for(self._target.format)
         wire = codec.encode(self._request, self._target)
         kind = type(self._request).__name__

@@ -45,6 +45,11 @@ class ServiceRequest(FurtherRequest):
         return False
 
     @property
+    def has_any_content(self) -> bool:
+        """Whether a response in bytes may be of any type: results are lines of JSON, or one line."""
+        return True
+
+    @property
     def shows_health(self) -> bool:
         """Whether what becomes of it shows if its target can answer prompts."""
         return False

@@ -147,10 +147,18 @@ class Run:
         source: The input.
         calls: Reads the bodies of lines.
         checkpoint: Where answers are stored.
+        refused: Errors of lines that are not sent, by their ``custom_id``: their batch did not answer them. None where
+            no line was in a batch.
     """
 
-    def __init__(self, source: Input, calls: Calls, checkpoint: Checkpoint) -> None:
-        self._source, self._calls, self._checkpoint = source, calls, checkpoint
+    def __init__(
+        self,
+        source: Input,
+        calls: Calls,
+        checkpoint: Checkpoint,
+        refused: Mapping[str, LLMError] | None = None,
+    ) -> None:
+        self._source, self._calls, self._checkpoint, self._refused = source, calls, checkpoint, refused
         self._errors: dict[int, dict[str, Any]] = {}
 
     def answer(self, *, concurrency: int, max_failed: int | None, progress: bool | None) -> MapTotals:
@@ -170,7 +178,7 @@ class Run:
             self._source if shows_bar else None, concurrency=concurrency, ordered=False, progress=progress,
             checkpoint=None, on_error="value", max_failed=None,
         )  # fmt: skip
-        work = LineWork(self._calls, self._checkpoint)
+        work = LineWork(self._calls, self._checkpoint, self._refused)
         with MapRun(work, self._source.lines(), options, close_loop=self._close) as run:
             for result in run:
                 if result.error is not None:

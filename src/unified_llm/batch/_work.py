@@ -26,10 +26,11 @@ class LineWork(Work[Any]):
     Args:
         calls: Reads their bodies.
         checkpoint: Where answers are stored.
+        refused: Errors of lines that are not sent, by their ``custom_id``; None where no line was in a batch.
     """
 
-    def __init__(self, calls: Calls, checkpoint: Checkpoint) -> None:
-        self._calls, self._answers = calls, checkpoint
+    def __init__(self, calls: Calls, checkpoint: Checkpoint, refused: Mapping[str, LLMError] | None = None) -> None:
+        self._calls, self._answers, self._refused = calls, checkpoint, refused
 
     def read(self, number: int, prompt: Any) -> Item | Finished[Any]:
         """Read a line; return its result at once where it is wrong, or answered already."""
@@ -43,7 +44,10 @@ class LineWork(Work[Any]):
             return Finished(MapResult(number, line.custom_id, error=error.with_traceback(None)))
         record = read_record(self._answers, line.custom_id, digest)
         if record is not None:
-            return _stored(number, line.custom_id, record)
+            # What a batch has brought is of this run; of what was there before nothing is known by then.
+            return _stored(number, line.custom_id, record, from_checkpoint=self._refused is None)
+        if self._refused and (refusal := self._refused.get(line.custom_id)) is not None:
+            return Finished(MapResult(number, line.custom_id, error=refusal.with_traceback(None)), refusal.attempts)
         return Item(number, line.custom_id, call, call.options, digest)
 
     async def _send(self, items: Sequence[Item]) -> list[Finished[Any]]:
@@ -96,8 +100,8 @@ def read_record(checkpoint: Checkpoint, custom_id: str, fingerprint: str) -> dic
             return None
 
 
-def _stored(number: int, custom_id: str, record: Mapping[str, Any]) -> Finished[Any]:
+def _stored(number: int, custom_id: str, record: Mapping[str, Any], *, from_checkpoint: bool) -> Finished[Any]:
     known = record.get("usage")
     usage = Usage(**known) if isinstance(known, dict) and known.keys() <= Usage.__dataclass_fields__.keys() else None
-    result: MapResult[Any] = MapResult(number, custom_id, record["response"], from_checkpoint=True)
+    result: MapResult[Any] = MapResult(number, custom_id, record["response"], from_checkpoint=from_checkpoint)
     return Finished(result, (), usage, record.get("served_by"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,14 +20,19 @@ from unified_llm.cli._terminal import Terminal
 from unified_llm.exceptions import ValidationError
 
 if TYPE_CHECKING:
+    from unified_llm._lib.checkpoint import Checkpoint
     from unified_llm.batch._calls import Calls
     from unified_llm.batch._input import Input
     from unified_llm.batch._plan import ModelPlan, Plan
     from unified_llm.batch._run import Files, Outcome
+    from unified_llm.batch._service_run import ServiceRun
 
 _TERMINATED: Final = 143  # 128 and the number of SIGTERM
 _MOST_SHOWN: Final = 20  # lines that are wrong
 _STDOUT: Final = "-"
+_LENGTH_OF_TIME: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", re.ASCII)
+_SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_LONGEST_DEADLINE: Final = 30 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,42 @@ class RowOptions:
             help="Where the prompts are sent. [default: /v1/chat/completions]",
         ),
     ] = None  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """Batches of the provider in place of calls."""
+
+    service: Annotated[
+        str | None,
+        typer.Option("--service", metavar="NAME", help="batch: use the batch service of the provider, not calls."),
+    ] = None
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline",
+            metavar="TIME",
+            help="With --service: cancel the batch then, and call for the rest: 2h, 30m.",
+        ),
+    ] = None
+
+    def read_deadline(self) -> float | None:
+        """Return the deadline in seconds.
+
+        Raises:
+            ValidationError: It is no length of time, or there is no service; or there is no such service.
+        """
+        if self.service not in {None, "batch"}:
+            raise ValidationError("--service has one value: batch")
+        if self.deadline is None:
+            return None
+        if self.service is None:
+            raise ValidationError("--deadline is for --service batch: --timeout bounds a call")
+        match = _LENGTH_OF_TIME.fullmatch(self.deadline)
+        seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+        if not 0 < seconds < _LONGEST_DEADLINE:
+            raise ValidationError("--deadline is a length of time up to 30 days: 2h, 90m, 45s or 1d")
+        return seconds
 
 
 @dataclass(frozen=True)
@@ -88,6 +130,7 @@ def batch(
     *,
     rows: RowOptions,
     run: RunOptions,
+    service: ServiceOptions,
     targets: TargetOptions,
     sampling: SamplingOptions,
     terminal: Terminal,
@@ -101,7 +144,9 @@ def batch(
     from unified_llm.batch._output import check_formats
     from unified_llm.batch._run import Files
 
-    prompts = _read_prompts(rows, sampling)
+    prompts, deadline = _read_prompts(rows, sampling), service.read_deadline()
+    if service.service and output == _STDOUT:
+        raise ValidationError("--service keeps its batches beside the output: name a file for it, not -")
     if run.limit is not None and run.limit < 1:
         raise ValidationError("--limit must be 1 or greater")
     if run.json and output == _STDOUT and not run.plan:
@@ -113,7 +158,15 @@ def batch(
     with Input(source, prompts, run.limit) as lines:
         check_formats(lines, (files.output, files.failed))
         lines.check()
-        job = _Job(lines, _make_calls(targets, sampling, terminal, prompts), files, run, terminal)
+        job = _Job(
+            lines,
+            _make_calls(targets, sampling, terminal, prompts),
+            files,
+            run,
+            terminal,
+            service.service is not None,
+            deadline,
+        )
         return job.show_plan() if run.plan else job.answer()
 
 
@@ -165,6 +218,8 @@ class _Job:
     files: Files
     options: RunOptions
     terminal: Terminal
+    uses_service: bool = False
+    deadline: float | None = None
 
     def answer(self) -> int:
         """Answer the lines, write the files, and say what was done."""
@@ -173,10 +228,13 @@ class _Job:
         files, options, terminal = self.files, self.options, self.terminal
         try:
             with _terminated_as_interrupted(), open_run(files, self.lines) as checkpoint:
-                run = Run(self.lines, self.calls, checkpoint)
-                totals = run.answer(
-                    concurrency=options.concurrency, max_failed=options.max_failed, progress=options.progress
-                )
+                with self._opened_service(checkpoint) as service:
+                    run = Run(self.lines, self.calls, checkpoint, service.collect() if service else None)
+                    totals = run.answer(
+                        concurrency=options.concurrency, max_failed=options.max_failed, progress=options.progress
+                    )
+                    if service:
+                        service.collect_late()
                 outcome = run.write(files, totals)
         except KeyboardInterrupt as interrupt:
             if terminal.is_interactive:
@@ -186,6 +244,15 @@ class _Job:
             return _TERMINATED if isinstance(interrupt, _TerminatedError) else INTERRUPTED
         self._show_outcome(outcome)
         return FAILED if outcome.failed else 0
+
+    def _opened_service(self, checkpoint: Checkpoint) -> AbstractContextManager[ServiceRun | None]:
+        """Return the batches of the run; None where it has calls alone."""
+        if not self.uses_service:
+            return nullcontext()
+        from unified_llm.batch._service_run import open_service
+
+        output, note = str(self.files.output), self.terminal.note
+        return open_service(self.lines, self.calls, checkpoint, output, deadline=self.deadline, note=note)
 
     def _show_outcome(self, outcome: Outcome) -> None:
         from unified_llm.cli._responses import as_json_line

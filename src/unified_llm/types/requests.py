@@ -53,6 +53,11 @@ class FurtherRequest:
         """Whether what becomes of it shows if its target can do its work: to read what is stored shows nothing."""
         return True
 
+    @property
+    def has_any_content(self) -> bool:
+        """Whether a response in bytes or text may be of any type, JSON included: the content of a file."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class LLMRequest:

@@ -51,7 +51,7 @@ def one_of_two(request: pytest.FixtureRequest, tmp_path: Path) -> ServiceWorld:
 def test_requests_are_answered_by_one_batch_whatever_the_order_of_its_results(
     world: ServiceWorld, *, is_async: bool
 ) -> None:
-    work = MemoryWork(chat_lines(*FIVE))
+    work = world.work(*FIVE)
     outcome = world.run(work, is_async=is_async)
     assert (outcome.errors, work.texts) == ({}, ECHOES)
     assert world.provider.log.count("create") == 1
@@ -74,7 +74,7 @@ def answers(world: ServiceWorld, **by_text: Any) -> None:
 
 def test_each_request_that_was_not_answered_has_the_error_that_a_call_would_have(world: ServiceWorld) -> None:
     answers(world, a=400, b=429, c="expired", d="missing")
-    work = MemoryWork(chat_lines(*FIVE))
+    work = world.work(*FIVE)
     outcome = world.run(work)
     assert work.texts == {"key-4": "echo e"}
     kinds = {key: type(error) for key, error in outcome.errors.items()}
@@ -105,7 +105,7 @@ def test_a_process_that_is_killed_anywhere_begins_no_second_batch(world: Service
         world.folder.mkdir()
         # Another batch of the account, of as many requests, which is not to be taken for ours.
         world.provider.begin([(f"other-{number}", {"messages": [{"content": "x"}]}) for number in range(5)])
-        work, kills = MemoryWork(chat_lines(*FIVE)), 0
+        work, kills = world.work(*FIVE), 0
         setattr(world, when, lambda name, kind=kind: name == kind)
         try:
             world.run(work)
@@ -123,7 +123,7 @@ def test_a_batch_whose_creation_was_not_confirmed_is_found_again(one_of_two: Ser
         one_of_two = ServiceWorld(one_of_two.model, one_of_two.folder / f"{fault}")
         one_of_two.folder.mkdir()
         one_of_two.provider.faults = {"create": [fault], "list": [500, 500, 500, 500]}
-        work = MemoryWork(chat_lines(*FIVE))
+        work = one_of_two.work(*FIVE)
         assert (one_of_two.run(work).errors, work.texts) == ({}, ECHOES)
         assert len(one_of_two.provider.jobs) == 1
         assert one_of_two.provider.log.count("create") == (1 if fault == "lost" else 2)
@@ -133,7 +133,7 @@ def test_a_batch_of_others_is_neither_taken_nor_cancelled(tmp_path: Path) -> Non
     world = ServiceWorld("anthropic/claude-haiku-4-5", tmp_path)
     world.provider.faults = {"create": [500]}
     theirs = world.provider.begin([(f"theirs-{number}", {"messages": [{"content": "x"}]}) for number in range(5)])
-    work = MemoryWork(chat_lines(*FIVE))
+    work = world.work(*FIVE)
     outcome = world.run(work, deadline=7200.0)
     assert (outcome.errors, work.texts) == ({}, ECHOES)
     assert len(world.provider.jobs) == 2
@@ -142,14 +142,14 @@ def test_a_batch_of_others_is_neither_taken_nor_cancelled(tmp_path: Path) -> Non
 
 def test_a_batch_is_waited_for_while_looks_and_downloads_fail(one_of_two: ServiceWorld) -> None:
     one_of_two.provider.faults = {"look": [500] * 30, "results": [502] * 10}
-    work = MemoryWork(chat_lines(*FIVE))
+    work = one_of_two.work(*FIVE)
     assert (one_of_two.run(work).errors, work.texts) == ({}, ECHOES)
     assert len(one_of_two.provider.jobs) == 1
 
 
 def test_a_refused_key_ends_the_run_and_loses_nothing(one_of_two: ServiceWorld) -> None:
     one_of_two.provider.faults = {"look": [None, 401]}
-    work = MemoryWork(chat_lines(*FIVE))
+    work = one_of_two.work(*FIVE)
     with pytest.raises(AuthenticationError):
         one_of_two.run(work)
     assert "run the same command again" in one_of_two.notes[-1]
@@ -158,7 +158,7 @@ def test_a_refused_key_ends_the_run_and_loses_nothing(one_of_two: ServiceWorld) 
 
 
 def test_a_batch_that_is_gone_fails_its_requests_and_a_later_run_begins_another(one_of_two: ServiceWorld) -> None:
-    work = MemoryWork(chat_lines(*FIVE))
+    work = one_of_two.work(*FIVE)
     one_of_two.provider.faults = {"look": [None, 404]}
     outcome = one_of_two.run(work)
     assert work.stored == {}
@@ -169,7 +169,7 @@ def test_a_batch_that_is_gone_fails_its_requests_and_a_later_run_begins_another(
 def test_a_deadline_cancels_the_batch_collects_it_and_leaves_the_rest_to_calls(world: ServiceWorld) -> None:
     answers(world, a=400, b=429)
     world.provider.duration = 80_000.0
-    work = MemoryWork(chat_lines(*FIVE))
+    work = world.work(*FIVE)
     world.provider.done_at_cancel = 0.7
     began = world.clock
     outcome = world.run(work, deadline=7200.0)
@@ -180,13 +180,13 @@ def test_a_deadline_cancels_the_batch_collects_it_and_leaves_the_rest_to_calls(w
     assert len(world.provider.jobs) == 1
     # What was left to calls is not put into a batch again.
     before = len(world.provider.log)
-    assert world.run(MemoryWork(chat_lines(*FIVE)), deadline=7200.0).errors == {}
+    assert world.run(world.work(*FIVE), deadline=7200.0).errors == {}
     assert world.provider.log[before:] == []
 
 
 def test_what_comes_after_the_deadline_is_kept_apart(world: ServiceWorld) -> None:
     world.provider.duration, world.provider.cancel_duration, world.provider.done_at_cancel = 9e4, 3000.0, 1.0
-    work = MemoryWork(chat_lines(*FIVE))
+    work = world.work(*FIVE)
     outcome = world.run(work, deadline=7200.0)
     assert (work.stored, outcome.errors, len(outcome.left)) == ({}, {}, 1)
     assert world.clock < 1_800_000_000.0 + 7200 + 600 + 120
@@ -204,7 +204,7 @@ def test_what_comes_after_the_deadline_is_kept_apart(world: ServiceWorld) -> Non
 def test_a_run_that_ends_after_its_deadline_cancels_first(one_of_two: ServiceWorld) -> None:
     one_of_two.provider.duration = 80_000.0
     one_of_two.kill_after = lambda kind: kind == "BatchLookRequest"
-    work = MemoryWork(chat_lines(*FIVE))
+    work = one_of_two.work(*FIVE)
     with pytest.raises(KilledError):
         one_of_two.run(work, deadline=7200.0)
     one_of_two.kill_after = lambda _: False
@@ -216,7 +216,7 @@ def test_a_run_that_ends_after_its_deadline_cancels_first(one_of_two: ServiceWor
 
 def test_a_cancel_that_fails_is_repeated_and_bounded(one_of_two: ServiceWorld) -> None:
     one_of_two.provider.duration, one_of_two.provider.faults = 80_000.0, {"cancel": [500] * 1000}
-    work = MemoryWork(chat_lines(*FIVE))
+    work = one_of_two.work(*FIVE)
     outcome = one_of_two.run(work, deadline=7200.0)
     assert len(outcome.left) == 1
     assert one_of_two.clock < 1_800_000_000.0 + 7200 + 700
@@ -224,14 +224,14 @@ def test_a_cancel_that_fails_is_repeated_and_bounded(one_of_two: ServiceWorld) -
 
 def test_a_batch_that_is_refused_for_now_is_begun_later(one_of_two: ServiceWorld) -> None:
     one_of_two.provider.faults = {"create": [429, 429, 429, 429]}
-    work = MemoryWork(chat_lines(*FIVE))
+    work = one_of_two.work(*FIVE)
     assert (one_of_two.run(work).errors, work.texts) == ({}, ECHOES)
     assert len(one_of_two.provider.jobs) == 1
 
 
 def test_a_batch_that_fails_since_too_much_is_waiting_is_begun_again(world: ServiceWorld) -> None:
     world.provider.fail = [("token_limit_exceeded", "Enqueued token limit reached."), ("invalid_json_line", "no")]
-    work = MemoryWork(chat_lines(*FIVE))
+    work = world.work(*FIVE)
     outcome = world.run(work)
     mistral = world.model.startswith("mistral")  # whose errors have no code
     anthropic = world.model.startswith("anthropic")  # which has no such state
@@ -246,7 +246,7 @@ def test_large_inputs_are_split_into_several_batches(one_of_two: ServiceWorld, m
     limits = batch_limits(LLMClient(one_of_two.model, api_key="k" * 20).targets[0])
     for module in (parts, begin):
         monkeypatch.setattr(module, "batch_limits", lambda _: replace(limits, entries=2, size=10_000))
-    work = MemoryWork(chat_lines(*FIVE, "x" * 9_900, "y" * 9_900))
+    work = one_of_two.work(*FIVE, "x" * 9_900, "y" * 9_900)
     assert one_of_two.run(work).errors == {}
     assert len(work.stored) == 7
     assert [len(job.entries) for job in one_of_two.provider.jobs.values()] == [2, 2, 1, 1, 1]
@@ -255,7 +255,7 @@ def test_large_inputs_are_split_into_several_batches(one_of_two: ServiceWorld, m
 def test_a_target_without_a_service_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     world = ServiceWorld("openai/gpt-5-mini", tmp_path)
     with pytest.raises(ConfigurationError, match=r"ollama/llama3\.2 has no batch service"):
-        world.run(MemoryWork(chat_lines("a")), client=LLMClient("ollama/llama3.2"))
+        world.run(MemoryWork(chat_lines("", "a", client=LLMClient("ollama/llama3.2"))))
     assert world.provider.log == []
 
 
@@ -263,14 +263,14 @@ def test_another_model_does_not_go_on_with_the_batches_of_a_run(tmp_path: Path) 
     world = ServiceWorld("openai/gpt-5-mini", tmp_path)
     world.kill_after = lambda kind: kind == "BatchLookRequest"
     with pytest.raises(KilledError):
-        world.run(MemoryWork(chat_lines("a")))
-    with pytest.raises(ConfigurationError, match="has a batch of openai/gpt-5-mini, and this run is for openai/gpt-5"):
-        world.run(MemoryWork(chat_lines("a")), client=LLMClient("openai/gpt-5", api_key="k" * 20))
+        world.run(world.work("a"))
+    with pytest.raises(ConfigurationError, match="has a batch of openai/gpt-5-mini with none of the requests"):
+        world.run(MemoryWork(chat_lines("openai/gpt-5", "b")))
 
 
 def test_no_error_and_no_note_shows_a_prompt_or_a_key(one_of_two: ServiceWorld) -> None:
     answers(one_of_two, secretprompt=400)
-    outcome = one_of_two.run(MemoryWork(chat_lines("secretprompt", "b")))
+    outcome = one_of_two.run(one_of_two.work("secretprompt", "b"))
     shown = "\n".join([*one_of_two.notes, *map(str, outcome.errors.values()), *map(repr, outcome.errors.values())])
     assert "secretprompt" not in shown
     assert "CANARY" not in shown

@@ -25,6 +25,7 @@ from unified_llm._lib.sse import SSESplitter
 from unified_llm.types.media import ImageChunk, ImageResponse, SpeechResponse, Transcription, TranscriptionChunk
 from unified_llm.types.media_requests import ImageRequest, SpeechRequest, TranscriptionRequest
 from unified_llm.types.raw import RawChunk, RawRequest
+from unified_llm.types.requests import FurtherRequest
 
 if TYPE_CHECKING:
     from unified_llm._core.codec import AnyRequest, Codec, MediaChunk, Returns
@@ -47,7 +48,7 @@ def content_reader(
 
     In JSON a server reports what is wrong, or answers although a text was requested.
     """
-    raw = isinstance(call_request, RawRequest)  # the content of a file may be of any type
+    raw = _has_any_content(call_request)
     if not raw and "json" in content_type:
         return None
     if not raw and "text/html" in content_type:
@@ -55,6 +56,11 @@ def content_reader(
     if "text/event-stream" in content_type and (wants_stream(call_request) or isinstance(call_request, SpeechRequest)):
         return None
     return _ContentReader(codec, call_request, target, returns)
+
+
+def _has_any_content(call_request: AnyRequest) -> bool:
+    """Return whether the response may be of any type, as the content of a file."""
+    return isinstance(call_request, FurtherRequest) and call_request.has_any_content
 
 
 def media_stream_reader(codec: Codec, call_request: AnyRequest, target: Target) -> BodyReader | None:
@@ -113,7 +119,7 @@ class _ContentReader(BodyReader):
         if not self._size:
             return [Failure("empty")]
         body, self._body = bytes(self._body), bytearray()
-        if not isinstance(self._call_request, RawRequest) and (end := self._end_of_no_content(body)):
+        if not _has_any_content(self._call_request) and (end := self._end_of_no_content(body)):
             return as_requested(end, self._call_request)
         if self._returns == "bytes":
             done = self._codec.decode(self._call_request, self._target, b"" if self._streams else body)

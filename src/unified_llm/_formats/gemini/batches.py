@@ -117,8 +117,9 @@ def _read(operation: Mapping[str, Any]) -> BatchJob | None:
         return None
     word = (text_or_none(metadata.get("state")) or "").rpartition("STATE_")[2]
     error = object_or_empty(operation.get("error"))
-    other: BatchState = "failed" if error else "ended" if operation.get("done") is True else "running"
-    state = _STATES.get(word, other)
+    state = _STATES.get(word)
+    if state is None:
+        state = "failed" if error else "ended" if operation.get("done") is True else "running"
     stats = object_or_empty(metadata.get("batchStats"))
     total, pending = _number(stats.get("requestCount")), _number(stats.get("pendingRequestCount"))
     return BatchJob(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 
-from unified_llm._client.client import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.batch_service import (
     BatchCreateRequest,
@@ -16,6 +15,7 @@ from unified_llm._core.batch_service import (
     BatchUploadRequest,
 )
 from unified_llm._formats.batch_limits import BatchLimits, batch_limits
+from unified_llm.batch._services.access import Clients, Step, Steps
 from unified_llm.batch._services.errors import is_for_now, is_refusal
 from unified_llm.batch._services.journal import Journal, Part
 from unified_llm.exceptions import LLMError
@@ -28,20 +28,19 @@ _MOST_PAGES: Final = 20
 # Codes of a batch that failed since too much is waiting already (platform.openai.com/docs/guides/batch#rate-limits).
 _TOO_MUCH: Final = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "too_many_requests", "RESOURCE_EXHAUSTED"})
 _MOST_TIMES_FAILED: Final = 30
-_Steps = Generator[Any, Any, Any]
 
 
 class Begin:
     """Begins batches.
 
     Args:
-        client: The client.
+        clients: The clients of the batches.
         journal: Where they are written down.
         note: Called with a line about what happens.
     """
 
-    def __init__(self, client: LLMClient, journal: Journal, note: Callable[[str], None]) -> None:
-        self._client, self._journal, self._note = client, journal, note
+    def __init__(self, clients: Clients, journal: Journal, note: Callable[[str], None]) -> None:
+        self._clients, self._journal, self._note = clients, journal, note
         self._not_before: dict[str, float] = {}
         self._failed: dict[int, int] = {}
         self._unlisted = LLMError("")
@@ -50,7 +49,7 @@ class Begin:
         """Return whether batches may be begun at a target, where some were refused for now."""
         return runtime.current().now() >= self._not_before.get(part.target, 0.0)
 
-    def begin(self, part: Part, entries: Sequence[BatchEntry]) -> _Steps:
+    def begin(self, part: Part, entries: Sequence[BatchEntry]) -> Steps:
         """Begin a batch, or find it where it has begun; it stays as it is where that is not possible for now.
 
         Raises:
@@ -65,7 +64,8 @@ class Begin:
                 return
             self._step_back(part)
         if limits.takes_file and part.file is None:
-            uploaded = yield BatchUploadRequest(part.label, part.endpoint, entries, model=part.model)
+            upload = BatchUploadRequest(part.label, part.endpoint, entries, model=part.model)
+            uploaded = yield self._clients.ask(part, upload)
             if isinstance(uploaded, LLMError):
                 self._put_off(part, uploaded)
                 return
@@ -74,7 +74,8 @@ class Begin:
         part.state = "creating"
         self._journal.save(part)
         inline = () if limits.takes_file else entries
-        job = yield BatchCreateRequest(part.label, part.endpoint, inline, part.file, model=part.model)
+        creation = BatchCreateRequest(part.label, part.endpoint, inline, part.file, model=part.model)
+        job = yield self._clients.ask(part, creation)
         if isinstance(job, BatchJob):
             self._created(part, job.id, certain=True)
             return
@@ -117,7 +118,7 @@ class Begin:
         part.state = "creating" if part.is_open else "left"
         self._journal.save(part)
 
-    def find(self, part: Part) -> Generator[Any, Any, bool | None]:
+    def find(self, part: Part) -> Generator[Step, Any, bool | None]:
         """Look for a batch that may have begun; return whether it was found, None where the list does not come."""
         since = runtime.current().wall() - part.planned
         if since < _BEFORE_SEARCH:
@@ -125,7 +126,7 @@ class Begin:
         keeps_label, cursor = self._limits(part).keeps_label, None
         known = {other.batch for other in self._journal.parts if other is not part} | {*part.others}
         for _ in range(_MOST_PAGES):
-            page = yield BatchListRequest(cursor, part.model)
+            page = yield self._clients.ask(part, BatchListRequest(cursor, part.model))
             if not isinstance(page, BatchPage):
                 self._unlisted = page
                 return None
@@ -152,4 +153,4 @@ class Begin:
         self._note(f"batch {batch} at {part.target}: {part.count} requests")
 
     def _limits(self, part: Part) -> BatchLimits:
-        return batch_limits(self._client.targets_of_call(part.model, self._client.options)[0])
+        return batch_limits(self._clients.target(part))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from unified_llm._client.batch_entries import WrittenEntry
 from unified_llm._client.client import LLMClient
 from unified_llm._core.batch_service import BatchEntry
+from unified_llm._core.target import Target
 from unified_llm._formats.batch_limits import batch_limits
+from unified_llm.batch._services.access import Clients, target_of
 from unified_llm.batch._services.journal import Journal, Part, digest_of
 from unified_llm.batch._services.work import ServiceLine, Work
-from unified_llm.exceptions import LLMError, UnsupportedOperationError
+from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.types.requests import EmbeddingRequest
 
 
@@ -18,28 +21,38 @@ from unified_llm.types.requests import EmbeddingRequest
 class _Group:
     """Requests that will be one batch."""
 
-    target: str
+    target: Target
     model: str | None
     endpoint: str
+    client: LLMClient
     positions: list[int] = field(default_factory=list[int])
     digests: list[str] = field(default_factory=list[str])
     entries: list[BatchEntry] = field(default_factory=list[BatchEntry])
     size: int = 0
     texts: int = 0
 
+    def is_full(self, size: int, texts: int) -> bool:
+        """Return whether an entry of so many bytes and texts has no place in it."""
+        limits = batch_limits(self.target)
+        return (
+            len(self.entries) >= limits.entries
+            or self.size + size > limits.size
+            or (texts > 0 and self.texts + texts > limits.texts)
+        )
+
 
 class Planner:
     """Plans the batches of a run.
 
     Args:
-        client: Writes the entries.
+        clients: Gets the clients of the batches.
         work: The requests.
         journal: Where the batches are written down.
         errors: Gets the errors of requests that no batch can have, by their keys.
     """
 
-    def __init__(self, client: LLMClient, work: Work, journal: Journal, errors: dict[str, LLMError]) -> None:
-        self._client, self._work, self._journal, self._errors = client, work, journal, errors
+    def __init__(self, clients: Clients, work: Work, journal: Journal, errors: dict[str, LLMError]) -> None:
+        self._clients, self._work, self._journal, self._errors = clients, work, journal, errors
 
     def new_parts(self) -> Iterator[tuple[Part, list[BatchEntry]]]:
         """Yield a batch as soon as it is full, and the rest at the end. Memory holds what is not full."""
@@ -50,17 +63,18 @@ class Planner:
             if digest in taken or self._work.is_finished(line):
                 continue
             try:
-                key, body = self._write(line)
+                written = self._write(line)
             except LLMError as error:
                 self._errors[line.key] = error
                 continue
-            group = groups.get(key)
+            key = (written.target.name, line.request.model, written.endpoint)
+            body, group = written.body, groups.get(key)
             texts = len(line.request.texts) if isinstance(line.request, EmbeddingRequest) else 0
-            if group is not None and self._is_full(group, line, len(body), texts):
+            if group is not None and group.is_full(len(body), texts):
                 yield self._finish(groups.pop(key))
                 group = None
             if group is None:
-                group = groups[key] = _Group(*key)
+                group = groups[key] = _Group(written.target, line.request.model, written.endpoint, line.client)
             group.positions.append(line.position)
             group.digests.append(digest)
             group.entries.append(BatchEntry(self._journal.entry_id(digest), body))
@@ -73,35 +87,23 @@ class Planner:
         """Return the entries of a batch of an earlier run."""
         entries: list[BatchEntry] = []
         for line in lines_of(part, self._work):
-            _, body = self._write(line)
+            body = self._write(line).body
             entries.append(BatchEntry(self._journal.entry_id(digest_of(line.key, line.fingerprint)), body))
         return entries
 
-    def _write(self, line: ServiceLine) -> tuple[tuple[str, str | None, str], bytes]:
-        written = self._client.write_entry(line.request)
-        if "batch_service" not in written.target.features:
-            raise UnsupportedOperationError(
-                f"{written.target.name} has no batch service that is used here.", provider=written.target.provider
-            )
-        return (written.target.name, line.request.model, written.endpoint), written.body
-
-    def _is_full(self, group: _Group, line: ServiceLine, size: int, texts: int) -> bool:
-        target = self._client.targets_of_call(line.request.model, self._client.options)[0]
-        limits = batch_limits(target)
-        return (
-            len(group.entries) >= limits.entries
-            or group.size + size > limits.size
-            or (texts > 0 and group.texts + texts > limits.texts)
-        )
+    def _write(self, line: ServiceLine) -> WrittenEntry:
+        check_service(target_of(line.client, line.request.model))
+        return line.client.write_entry(line.request)
 
     def _finish(self, group: _Group) -> tuple[Part, list[BatchEntry]]:
         part = self._journal.add(
-            target=group.target,
+            target=group.target.name,
             model=group.model,
             endpoint=group.endpoint,
             positions=group.positions,
             digests=group.digests,
         )
+        self._clients.put(part, group.client)
         return part, group.entries
 
 
@@ -112,3 +114,17 @@ def lines_of(part: Part, work: Work) -> Iterator[ServiceLine]:
             return
         if digest_of(line.key, line.fingerprint) in part.digests:
             yield line
+
+
+def check_service(target: Target) -> None:
+    """Refuse a target whose provider has no batch service that is used here.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
+    if "batch_service" not in target.features:
+        raise ConfigurationError(
+            f"{target.name} has no batch service that is used here: leave out --service, or use a model of OpenAI, "
+            "Anthropic, Gemini or Mistral.",
+            provider=target.provider,
+        )

@@ -12,12 +12,11 @@ for async callers. Every request is a call to the target of its batch, with the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from unified_llm._client.batch_entries import may_answer_later
-from unified_llm._client.client import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.batch_service import (
     BatchCancelRequest,
@@ -25,18 +24,14 @@ from unified_llm._core.batch_service import (
     BatchLookRequest,
     BatchResult,
     BatchResultsRequest,
-    ServiceRequest,
 )
+from unified_llm.batch._services.access import Ask, Clients, Step, Steps, target_of
 from unified_llm.batch._services.begin import Begin
 from unified_llm.batch._services.errors import is_gone, is_refusal
 from unified_llm.batch._services.journal import Journal, Part, digest_of
-from unified_llm.batch._services.parts import Planner, lines_of
+from unified_llm.batch._services.parts import Planner, check_service, lines_of
 from unified_llm.batch._services.work import ServiceLine, Work
 from unified_llm.exceptions import ConfigurationError, LLMError
-
-Step: TypeAlias = ServiceRequest | float
-"""A request to send, or an instant until which to sleep."""
-Steps: TypeAlias = Generator[Step, Any, Any]
 
 FIRST_PAUSE: Final = 5.0
 """Seconds between the first two looks at the batches; later ones are half as long again, up to ``LONGEST_PAUSE``."""
@@ -66,7 +61,6 @@ class BatchService:
     """A run of requests in batches.
 
     Args:
-        client: Its first target has the batches; a model that a request names replaces it.
         work: The requests, and places for their responses.
         journal: The batches of this run and of earlier ones; it is open.
         deadline: Seconds after the beginning of a batch at which it is cancelled; None: it is waited for.
@@ -75,16 +69,16 @@ class BatchService:
 
     def __init__(
         self,
-        client: LLMClient,
         work: Work,
         journal: Journal,
         *,
         deadline: float | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._client, self._work, self._journal = client, work, journal
+        self._work, self._journal = work, journal
         self._deadline, self._note = deadline, note
-        self._begin = Begin(client, journal, note)
+        self._clients = Clients()
+        self._begin = Begin(self._clients, journal, note)
         self._errors: dict[str, LLMError] = {}
         self._shown: dict[int, tuple[str, int]] = {}
         self._silent_since: float | None = None
@@ -115,13 +109,17 @@ class BatchService:
         await self._adrive(self._late_steps())
 
     def _drive(self, steps: Steps) -> Any:
-        client, sleep = self._client, runtime.current().sleep
-        send: Callable[[Any], Any] = lambda step: client.run_request(step, client.options)  # noqa: E731
+        sleep = runtime.current().sleep
+        result: Any
         try:
             step = next(steps)
             while True:
+                result = None
                 try:
-                    result = sleep(step) if isinstance(step, float) else send(step)
+                    if isinstance(step, Ask):
+                        result = step.client.run_request(step.request, step.client.options)
+                    else:
+                        sleep(step)
                 except LLMError as error:
                     result = error
                 step = steps.send(result)
@@ -129,13 +127,17 @@ class BatchService:
             return end.value
 
     async def _adrive(self, steps: Steps) -> Any:
-        client, sleep = self._client, runtime.current().asleep
-        send: Callable[[Any], Awaitable[Any]] = lambda step: client.arun_request(step, client.options)  # noqa: E731
+        sleep = runtime.current().asleep
+        result: Any
         try:
             step = next(steps)
             while True:
+                result = None
                 try:
-                    result = await (sleep(step) if isinstance(step, float) else send(step))
+                    if isinstance(step, Ask):
+                        result = await step.client.arun_request(step.request, step.client.options)
+                    else:
+                        await sleep(step)
                 except LLMError as error:
                     result = error
                 step = steps.send(result)
@@ -146,9 +148,9 @@ class BatchService:
 
     def steps(self) -> Steps:
         """Yield requests and pauses, and return the outcome."""
-        self._check_targets()
+        self._find_clients()
         yield from self._late_steps()
-        planner = Planner(self._client, self._work, self._journal, self._errors)
+        planner = Planner(self._clients, self._work, self._journal, self._errors)
         for part, entries in planner.new_parts():
             if self._begin.is_due(part):
                 yield from self._begin.begin(part, entries)
@@ -163,30 +165,31 @@ class BatchService:
         left = tuple(part for part in self._journal.parts if part.state == "left")
         return ServiceOutcome(self._errors, left)
 
-    def _check_targets(self) -> None:
-        """Check that there is a batch service, and that batches of earlier runs are those of the same targets.
+    def _find_clients(self) -> None:
+        """Find the clients of the batches of earlier runs, by the requests of these.
 
         Raises:
-            ConfigurationError: There is none, or they are others'.
+            ConfigurationError: The first request has no batch service; or a batch has none of the requests of this run.
         """
-        first = self._client.targets[0]
-        if "batch_service" not in first.features:
-            raise ConfigurationError(
-                f"{first.name} has no batch service that is used here: leave out --service, or use a model of OpenAI, "
-                "Anthropic, Gemini or Mistral."
-            )
+        first = next(iter(self._work.lines()), None)
+        if first is not None:
+            check_service(target_of(first.client, first.request.model))
         for part in self._journal.parts:
-            name = self._client.targets_of_call(part.model, self._client.options)[0].name
-            if part.state != "closed" and name != part.target:
+            if part.state == "closed":
+                continue
+            line = next(lines_of(part, self._work), None)
+            if line is not None:
+                self._clients.put(part, line.client)
+            elif part.is_open:
                 raise ConfigurationError(
-                    f"{self._journal.path} has a batch of {part.target}, and this run is for {name}: run it with the "
-                    "same model, or write to another output."
+                    f"{self._journal.path} has a batch of {part.target} with none of the requests of this run: give "
+                    "the same command as before, with the same input and model, or write to another output."
                 )
 
     def _late_steps(self) -> Steps:
         """Look once at each batch that was left, and collect it if it has ended."""
         for part in self._journal.parts:
-            if part.state != "left":
+            if part.state != "left" or not self._clients.has(part):
                 continue
             if part.batch is None:
                 has_begun = yield from self._begin.find(part)
@@ -194,7 +197,7 @@ class BatchService:
                     self._close(part)  # it was never begun
                 if not has_begun:
                     continue
-            job = yield BatchLookRequest(part.batch or "", part.model)
+            job = yield self._clients.ask(part, BatchLookRequest(part.batch or "", part.model))
             if isinstance(job, BatchJob) and job.state in {"ended", "failed"}:
                 yield from self._collect(part, job)
             elif isinstance(job, LLMError) and is_gone(job):
@@ -207,7 +210,7 @@ class BatchService:
             if part.state != "created":
                 any_ended |= yield from self._begin_again(part)
                 continue
-            job = yield BatchLookRequest(part.batch or "", part.model)
+            job = yield self._clients.ask(part, BatchLookRequest(part.batch or "", part.model))
             if isinstance(job, LLMError):
                 any_ended |= self._on_failed_look(part, job)
                 continue
@@ -230,7 +233,7 @@ class BatchService:
                 self._close(part)
             return True
         if self._begin.is_due(part):
-            planner = Planner(self._client, self._work, self._journal, self._errors)
+            planner = Planner(self._clients, self._work, self._journal, self._errors)
             yield from self._begin.begin(part, planner.entries_of(part))
         return False
 
@@ -269,7 +272,7 @@ class BatchService:
             if part.cancelling is None:
                 self._note(f"the deadline has passed: cancelling the batch {part.batch} at {part.target}")
                 part.cancelling = now
-            refused = yield BatchCancelRequest(part.batch or "", part.model)
+            refused = yield self._clients.ask(part, BatchCancelRequest(part.batch or "", part.model))
             part.cancelled = not isinstance(refused, LLMError)
             self._journal.save(part)
 
@@ -290,7 +293,7 @@ class BatchService:
             return self._on_failed_batch(part, job)
         results = {result.id: result for result in job.results or ()}
         for source in job.sources:
-            fetched = yield BatchResultsRequest(source, part.model)
+            fetched = yield self._clients.ask(part, BatchResultsRequest(source, part.model))
             if isinstance(fetched, LLMError):
                 return self._on_failed_look(part, fetched)
             results = {**{result.id: result for result in fetched}, **results}
@@ -327,7 +330,7 @@ class BatchService:
             return
         result = results.get(entry) or BatchResult(entry, unanswered=unanswered or "no_response")
         try:
-            response = self._client.read_entry(line.request, result)
+            response = line.client.read_entry(line.request, result)
         except LLMError as error:
             if not is_late:
                 self._fail(part, line, error)

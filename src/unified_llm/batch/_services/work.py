@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, TypeAlias
 
+from unified_llm._client.client import LLMClient
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse
 
@@ -27,6 +28,11 @@ class ServiceLine(Protocol):
     @property
     def fingerprint(self) -> str:
         """The digest of what determines its response."""
+        ...
+
+    @property
+    def client(self) -> LLMClient:
+        """The client that would send it as a call."""
         ...
 
     @property

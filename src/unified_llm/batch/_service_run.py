@@ -1,0 +1,222 @@
+"""``--service batch``: the lines of a file in batches of their providers, into the checkpoint of the run.
+
+input --> batches --> checkpoint      answers of the batches; errors are returned
+input --> calls   --> checkpoint      with a deadline alone: the lines that no batch has answered or refused
+input --> output                      as without a service
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from unified_llm._client.client import LLMClient
+from unified_llm._client.map.tally import served_by
+from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
+from unified_llm.batch._calls import Calls, PreparedCall, fingerprint_of
+from unified_llm.batch._input import Input
+from unified_llm.batch._lines import BatchLine
+from unified_llm.batch._output import answered
+from unified_llm.batch._services.journal import Journal
+from unified_llm.batch._services.service import BatchService
+from unified_llm.batch._services.work import AnyResponse, ServiceLine
+from unified_llm.batch._work import make_record
+from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest
+
+DUPLICATES: Final = "duplicates.jsonl"
+"""Name of the file, beside the output, for answers that came after a call had answered their lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileLine:
+    """A line of the file that was read."""
+
+    position: int
+    line: BatchLine
+    call: PreparedCall
+    fingerprint: str
+
+    @property
+    def key(self) -> str:
+        """What names it: its ``custom_id``."""
+        return self.line.custom_id
+
+    @property
+    def client(self) -> LLMClient:
+        """The client that would send it as a call."""
+        return self.call.client
+
+    @property
+    def request(self) -> LLMRequest | EmbeddingRequest:
+        """The request."""
+        return self.call.requests[0]
+
+
+class FileWork:
+    """The lines of a file, and its checkpoint.
+
+    Attributes:
+        refused: Errors of lines that no batch can have, by their ``custom_id``.
+
+    Args:
+        source: The input.
+        calls: Reads the bodies of lines.
+        checkpoint: Where answers are stored.
+        duplicates: The file of late answers.
+    """
+
+    def __init__(self, source: Input, calls: Calls, checkpoint: Checkpoint, duplicates: Path) -> None:
+        self._source, self._calls, self._checkpoint, self._duplicates = source, calls, checkpoint, duplicates
+        self.refused: dict[str, LLMError] = {}
+
+    def lines(self, start: int = 0) -> Iterator[FileLine]:
+        """Read the lines from a position on. One that is wrong is left out: the run itself reports it."""
+        for position, line in enumerate(self._source.lines()):
+            if position < start or not isinstance(line, BatchLine):
+                continue
+            try:
+                call = self._calls.prepare(line)
+                if len(call.requests) > 1:
+                    self.refused[line.custom_id] = UnsupportedOperationError(
+                        f"Line {line.number} has several prompts: for --service, write a line for each."
+                    )
+                    continue
+                yield FileLine(position, line, call, fingerprint_of(call))
+            except LLMError:
+                continue
+
+    def is_finished(self, line: ServiceLine) -> bool:
+        """Return whether the checkpoint has an answer to a line."""
+        return self._checkpoint.has(line.key, line.fingerprint)
+
+    def store(self, line: Any, response: AnyResponse) -> None:
+        """Store an answer in the checkpoint.
+
+        Raises:
+            ConfigurationError: It cannot be written.
+        """
+        try:
+            self._checkpoint.put(line.key, line.fingerprint, _record(line, response))
+        except (OSError, CheckpointError) as error:
+            raise _unwritable(self._checkpoint.path, error) from None
+
+    def flush(self) -> None:
+        """Write the checkpoint through to the disk.
+
+        Raises:
+            ConfigurationError: The disk failed.
+        """
+        try:
+            self._checkpoint.flush()
+        except OSError as error:
+            raise _unwritable(self._checkpoint.path, error) from None
+
+    def store_late(self, line: Any, response: AnyResponse) -> None:
+        """Append an answer to the file of duplicates, unless it is that of the output, or is there already.
+
+        Raises:
+            ConfigurationError: It cannot be written.
+        """
+        record = _record(line, response)
+        known = self._checkpoint.get(line.key, line.fingerprint) or {}
+        if _identity(known) == _identity(record):
+            return  # a process was killed after it had stored the answer
+        text = json.dumps(answered(line.line, record["response"]), ensure_ascii=False, separators=(",", ":")) + "\n"
+        data = text.encode(errors="replace")
+        try:
+            if self._duplicates.exists() and data in self._duplicates.read_bytes():
+                return
+            with self._duplicates.open("ab") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(self._duplicates, error) from None
+
+
+def _record(line: FileLine, response: AnyResponse) -> dict[str, Any]:
+    target = served_by(response.attempts)
+    return make_record(line.call.answer_of([response]), target, response.usage)
+
+
+def _identity(record: dict[str, Any]) -> Any:
+    """Return what two records of one answer have in common: a time, and an identifier made here, may differ."""
+    body = record.get("response", {}).get("body") or {}
+    return body.get("choices") or body.get("output") or body.get("data")
+
+
+def _unwritable(path: Path, error: Exception) -> ConfigurationError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return ConfigurationError(
+        f"{path} cannot be written ({reason}), so the run has ended: make room, and give the same command again; the "
+        "batches go on at the provider."
+    )
+
+
+class ServiceRun:
+    """The batches of a run.
+
+    Args:
+        work: The lines and the checkpoint.
+        service: The batches.
+    """
+
+    def __init__(self, work: FileWork, service: BatchService) -> None:
+        self._work, self._service = work, service
+
+    def collect(self) -> dict[str, LLMError]:
+        """Wait for the batches, and store what they bring; return the errors of lines by their ``custom_id``.
+
+        A line without an answer or an error is to be sent in a call.
+
+        Raises:
+            LLMError: The provider refuses to begin or to show batches.
+        """
+        outcome = self._service.run()
+        return {**self._work.refused, **outcome.errors}
+
+    def collect_late(self) -> None:
+        """Look once more at what had not ended at the deadline, after the calls."""
+        self._service.collect_late()
+
+
+@contextmanager
+def open_service(
+    source: Input,
+    calls: Calls,
+    checkpoint: Checkpoint,
+    output: str,
+    *,
+    deadline: float | None,
+    note: Callable[[str], None],
+) -> Generator[ServiceRun]:
+    """Open the batches of a run, which are written down beside its output.
+
+    Args:
+        source: The input.
+        calls: Reads the bodies of lines.
+        checkpoint: Where answers are stored.
+        output: The path of the output.
+        deadline: Seconds after which a batch is cancelled, and the rest is left to calls; None to wait for it.
+        note: Called with a line about what happens.
+
+    Raises:
+        ConfigurationError: The file of the batches cannot be used.
+    """
+    path = Path(output)
+    journal = Journal(path.with_name(f"{path.name}.batches.jsonl"))
+    try:
+        journal.open()
+    except CheckpointError as error:
+        raise ConfigurationError(str(error)) from None
+    try:
+        work = FileWork(source, calls, checkpoint, path.with_name(DUPLICATES))
+        yield ServiceRun(work, BatchService(work, journal, deadline=deadline, note=note))
+    finally:
+        journal.close()
