@@ -13,7 +13,7 @@ What is begun in the block counts: also tasks, which copy the context, and threa
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Final
 
@@ -33,4 +33,10 @@ def queued_calls() -> Generator[None]:
     try:
         yield
     finally:
-        _queued.reset(token)
+        with suppress(ValueError):  # a coroutine that is dropped may be closed in another context, which is not marked
+            _queued.reset(token)
+
+
+def queued_if(*, several: bool) -> AbstractContextManager[None]:
+    """Mark the calls of the block where there are several."""
+    return queued_calls() if several else nullcontext()

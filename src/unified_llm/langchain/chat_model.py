@@ -25,6 +25,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain._base import LangChainFields, wrap
+from unified_llm.langchain._batches import QueuedBatchesMixin
 from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, Fallback, ModelBinding, can_join_chain, checked_bound
 from unified_llm.langchain._cache import PrimaryOnlyCacheMixin
 from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
@@ -52,7 +53,13 @@ def _read_stop(stop: object) -> object:
     ("bind", "bind_tools", "with_structured_output"),
 )
 class ChatUnified(
-    LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedStreamsMixin, TokenEstimatesMixin, BaseChatModel
+    LangChainFields,
+    TargetFields,
+    PrimaryOnlyCacheMixin,
+    TracedStreamsMixin,
+    TokenEstimatesMixin,
+    QueuedBatchesMixin,
+    BaseChatModel,
 ):
     """One chat model over many providers: retry, failover, circuit breaking.
 
@@ -388,11 +395,6 @@ class ChatUnified(
             vars(self)["profile"] = None
             with suppress(LLMError):  # another field may have to be set first; the next call reports what is wrong
                 vars(self)["profile"] = self._resolve_model_profile()
-
-    def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
-        from unified_llm.langchain import _answers
-
-        return _answers.sum_outputs(_llm_outputs)
 
 
 ChatUnified.__module__ = "unified_llm.langchain"  # the public module, which reprs, pickles and documentation name

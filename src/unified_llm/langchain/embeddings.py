@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from unified_llm._adapters.links import is_object
 from unified_llm._adapters.target_fields import TargetFields
+from unified_llm._client.queued_calls import queued_if
 from unified_llm._client.read_texts import list_of_texts, one_text
 from unified_llm._client.vector_space import check_fallbacks
 from unified_llm._config.llm_config import LLMConfig
@@ -99,7 +100,8 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
             return []
         with translate_errors():
             options = self._request_options("document")
-            return self.client.embed(given.value, batch_size=self.batch_size, **options).vectors
+            with queued_if(several=len(given.value) > self.batch_size):
+                return self.client.embed(given.value, batch_size=self.batch_size, **options).vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, as ``embed_documents`` does."""
@@ -109,7 +111,8 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
             return []
         with translate_errors():
             options = self._request_options("document")
-            return (await self.client.aembed(given.value, batch_size=self.batch_size, **options)).vectors
+            with queued_if(several=len(given.value) > self.batch_size):
+                return (await self.client.aembed(given.value, batch_size=self.batch_size, **options)).vectors
 
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query."""

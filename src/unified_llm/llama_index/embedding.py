@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.embedding_batches import FinishedVectors
+from unified_llm._client.queued_calls import queued_if
 from unified_llm._client.read_texts import list_of_texts, one_text
 from unified_llm._client.vector_space import check_fallbacks
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
@@ -205,7 +206,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         given = _checked(Hidden(texts))
         del texts
         embed_batches = unwrap(BaseEmbedding.get_text_embedding_batch)
-        with _in_list(given):
+        with _in_list(given), queued_if(several=len(given.value) > self.embed_batch_size):
             vectors: list[Embedding] = embed_batches(self, given.value, show_progress, **kwargs)
             while not _of_one_length(vectors):  # the primary's vectors are longer or shorter than a fallback's before
                 vectors = embed_batches(self, given.value, **kwargs)
@@ -224,7 +225,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         """
         given = _checked(Hidden(texts))
         del texts
-        with _in_list(given):
+        with _in_list(given), queued_if(several=len(given.value) > self.embed_batch_size):
             vectors = await self._embed_batches(given, show_progress=show_progress)
             while not _of_one_length(vectors):
                 vectors = await self._embed_batches(given, show_progress=False)
