@@ -57,9 +57,9 @@ def run_each(model: Any, way: str, inputs: Sequence[Any]) -> list[Any]:
 
     match way:
         case "batch":
-            return model.batch(inputs)
+            return list(model.batch(inputs))
         case "abatch":
-            return asyncio.run(model.abatch(inputs))
+            return list(asyncio.run(model.abatch(inputs)))
         case "batch_as_completed":
             return read(model.batch_as_completed(inputs))
         case _:

@@ -8,7 +8,7 @@ from tests.support.each import each
 from tests.support.policy_harness import B, HedgeHarness, target
 from tests.support.scripted_targets import Pause, say
 from unified_llm._policy.rate_limits import HeldTurn, Outcome, RateLimits
-from unified_llm._policy.rate_window import WINDOW, Limit, RateWindow
+from unified_llm._policy.rate_window import WINDOW
 
 
 @each("rpm", [1, 2, 7, 60])
@@ -61,13 +61,6 @@ def test_tokens_make_room_when_less_was_used_and_take_it_when_more_was() -> None
     assert isinstance(second, HeldTurn)
     limits.finish(second, Outcome(sent=True, tokens=90, ok=True), 1003.0)
     assert limits.ask(limited, 11, 1004.0, queued=False) == 1062.5
-
-
-def test_a_share_of_a_limit_is_less_of_it_or_as_much_in_a_longer_time() -> None:
-    window = RateWindow()
-    assert window.next_turn(5.0, Limit(1, None, 4 * WINDOW), 0) == 5.0
-    window.take(5.0, 0)
-    assert window.next_turn(6.0, Limit(1, None, 4 * WINDOW), 0) == 5.0 + 4 * WINDOW
 
 
 @each(("rpm", "expected"), [(1, ["alpha/one", "beta/two", "alpha/one"]), (2, ["alpha/one", "beta/two"] * 2)])

@@ -12,6 +12,7 @@ from unified_llm._policy.cooldowns import CooldownScope
 from unified_llm._policy.health import Health
 from unified_llm._policy.health_changes import BreakerChange, HealthChange
 from unified_llm._policy.health_updates import HealthUpdate
+from unified_llm._policy.rate_limits import RateLimits
 from unified_llm._policy.target_health import Permit
 from unified_llm._state.redis.commands import Store
 from unified_llm._state.redis.sync import HealthSync
@@ -113,6 +114,17 @@ class MemoryRedis:
             return -2
         return round((self.expires_at[key] - self.clock) * 1000) if key in self.expires_at else -1
 
+    def _hset(self, key: str, name: str, value: str) -> int:
+        self._hgetall(key)
+        self.values.setdefault(key, {})[name.encode()] = value.encode()
+        return 1
+
+    def _hgetall(self, key: str) -> dict[bytes, bytes]:
+        fields = self.values.get(key, {})
+        if not isinstance(fields, dict):
+            raise ServerError(WRONG_TYPE)
+        return dict(cast("dict[bytes, bytes]", fields))
+
     def _stream(self, key: str) -> Stream:
         stream = self.values.get(key, [])
         if not isinstance(stream, list):
@@ -198,7 +210,9 @@ class SimulatedProcess:
         self.woken = 0
         self.health = Health(self._on_change)
         self.health.set_publisher(self)
-        self.sync = HealthSync(store(server), self._learn, lambda: self.now)
+        self.limits = RateLimits()
+        self.limits.share(shared=True)
+        self.sync = HealthSync(store(server), self._learn, lambda: self.now, self.limits)
 
     @property
     def now(self) -> float:

@@ -25,11 +25,17 @@ from typing import Any, Final, NamedTuple
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.adaptive_pace import AdaptivePace
+from unified_llm._policy.limit_leases import Lease, Usage
 from unified_llm._policy.rate_window import WINDOW, Limit, RateWindow, Turn
 
 _MOST_LIMITS: Final = 4096
 # Seconds for which the calls of a batch are held although every request is refused.
 _PATIENCE: Final = 600.0
+# Seconds within which the first lease comes, and the part of a limit that is used until then.
+_FIRST_LEASE: Final = 2.0
+_FIRST_PART: Final = 10
+# Seconds after which a process that may use nothing asks again.
+_NEXT_LEASE: Final = 1.0
 # Seconds that a call of a batch sleeps: its turn may come sooner than was thought.
 _LONGEST_SLEEP: Final = 5.0
 
@@ -42,17 +48,23 @@ class LimitState:
         window: The requests and tokens of the last minute; used where a target has ``rpm`` or ``tpm``.
         pace: How fast the calls of batches are sent.
         waiting: Calls that wait for their turn.
-        share: The part of ``rpm`` and ``tpm`` that this process may use, where several share them.
-        asked: Requests that were asked for since ``take_demand`` looked.
         limit: ``rpm`` and ``tpm`` of the target that asked last.
+        begun: The instant from which on it is known.
+        asked_at: The instant at which a turn was last asked for.
+        asked: Turns that were asked for since the last look of ``usages``.
+        demand: How many there are in a second, lately.
+        lease: What this process may use, where several share the limit; None where it is not known yet.
     """
 
     window: RateWindow
     pace: AdaptivePace
     waiting: int = 0
-    share: float = 1.0
-    asked: int = 0
     limit: tuple[int | None, int | None] = (None, None)
+    begun: float = 0.0
+    asked_at: float = 0.0
+    asked: int = 0
+    demand: float = 0.0
+    lease: Lease | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -111,11 +123,40 @@ class RateLimits:
         self._lock = make_lock()
         self._states: OrderedDict[Hashable, LimitState] = OrderedDict()
         self._ended: deque[tuple[HeldTurn, Outcome, float]] = deque()
+        self._shared = False
+
+    def share(self, *, shared: bool) -> None:
+        """Share the limits with other processes from now on, by leases; or no longer."""
+        with self._lock:
+            self._shared = shared
+            for state in self._states.values():
+                state.lease = None
+
+    def usages(self, now: float) -> dict[Hashable, tuple[int | None, int | None, Usage]]:
+        """Return ``rpm``, ``tpm`` and what was used of each limit that is in use, by its key. Called once a second."""
+        with self._lock:
+            self._drain(now)
+            found: dict[Hashable, tuple[int | None, int | None, Usage]] = {}
+            for key, state in self._states.items():
+                if state.limit != (None, None) and now - state.asked_at < 2 * WINDOW:
+                    state.window.forget_before(now)
+                    state.demand, state.asked = 0.7 * state.demand + 0.3 * state.asked, 0
+                    usage = Usage(state.demand + state.waiting, *state.window.used(now))
+                    found[key] = (*state.limit, usage)
+            return found
+
+    def set_lease(self, key: Hashable, lease: Lease) -> None:
+        """Use no more of a limit than this, until the next lease."""
+        with self._lock:
+            if state := self._states.get(key):
+                state.lease = lease
+                state.pace.version += 1
 
     def ask(self, target: Target, tokens: int, now: float, *, queued: bool) -> HeldTurn | float:
         """Take a turn now; or return the instant at which the next one is, and take none."""
         with self._lock:
             state, limit = self._look_up(target, now)
+            state.asked, state.asked_at = state.asked + 1, now
             held = HeldTurn(Turn(now, tokens), state, queued)
             if queued and (at := state.pace.next_turn(now)) > now:
                 return at
@@ -180,7 +221,7 @@ class RateLimits:
                 return None
             state.window.forget_before(now)
             rpm, tpm = state.limit
-            limit = _limit_of(state)
+            limit = self._limit_of(state, now)
             return {
                 "rpm": rpm,
                 "tpm": tpm,
@@ -209,15 +250,26 @@ class RateLimits:
         self._drain(now)
         state = self._states.get(target.limit_key)
         if state is None:
-            state = self._states[target.limit_key] = LimitState(RateWindow(), AdaptivePace())
+            state = self._states[target.limit_key] = LimitState(RateWindow(), AdaptivePace(), begun=now)
             if len(self._states) > _MOST_LIMITS:
                 self._states.popitem(last=False)
         else:
             self._states.move_to_end(target.limit_key)
         state.limit = (target.rpm, target.tpm)
-        limit = _limit_of(state)
-        state.window.forget_before(now, limit.window)
+        limit = self._limit_of(state, now)
+        state.window.forget_before(now)
         return state, limit
+
+    def _limit_of(self, state: LimitState, now: float) -> Limit:
+        """Return the limits of the target that asked last, as far as this process may use them."""
+        rpm, tpm = state.limit
+        lease = state.lease
+        if lease is not None:
+            requests, tokens = lease.requests if rpm else None, lease.tokens if tpm else None
+            return Limit(requests, tokens, lease.part, (rpm, tpm))
+        if self._shared and now - state.begun < _FIRST_LEASE:  # others may be using it
+            return Limit(rpm and -(-rpm // _FIRST_PART), tpm and -(-tpm // _FIRST_PART), 1 / _FIRST_PART, (rpm, tpm))
+        return Limit(rpm, tpm, whole=(rpm, tpm))
 
     def _drain(self, now: float) -> None:
         while self._ended:
@@ -225,20 +277,16 @@ class RateLimits:
             _settle(held, outcome, at, now)
 
 
-def _limit_of(state: LimitState) -> Limit:
-    """Return the limits of the target that asked last, as far as this process may use them."""
-    rpm, tpm = state.limit
-    if state.share >= 1 or (rpm is None and tpm is None):
-        return Limit(rpm, tpm)
-    # Less than one request a minute is one in several minutes.
-    requests = rpm and max(1, int(rpm * state.share))
-    window = WINDOW * requests / (rpm * state.share) if rpm and requests else WINDOW
-    return Limit(requests, tpm and max(1, int(tpm * state.share * window / WINDOW)), window)
-
-
 def _free_at(state: LimitState, limit: Limit, tokens: int, at: float) -> float:
     """Return the first instant from ``at`` on at which ``rpm`` and ``tpm`` have room."""
-    return at if limit.requests is limit.tokens is None else state.window.next_turn(at, limit, tokens)
+    if limit.requests is limit.tokens is None:
+        return at
+    if limit.requests == 0 or limit.tokens == 0:
+        return at + _NEXT_LEASE
+    lease = state.lease
+    if lease and limit.tokens and tokens > limit.tokens and tokens > lease.free_tokens and state.window.requests == 0:
+        return at + _NEXT_LEASE  # larger than the lease, and others have used what is needed
+    return state.window.next_turn(at, limit, tokens)
 
 
 def _line_up(held: HeldTurn, limit: Limit, now: float) -> None:
@@ -252,6 +300,8 @@ def _line_up(held: HeldTurn, limit: Limit, now: float) -> None:
 def _send(held: HeldTurn, limit: Limit, now: float) -> float | None:
     """Count the request of a turn as sent now; or return the instant at which to ask again."""
     state, turn = held.state, held.turn
+    if turn.counts and (limit.requests == 0 or limit.tokens == 0):
+        return now + _NEXT_LEASE
     if held.queued:
         at = max(_free_at(state, limit, turn.tokens, now), state.pace.look_at(now, state.waiting - held.waits))
         if at > now:
@@ -293,7 +343,7 @@ def _settle(held: HeldTurn, outcome: Outcome, at: float, now: float) -> None:
     if not held.queued:
         return
     state.pace.end()
-    tpm = _limit_of(state).tokens
+    tpm = state.limit[1]
     if tpm and outcome.tokens is not None and outcome.tokens < reserved:
         state.pace.refund(WINDOW * min(1.0, (reserved - outcome.tokens) / tpm))
     if outcome.ok:

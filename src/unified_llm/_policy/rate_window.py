@@ -21,6 +21,10 @@ WINDOW: Final = 60.5
 """Seconds that a request counts: a minute, and what the first request of a connection may take longer than others."""
 
 
+# The least part of a limit by which calls are spread: a process gets more of it as soon as others see that it wants it.
+_LEAST_PART: Final = 0.02
+
+
 @dataclass(slots=True, eq=False)
 class Turn:
     """The instant at which a call may send a request to a target.
@@ -45,11 +49,15 @@ class Limit:
     Attributes:
         requests: The most requests; None for no limit.
         tokens: The most tokens; None for no limit.
+        part: The part of the limit that this process has, of which ``requests`` and ``tokens`` may be more or less.
+        whole: The limit of all processes together.
         window: The seconds for which a request counts.
     """
 
     requests: int | None
     tokens: int | None
+    part: float = 1.0
+    whole: tuple[int | None, int | None] = (None, None)
     window: float = WINDOW
 
     def allows(self, requests: int, used: int, tokens: int) -> bool:
@@ -59,9 +67,10 @@ class Limit:
 
     def spacing(self, tokens: int) -> float:
         """Return the seconds between two such requests where they are spread evenly."""
-        by_requests = self.window / self.requests if self.requests else 0.0
-        by_tokens = self.window * min(1.0, tokens / self.tokens) if self.tokens else 0.0
-        return max(by_requests, by_tokens)
+        rpm, tpm = self.whole
+        by_requests = self.window / rpm if rpm else 0.0
+        by_tokens = self.window * min(1.0, tokens / tpm) if tpm else 0.0
+        return max(by_requests, by_tokens) / max(self.part, _LEAST_PART)
 
 
 class RateWindow:
@@ -140,6 +149,11 @@ class RateWindow:
         if turn.at > now:
             turn.room = turn.tokens
             self._unused.append(turn)
+
+    def used(self, now: float) -> tuple[int, int]:
+        """Return the requests that were sent and count, and their tokens."""
+        sent = [turn.tokens for turn in self._turns if turn.counts and turn.at <= now]
+        return len(sent), sum(sent)
 
     def forget_before(self, now: float, window: float = WINDOW) -> None:
         """Drop the turns that no longer count."""

@@ -10,5 +10,7 @@ from unified_llm._policy.rate_limits import RateLimits
 
 _limits: Final = Swappable(RateLimits)
 current, apart = _limits.current, _limits.apart
+LIMITS: Final = current()
+"""The registry of the process, which ``current()`` returns except in ``apart``."""
 
 run_in_child(lambda: current().forget_calls())

@@ -1,4 +1,4 @@
-"""The one thread that exchanges health and model lists with other processes, if state is shared at all.
+"""The one thread that exchanges health, model lists and leases of rate limits with other processes, if it is wanted.
 
 Without ``configure(state=...)`` nothing of ``_state/redis/`` is loaded.
 """
@@ -15,6 +15,7 @@ from unified_llm._core.environment import source_of, variable
 from unified_llm._lib.fork_safe import make_lock, run_in_child
 from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.process_health import HEALTH
+from unified_llm._state.process_limits import LIMITS
 
 if TYPE_CHECKING:
     from unified_llm._state.redis.sync_thread import SyncThread
@@ -51,6 +52,7 @@ def attach() -> SyncThread | None:
                 _sync_thread.stop()
             _sync_thread = _make(url) if url else None
             HEALTH.set_publisher(_sync_thread)
+            LIMITS.share(shared=_sync_thread is not None)
         return _sync_thread
 
 
@@ -92,7 +94,7 @@ def _url_of(thread: SyncThread | None) -> RedisURL | None:
 def _make(url: RedisURL) -> SyncThread:
     from unified_llm._state.redis.sync_thread import SyncThread
 
-    return SyncThread(url, _learn, HEALTH.apply_outcomes)
+    return SyncThread(url, _learn, HEALTH.apply_outcomes, LIMITS)
 
 
 def _learn(update: HealthUpdate) -> None:

@@ -32,9 +32,7 @@ class QueuedBatchesMixin(_Base):
         with queued_calls():
             return await super().abatch(inputs, config, **kwargs)
 
-    def batch_as_completed(  # type: ignore[override] # one signature in place of overloads
-        self, inputs: Sequence[Any], config: Any = None, **kwargs: Any
-    ) -> Iterator[tuple[int, Any]]:
+    def batch_as_completed(self, inputs: Sequence[Any], config: Any = None, **kwargs: Any) -> Iterator[tuple[int, Any]]:
         """Do the same as ``batch``; yield each result with its index as soon as it is there."""
         results = super().batch_as_completed(inputs, config, **kwargs)
         while True:
@@ -44,7 +42,7 @@ class QueuedBatchesMixin(_Base):
                 return
             yield result
 
-    async def abatch_as_completed(  # type: ignore[override] # as above
+    async def abatch_as_completed(
         self, inputs: Sequence[Any], config: Any = None, **kwargs: Any
     ) -> AsyncIterator[tuple[int, Any]]:
         """Do the same as ``batch_as_completed``, in tasks."""

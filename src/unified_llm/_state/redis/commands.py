@@ -22,6 +22,8 @@ BATCH: Final = 500
 # Seconds after the last entry; longer than any update holds.
 _STREAM_TTL: Final = 7200
 _FIELD: Final = b"update"
+# Seconds after the last exchange about a limit.
+_USAGE_TTL: Final = 180
 # Bytes that no stream of ours can take up.
 _OVERSIZED: Final = 2 * MOST_ENTRIES * LONGEST_UPDATE
 # Milliseconds by which the identifier of an entry, which is an instant, may be ahead of the server's clock.
@@ -151,6 +153,24 @@ class Store:
     def put(self, record: Record) -> None:
         """Write one record."""
         self._client.set(record.key, record.value, px=max(1, round(record.seconds * 1000)))
+
+    def exchange_usages(self, mine: Mapping[str, tuple[str, str]]) -> dict[str, dict[bytes, bytes]]:
+        """Write what this process has used of limits, by key; return that of all processes, by name.
+
+        Args:
+            mine: The name of this process and its value, by the key of the limit.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        for key, (name, value) in mine.items():
+            pipe.hset(key, name, value)
+            pipe.expire(key, _USAGE_TTL)
+            pipe.hgetall(key)
+        answers = pipe.execute(raise_on_error=False)[2::3]
+        wrong = [key for key, answer in zip(mine, answers, strict=True) if _is_error(answer, _WRONG_TYPE)]
+        if wrong:  # not ours: the next exchange creates it again
+            self._client.unlink(*wrong)
+        _raise_first(answer for key, answer in zip(mine, answers, strict=True) if key not in wrong)
+        return {key: answer for key, answer in zip(mine, answers, strict=True) if isinstance(answer, dict)}
 
     def close(self) -> None:
         """Close the connection."""

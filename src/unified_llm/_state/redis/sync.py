@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._policy.health_updates import CooldownStarted, HealthUpdate
-from unified_llm._state.redis import records
+from unified_llm._policy.rate_limits import RateLimits
+from unified_llm._state.redis import limit_usages, records
 from unified_llm._state.redis.commands import BATCH, News, Store
 from unified_llm._state.redis.outbox import Outbox
 from unified_llm._state.redis.records import Clock, Received
@@ -25,6 +26,8 @@ _T = TypeVar("_T")
 # Seconds between two polls: usually, and while there are updates to send or more to read.
 PERIOD: Final = 1.0
 _BUSY_PERIOD: Final = 0.1
+# Seconds by which a period may be shorter.
+_EARLY: Final = 0.05
 # Seconds for which Redis is not used after a failure, and between two warnings of one kind.
 _COOLDOWN: Final = 5.0
 _WARN_EVERY: Final = 600.0
@@ -41,10 +44,18 @@ class HealthSync:
         store: The records in Redis.
         learn: Called with each update of another process, once.
         now: The clock of the updates.
+        limits: The rate limits that are shared, if any.
     """
 
-    def __init__(self, store: Store, learn: Callable[[HealthUpdate], None], now: Callable[[], float]) -> None:
-        self._store, self._learn, self._now = store, learn, now
+    def __init__(
+        self,
+        store: Store,
+        learn: Callable[[HealthUpdate], None],
+        now: Callable[[], float],
+        limits: RateLimits | None = None,
+    ) -> None:
+        self._store, self._learn, self._now, self._limits = store, learn, now, limits
+        self._exchanged_at = float("-inf")
         self._sender = secrets.token_hex(8)
         self._outbox = Outbox()
         self._more = False
@@ -86,9 +97,18 @@ class HealthSync:
             self._more = news.more
             self._warn_of_replaced(news.replaced)
             self._receive(news, clock)
-            if self._send(clock) and self._failing:
+            sent = self._send(clock)
+            self._exchange_usages(clock)
+            if sent and self._failing:
                 self._failing = False
                 _log.info("shared state: Redis answers again")
+
+    def _exchange_usages(self, clock: Clock) -> None:
+        """Renew the leases of rate limits, once a period."""
+        limits = self._limits
+        if limits is not None and clock.now - self._exchanged_at >= PERIOD - _EARLY:
+            self._exchanged_at = clock.now
+            self._call(lambda: limit_usages.exchange(self._store, limits, self._sender, clock))
 
     def _receive(self, news: News, clock: Clock) -> None:
         changes: dict[str, Received] = {}

@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 from unified_llm._core import runtime
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
+from unified_llm._policy.rate_limits import RateLimits
 from unified_llm._state.redis.commands import Store
 from unified_llm._state.redis.sync import PERIOD, HealthSync
 from unified_llm._state.redis.url import REDIS_TIMEOUT, RedisURL
@@ -61,11 +62,18 @@ class SyncThread:
         url: The URL of Redis.
         learn: Called in the thread with each health update of another process.
         catch_up: Called there before each poll, so that the registry publishes what it may have put off.
+        limits: The rate limits whose leases are renewed there.
     """
 
-    def __init__(self, url: RedisURL, learn: Callable[[HealthUpdate], None], catch_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: RedisURL,
+        learn: Callable[[HealthUpdate], None],
+        catch_up: Callable[[], None],
+        limits: RateLimits | None = None,
+    ) -> None:
         self.url = url
-        self._learn, self._catch_up = learn, catch_up
+        self._learn, self._catch_up, self._limits = learn, catch_up, limits
         self.renew()
 
     def renew(self) -> None:
@@ -147,7 +155,7 @@ class SyncThread:
         return result
 
     def _work(self, inbox: SimpleQueue[_Job]) -> None:
-        sync = HealthSync(Store(self.url.connect()), self._receive, _now)
+        sync = HealthSync(Store(self.url.connect()), self._receive, _now, self._limits)
         while True:
             try:
                 job = inbox.get(timeout=_pause(sync))
