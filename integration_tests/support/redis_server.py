@@ -72,7 +72,8 @@ class RedisServer:
         entries: dict[str, tuple[str, int]] = {}
         with self.client() as client:
             for name in client.scan_iter():
-                value = client.xrange(name) if client.type(name) == b"stream" else client.get(name)
+                read = {b"stream": client.xrange, b"hash": client.hgetall}.get(client.type(name), client.get)
+                value = read(name)
                 entries[name.decode()] = (f"{value}", int(client.pttl(name)))
         return entries
 

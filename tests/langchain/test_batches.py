@@ -42,18 +42,18 @@ def chat() -> ChatUnified:
 
 def run_each(model: Any, way: str, inputs: Sequence[Any]) -> list[Any]:
     async def collect(results: AsyncIterator[Any]) -> list[Any]:
-        found = []
+        seen = []
         async for result in results:
             assert not is_queued()
-            found.append(result)
-        return found
+            seen.append(result)
+        return seen
 
     def read(results: Iterator[Any]) -> list[Any]:
-        found = []
+        seen = []
         for result in results:
             assert not is_queued()
-            found.append(result)
-        return found
+            seen.append(result)
+        return seen
 
     match way:
         case "batch":

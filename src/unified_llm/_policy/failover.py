@@ -72,7 +72,8 @@ def run_policy(call: CallState) -> PolicyGenerator:
     try:
         result = yield from _try_targets(call)
     finally:
-        turns.give_back_all(call)
+        if call.holds_turns:
+            turns.give_back_all(call)
     call.record_incapable(len(call.states), call.now())
     return result
 
@@ -129,7 +130,8 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | load
         if isinstance(admission, loading.LoadStep):
             return admission
         if isinstance(admission, Permit):
-            turns.give_back_all(call, but=state)
+            if call.holds_turns:
+                turns.give_back_all(call, but=state)
             return _record_skips(call, state, refused, now), admission
         refused.append((state, admission))
         if isinstance(admission, turns.OverLimit):

@@ -7,10 +7,10 @@ same numbers and so with the same result::
     used within the minute                   30                 20                 0
     wants (calls that were made, or wait)    4                  4                  4
     its fair part of 60                      20                 20                 20
-    may count, until the next exchange       20: none is sent   20                 10: what is left
+    may count, until the next exchange       20: none is sent   20                 6 more, of the 10 that are left
 
 Who has used more than its part sends nothing until that is a minute ago. What nobody wants goes to the others. A
-process that hears no more of the others keeps its last lease: all of them together stay within the limit, but for what
+process that hears no more of the others keeps its last part: all of them together stay within the limit, but for what
 changes hands within the second between two exchanges.
 """
 
@@ -22,6 +22,11 @@ from typing import Final
 
 # The demand of a process that has made no call lately: it finds a small part when it makes one.
 _LEAST_DEMAND: Final = 0.05
+PARTS: Final = 10
+"""So many parts a limit has, of which a process gets one more at most with each lease, and one before the first.
+
+Others may have begun just now, and have not been heard of.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,6 @@ def _share_out(limit: int, used: Mapping[str, int], parts: Mapping[str, float]) 
     rest = min(left, round(sum(exact.values()))) - sum(more.values())
     for name in sorted(used, key=lambda name: (more[name] - exact[name], name))[: max(0, rest)]:
         more[name] += 1
-    return {
-        name: used[name] + more[name] if lacking[name] else min(used[name], int(parts[name] * limit)) for name in used
-    }
+    at_once = -(-limit // PARTS)
+    kept = {name: used[name] if lacking[name] else min(used[name], int(parts[name] * limit)) for name in used}
+    return {name: kept[name] + min(more[name], at_once) for name in used}

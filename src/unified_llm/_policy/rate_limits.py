@@ -25,15 +25,16 @@ from typing import Any, Final, NamedTuple
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.adaptive_pace import AdaptivePace
-from unified_llm._policy.limit_leases import Lease, Usage
+from unified_llm._policy.limit_leases import PARTS, Lease, Usage
 from unified_llm._policy.rate_window import WINDOW, Limit, RateWindow, Turn
 
 _MOST_LIMITS: Final = 4096
 # Seconds for which the calls of a batch are held although every request is refused.
 _PATIENCE: Final = 600.0
-# Seconds within which the first lease comes, and the part of a limit that is used until then.
-_FIRST_LEASE: Final = 2.0
-_FIRST_PART: Final = 10
+# Exchanges in a row that fail where other processes cannot be heard; one or two may be too slow on a busy machine.
+_FAILED_EXCHANGES: Final = 3
+# Seconds for which a first lease is waited for, unless none can come.
+_FIRST_LEASE: Final = 30.0
 # Seconds after which a process that may use nothing asks again.
 _NEXT_LEASE: Final = 1.0
 # Seconds that a call of a batch sleeps: its turn may come sooner than was thought.
@@ -124,11 +125,12 @@ class RateLimits:
         self._states: OrderedDict[Hashable, LimitState] = OrderedDict()
         self._ended: deque[tuple[HeldTurn, Outcome, float]] = deque()
         self._shared = False
+        self._failed = 0  # exchanges in a row
 
     def share(self, *, shared: bool) -> None:
         """Share the limits with other processes from now on, by leases; or no longer."""
         with self._lock:
-            self._shared = shared
+            self._shared, self._failed = shared, 0
             for state in self._states.values():
                 state.lease = None
 
@@ -136,14 +138,22 @@ class RateLimits:
         """Return ``rpm``, ``tpm`` and what was used of each limit that is in use, by its key. Called once a second."""
         with self._lock:
             self._drain(now)
-            found: dict[Hashable, tuple[int | None, int | None, Usage]] = {}
+            usages: dict[Hashable, tuple[int | None, int | None, Usage]] = {}
             for key, state in self._states.items():
                 if state.limit != (None, None) and now - state.asked_at < 2 * WINDOW:
                     state.window.forget_before(now)
                     state.demand, state.asked = 0.7 * state.demand + 0.3 * state.asked, 0
                     usage = Usage(state.demand + state.waiting, *state.window.used(now))
-                    found[key] = (*state.limit, usage)
-            return found
+                    usages[key] = (*state.limit, usage)
+            return usages
+
+    def note_exchange(self, *, failed: bool) -> None:
+        """Note whether other processes can be heard. If not, this one uses its last part, or the whole limit."""
+        self._failed = self._failed + 1 if failed else 0
+
+    @property
+    def _unreachable(self) -> bool:
+        return self._failed >= _FAILED_EXCHANGES
 
     def set_lease(self, key: Hashable, lease: Lease) -> None:
         """Use no more of a limit than this, until the next lease."""
@@ -264,17 +274,23 @@ class RateLimits:
         """Return the limits of the target that asked last, as far as this process may use them."""
         rpm, tpm = state.limit
         lease = state.lease
+        if lease is not None and self._unreachable:
+            return Limit(_part_of(rpm, lease.part), _part_of(tpm, lease.part), lease.part, (rpm, tpm))
         if lease is not None:
             requests, tokens = lease.requests if rpm else None, lease.tokens if tpm else None
             return Limit(requests, tokens, lease.part, (rpm, tpm))
-        if self._shared and now - state.begun < _FIRST_LEASE:  # others may be using it
-            return Limit(rpm and -(-rpm // _FIRST_PART), tpm and -(-tpm // _FIRST_PART), 1 / _FIRST_PART, (rpm, tpm))
+        if self._shared and not self._unreachable and now - state.begun < _FIRST_LEASE:  # others may be using it
+            return Limit(_part_of(rpm, 1 / PARTS), _part_of(tpm, 1 / PARTS), 1 / PARTS, (rpm, tpm))
         return Limit(rpm, tpm, whole=(rpm, tpm))
 
     def _drain(self, now: float) -> None:
         while self._ended:
             held, outcome, at = self._ended.popleft()
             _settle(held, outcome, at, now)
+
+
+def _part_of(limit: int | None, part: float) -> int | None:
+    return None if limit is None else max(1, int(limit * part))
 
 
 def _free_at(state: LimitState, limit: Limit, tokens: int, at: float) -> float:

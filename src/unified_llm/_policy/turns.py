@@ -124,11 +124,10 @@ def give_back(call: CallState, state: TargetState, now: float) -> None:
 
 def give_back_all(call: CallState, *, but: TargetState | None = None) -> None:
     """Give back every turn that is not used: the call has ended, or another target gets it."""
-    if call.holds_turns:
-        now = call.now()
-        for state in call.states:
-            if state is not but:
-                give_back(call, state, now)
+    now = call.now()
+    for state in call.states:
+        if state is not but:
+            give_back(call, state, now)
 
 
 def settle(call: CallState, attempt: RunningAttempt, outcome: Done | Failure | None, now: float) -> None:

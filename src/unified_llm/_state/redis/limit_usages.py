@@ -37,8 +37,8 @@ def exchange(store: Store, limits: RateLimits, name: str, clock: Clock) -> None:
         clock: The current instant.
     """
     usages = {
-        key: (f"{PREFIX}limit:{digested}", *found)
-        for key, found in islice(limits.usages(clock.now).items(), _MOST_LIMITS)
+        key: (f"{PREFIX}limit:{digested}", *values)
+        for key, values in islice(limits.usages(clock.now).items(), _MOST_LIMITS)
         if (digested := digest(key))
     }
     if not usages:
@@ -56,12 +56,12 @@ def _write(usage: Usage, clock: Clock) -> str:
 
 
 def _read_all(fields: Mapping[bytes, bytes], clock: Clock) -> dict[str, Usage]:
-    found: dict[str, Usage] = {}
+    usages: dict[str, Usage] = {}
     for name, value in islice(fields.items(), _MOST_PROCESSES):
         usage = _read(value, clock)
         if usage is not None:
-            found[name.decode(errors="replace")] = usage
-    return found
+            usages[name.decode(errors="replace")] = usage
+    return usages
 
 
 def _read(text: bytes, clock: Clock) -> Usage | None:

@@ -92,6 +92,8 @@ class HealthSync:
             return
         self._last_poll = now
         news = self._call(self._store.read)
+        if self._limits is not None:
+            self._limits.note_exchange(failed=news is None)
         if news is not None:
             clock = Clock(now, news.now)
             self._more = news.more
