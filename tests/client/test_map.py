@@ -7,6 +7,7 @@ import gc
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar, copy_context
 from random import Random
 from typing import Any
 
@@ -56,11 +57,11 @@ def texts(results: list[MapResult[LLMResponse]]) -> list[str]:
 def test_results_come_in_the_order_of_the_prompts_whatever_they_take(way: str, concurrency: int) -> None:
     draw = Random(concurrency)  # noqa: S311 - no secret
     with PromptTargets(turns=lambda _: draw.randrange(10)).running() as targets:
+        targets.holds = lambda _: targets.most < min(concurrency, 3)  # how many more there may be depends on the server
         results = collect(LLMClient(GPT), way, (f"p{number}" for number in range(100)), concurrency=concurrency)
     assert texts(results) == [f"P{number}" for number in range(100)]
     assert [result.index for result in results] == list(range(100))
-    assert concurrency - 2 <= targets.most <= concurrency
-    assert targets.most > 0
+    assert min(concurrency, 3) <= targets.most <= concurrency
     assert targets.in_flight == 0
 
 
@@ -331,7 +332,7 @@ def test_a_cancelled_task_leaves_no_task_behind(client: LLMClient) -> None:
                 raise AssertionError
 
         task = asyncio.create_task(consume())
-        while targets.in_flight < 20:  # noqa: ASYNC110 - there is no event
+        while targets.in_flight < 3:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -420,6 +421,34 @@ def test_the_calls_of_a_run_are_marked_as_those_of_a_batch_and_other_calls_are_n
     assert sorted(marked) == [("a", True), ("b", True), ("other", False)]
 
 
+def test_the_calls_of_a_run_see_the_context_of_the_caller() -> None:
+    variable = ContextVar("variable", default="")
+    seen = []
+    client = LLMClient(GPT, on_attempt=lambda _: seen.append(variable.get()))
+
+    async def main() -> None:
+        variable.set("async")
+        assert len([result async for result in client.amap(["a"] * 50, concurrency=2)]) == 50
+
+    with PromptTargets().running():
+        copy_context().run(lambda: (variable.set("sync"), list(client.map(["a"] * 50, concurrency=2))))
+        asyncio.run(main())
+    assert seen == ["sync"] * 50 + ["async"] * 50
+
+
+@each("way, error", [(way, error) for way in ("map", "amap") for error in (SystemExit(3), asyncio.CancelledError())])
+def test_what_no_code_may_catch_ends_the_run_where_it_is_waited_for(way: str, error: BaseException) -> None:
+    def answer(text: str) -> str:
+        if text == "b":
+            raise error
+        return text
+
+    with PromptTargets(answer=answer).running() as targets:
+        with pytest.raises(type(error)):
+            collect(LLMClient(GPT), way, ["a", "b", "c"] * 10)
+        assert (targets.in_flight, threads()) == (0, set())
+
+
 # Totals, reprs
 
 
@@ -440,7 +469,7 @@ def test_totals_name_what_was_served_by_whom_and_what_failed() -> None:
     assert totals.usage is not None
     assert totals.usage.total_tokens == 30
     assert str(totals).splitlines()[1:] == [
-        f"served by {GPT}: 3", "failed with ValidationError: 1, bad_request: 1", "1 retries, 21 + 9 tokens",
+        f"served by {GPT}: 3", "failed with ValidationError: 1, bad_request: 1", "1 retry, 21 + 9 tokens",
     ]  # fmt: skip
     assert str(totals).startswith("5 prompts in ")
     assert "3 served, 2 failed" in str(totals)

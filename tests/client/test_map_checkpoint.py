@@ -194,6 +194,13 @@ def test_a_cycle_in_the_raw_response_is_not_stored() -> None:
     assert make_record(LLMResponse("text", raw=raw)) == {"content": "text"}
 
 
+def test_a_request_without_a_fingerprint_fails_alone(path: Path) -> None:
+    strange: Any = {"messages": "a", "extra_body": {"logit_bias": {1: 1, "x": 2}}}
+    with PromptTargets().running():
+        results = list(LLMClient(GPT).map([strange, "b"], checkpoint=path))
+    assert results[1].ok
+
+
 # Embeddings
 
 

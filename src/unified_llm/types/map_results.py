@@ -117,7 +117,7 @@ class MapTotals:
             if numbers:
                 ordered = sorted(numbers.items(), key=lambda pair: (-pair[1], pair[0]))
                 lines.append(f"{title} " + ", ".join(f"{name}: {number}" for name, number in ordered))
-        spent = [f"{self.retries} retries"] if self.retries else []
+        spent = [f"{self.retries} {'retry' if self.retries == 1 else 'retries'}"] if self.retries else []
         if self.usage is not None:
             spent.append(f"{self.usage.prompt_tokens} + {self.usage.completion_tokens} tokens")
         return "\n".join([*lines, *([", ".join(spent)] if spent else [])])

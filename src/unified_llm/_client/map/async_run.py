@@ -26,10 +26,10 @@ class _Inbox(Generic[ResponseT]):
     """What the jobs and the prompts' reader of an async run have delivered. Refers to nothing else of the run."""
 
     def __init__(self) -> None:
-        self.outcomes: deque[list[Finished[ResponseT]] | Exception] = deque()
+        self.outcomes: deque[list[Finished[ResponseT]] | BaseException] = deque()
         self._wake = asyncio.Event()
 
-    def put(self, outcome: list[Finished[ResponseT]] | Exception) -> None:
+    def put(self, outcome: list[Finished[ResponseT]] | BaseException) -> None:
         """Add what a job returned."""
         self.outcomes.append(outcome)
         self._wake.set()

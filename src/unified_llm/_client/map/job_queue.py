@@ -33,7 +33,7 @@ class JobQueue(Generic[JobT, OutcomeT]):
         self,
         concurrency: int,
         run: Callable[[JobT], Coroutine[Any, Any, OutcomeT]],
-        deliver: Callable[[OutcomeT | Exception], object],
+        deliver: Callable[[OutcomeT | BaseException], object],
     ) -> None:
         self._concurrency, self._run, self._deliver = concurrency, run, deliver
         self._waiting: deque[tuple[JobT, contextvars.Context]] = deque()
@@ -55,9 +55,11 @@ class JobQueue(Generic[JobT, OutcomeT]):
     async def _run_one(self, job: JobT) -> None:
         try:
             with queued_calls():
-                outcome: OutcomeT | Exception = await self._run(job)
-        except Exception as error:  # noqa: BLE001 - it ends the run, in the thread or task that waits
-            outcome = error
+                outcome: OutcomeT | BaseException = await self._run(job)
+        except BaseException as error:
+            if self._is_stopped:
+                raise
+            outcome = error  # which ends the run, in the thread or task that waits
         self._deliver(outcome)
 
     def _end(self, task: asyncio.Task[None]) -> None:

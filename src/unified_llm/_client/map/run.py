@@ -111,10 +111,10 @@ class BaseRun(Generic[ResponseT]):
     def _submit(self, group: list[Item]) -> None:
         """Hand prompts to the event loop."""
 
-    def _receive(self, outcome: list[Finished[ResponseT]] | Exception) -> None:
+    def _receive(self, outcome: list[Finished[ResponseT]] | BaseException) -> None:
         """Take what a job returned."""
         self._busy -= 1
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         self._settle(outcome)
 
@@ -171,7 +171,7 @@ class MapRun(BaseRun[ResponseT], SyncOnly):
         super().__init__(work, options, method)
         self._source: Iterator[Any] = source
         self._close_loop = close_loop
-        self._inbox: SimpleQueue[list[Finished[ResponseT]] | Exception | None] = SimpleQueue()
+        self._inbox: SimpleQueue[list[Finished[ResponseT]] | BaseException | None] = SimpleQueue()
         self._lock = make_lock()
         self._process = os.getpid()
 

@@ -78,15 +78,20 @@ class Work(Generic[ResponseT]):
         try:
             prompt, custom_id = _split_custom_id(prompt)
             item = Item(number, custom_id, *self._request(prompt))
+            if self.checkpoint is not None:
+                item = replace(item, fingerprint=self._fingerprint(item))
         except Exception as error:  # noqa: BLE001 - a prompt may be any object; what is wrong with it is its result
             return Finished(MapResult(number, custom_id, error=_as_value(error)))
         return item if self.checkpoint is None else self._look_up(self.checkpoint, item)
 
-    def _look_up(self, checkpoint: Checkpoint, item: Item) -> Item | Finished[ResponseT]:
-        from unified_llm._client.map.response_records import read_record
+    def _fingerprint(self, item: Item) -> str:
         from unified_llm._client.request_fingerprint import fingerprint
 
-        item = replace(item, fingerprint=fingerprint(item.request, self._target_of(item.request, item.options)))
+        return fingerprint(item.request, self._target_of(item.request, item.options))
+
+    def _look_up(self, checkpoint: Checkpoint, item: Item) -> Item | Finished[ResponseT]:
+        from unified_llm._client.map.response_records import read_record
+
         record = checkpoint.get(item.key, item.fingerprint)
         response = None if record is None else read_record(record, self._kind)
         return item if response is None else _finished(item, response, counts=False, from_checkpoint=True)
