@@ -193,7 +193,7 @@ def test_a_key_in_a_file_or_its_name_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_key_in_the_registry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health.Health, "snapshot", lambda *_: [{"target": LEAK}])
+    monkeypatch.setattr(health.Health, "snapshot", lambda *_, **__: [{"target": LEAK}])
     assert leaks_from(dict) == "health_snapshot()"
     monkeypatch.undo()
 

@@ -98,7 +98,7 @@ def test_a_fallback_that_answers_first_is_dropped_when_the_primary_differs(
 @EVERY_SURFACE
 def test_within_one_list_the_texts_of_the_dropped_fallback_are_embedded_again(make: Callable[..., Any]) -> None:
     targets = Targets(eu=5)
-    first = iter([Failure("rate_limit", 429, retry_after=0.0)])
+    first = iter([Failure("server", 500)] * 2)  # a retry included
     targets.respond = lambda _, target: next(first, None) if target.base_url == US_URL else None
     size = "embed_batch_size" if make in (_llama_index, _allama_index) else "batch_size"
     with targets.running():

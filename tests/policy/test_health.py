@@ -93,7 +93,7 @@ def test_a_snapshot_is_a_list_of_plain_dicts() -> None:
     place = {"target": "alpha/one", "provider": "alpha", "model": "one", "host": None}
     breaker = {"state": "closed", "consecutive_failures": 2, "probe_in": None, "retry_in": 0.0, "reason": ""}
     counts = {"calls": 2, "failures": 2, "refused": 0, "retry_budget": 9.0}
-    closed_one = place | breaker | counts | {"cooldowns": [], "last_failure": None}
+    closed_one = place | breaker | counts | {"cooldowns": [], "rate_limit": None, "last_failure": None}
     open_one = closed_one | {"target": "beta/two", "provider": "beta", "model": "two", "calls": 5, "failures": 5}
     open_one |= {"state": "open", "consecutive_failures": 5, "retry_in": 20.0, "probe_in": 20.0, "retry_budget": 10.0}
     open_one |= {"reason": "circuit breaker open"}
