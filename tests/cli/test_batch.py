@@ -15,7 +15,7 @@ from tests.support.scripted_targets import Pause, ScriptedTargets, say
 from unified_llm._core.outcome import Failure
 
 KEY = "sk-" + "k" * 40
-REFUSED = Failure("bad_request", 400, "no")
+REFUSED = Failure("bad_request", 400, detail="no")
 
 
 @pytest.fixture(autouse=True, name="folder")
@@ -67,7 +67,8 @@ def test_a_failed_line_is_in_a_file_that_can_be_sent_again(folder: Path) -> None
     [failed] = read_lines(folder / "out.failed.jsonl")
     assert failed["body"] == line(1, "no")["body"]
     assert failed["error"]["line"] == 2
-    assert failed["error"]["code"] == "bad_request"
+    assert (failed["error"]["code"], failed["error"]["detail"]) == ("bad_request", "no")
+    assert "detail holds the provider's message" in failed["error"]["message"]
     assert "1 failed, they are in out.failed.jsonl" in ended.err
 
     ended, sent = answer("out.failed.jsonl", "again.jsonl", *HERE)

@@ -68,10 +68,11 @@ class _Chain(Targets):
 
     def __init__(self, arguments: Mapping[str, Any], *, names_model: bool) -> None:
         options = dict(arguments)
-        config, fallbacks = options.pop("config"), read_fallbacks(options.pop("fallbacks", None))
+        config: dict[str, Any] = dict(options.pop("config"))
+        fallbacks = read_fallbacks(options.pop("fallbacks", None))
         named = None if config.get("provider") else registry.parse_model_string(config.get("model") or "")
         if named is not None:  # the provider decides which API a line is for
-            config = {**config, "provider": named[0], "model": named[1]}
+            config["provider"], config["model"] = named
         super().__init__(LLMConfig(**config), None, fallbacks, options)
         self._names_model = names_model
 

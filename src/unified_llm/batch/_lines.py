@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast
 
 from unified_llm._core.redaction import looks_like_a_key
+from unified_llm._lib.bounded_json import scrub
 from unified_llm._lib.close_names import closest
 from unified_llm.exceptions import LLMError
 
@@ -125,13 +126,14 @@ def shown(text: str) -> str:
 def error_of(error: LLMError) -> dict[str, Any]:
     """Return what a file says of an error; ``detail`` is the provider's own message, which may quote the request."""
     last = next((made.outcome for made in reversed(error.attempts) if made.outcome not in {"ok", "skipped"}), None)
-    return {
+    fields = {
         "code": last or getattr(error, "code", None) or "invalid_request",
         "message": str(error).replace(".detail holds", "detail holds"),
         "detail": error.detail,
         "status_code": error.status_code,
         "request_id": error.request_id,
     }
+    return cast("dict[str, Any]", scrub(fields))  # half of a surrogate pair in a custom_id or a provider's message
 
 
 def bad_line_error(line: BadLine) -> dict[str, Any]:

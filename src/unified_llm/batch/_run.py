@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from unified_llm._client.checkpoints import open_checkpoint
 from unified_llm._client.map.options import read_options
@@ -32,6 +32,7 @@ from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.types.map_results import MapTotals
 
 _OUTPUT: Final = "output"
+_ERROR: Final = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,9 @@ def _claim(checkpoint: Checkpoint, path: Path, source: Input) -> None:
 
 
 class Run:
-    """A run over an input.
+    """A run over an input; use as a context manager.
+
+    Errors are kept in a file too, which the end of the block deletes: all of a million lines may fail.
 
     Args:
         source: The input.
@@ -159,7 +162,18 @@ class Run:
         refused: Mapping[str, LLMError] | None = None,
     ) -> None:
         self._source, self._calls, self._checkpoint, self._refused = source, calls, checkpoint, refused
-        self._errors: dict[int, dict[str, Any]] = {}
+        self._folder = TemporaryDirectory(prefix="unified-llm-")
+        self._errors = Checkpoint(Path(self._folder.name, "errors.jsonl"), fsync=False)
+
+    def __enter__(self) -> Self:
+        """Open the file of errors."""
+        self._errors.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete it."""
+        self._errors.close()
+        self._folder.cleanup()
 
     def answer(self, *, concurrency: int, max_failed: int | None, progress: bool | None) -> MapTotals:
         """Answer all lines that are not answered yet, into the checkpoint.
@@ -182,7 +196,7 @@ class Run:
         with MapRun(work, self._source.lines(), options, close_loop=self._close) as run:
             for result in run:
                 if result.error is not None:
-                    self._errors[result.index] = error_of(result.error)
+                    self._errors.put(str(result.index), _ERROR, error_of(result.error))
                     if max_failed is not None and len(self._errors) > max_failed:
                         raise LLMError(
                             f"More than {max_failed} lines failed, so the run has ended (--max-failed); the answers "
@@ -219,7 +233,7 @@ class Run:
         """Return the response to a line, or its error."""
         if isinstance(line, BadLine):
             return bad_line_error(line)
-        if (error := self._errors.get(index)) is not None:
+        if (error := self._errors.get(str(index), _ERROR)) is not None:
             return error
         try:
             record = read_record(self._checkpoint, line.custom_id, fingerprint_of(self._calls.prepare(line)))

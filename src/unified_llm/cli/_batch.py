@@ -223,19 +223,10 @@ class _Job:
 
     def answer(self) -> int:
         """Answer the lines, write the files, and say what was done."""
-        from unified_llm.batch._run import Run, open_run
-
-        files, options, terminal = self.files, self.options, self.terminal
+        files, terminal = self.files, self.terminal
         try:
-            with _terminated_as_interrupted(), open_run(files, self.lines) as checkpoint:
-                with self._opened_service(checkpoint) as service:
-                    run = Run(self.lines, self.calls, checkpoint, service.collect() if service else None)
-                    totals = run.answer(
-                        concurrency=options.concurrency, max_failed=options.max_failed, progress=options.progress
-                    )
-                    if service:
-                        service.collect_late()
-                outcome = run.write(files, totals)
+            with _terminated_as_interrupted():
+                outcome = self._run()
         except KeyboardInterrupt as interrupt:
             if terminal.is_interactive:
                 terminal.write("\n")  # after the ^C that it shows
@@ -244,6 +235,22 @@ class _Job:
             return _TERMINATED if isinstance(interrupt, _TerminatedError) else INTERRUPTED
         self._show_outcome(outcome)
         return FAILED if outcome.failed else 0
+
+    def _run(self) -> Outcome:
+        from unified_llm.batch._run import Run, open_run
+
+        files, options = self.files, self.options
+        with (
+            open_run(files, self.lines) as checkpoint,
+            self._opened_service(checkpoint) as service,
+            Run(self.lines, self.calls, checkpoint, service.collect() if service else None) as run,
+        ):
+            totals = run.answer(
+                concurrency=options.concurrency, max_failed=options.max_failed, progress=options.progress
+            )
+            if service:
+                service.collect_late()
+            return run.write(files, totals)
 
     def _opened_service(self, checkpoint: Checkpoint) -> AbstractContextManager[ServiceRun | None]:
         """Return the batches of the run; None where it has calls alone."""
