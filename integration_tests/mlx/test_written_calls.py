@@ -36,7 +36,10 @@ def read(
 
 
 class Written(NamedTuple):
-    """A call of ``weather`` and one of ``now``, as a family documents them in its chat template or its model card."""
+    """A call of ``weather`` and one of ``now``, as a family documents them in its chat template or its model card.
+
+    ``now`` is empty where a response has one call.
+    """
 
     before: str
     weather: str
@@ -119,6 +122,26 @@ _CALLS: Final[Mapping[str, Written]] = {
         '<atem:invoke name="now">\n</atem:invoke>\n',
         "</atem:function_calls>",
     ),
+    "deepseek_v3": Written(
+        "<\uff5ctool▁calls▁begin\uff5c>",
+        "<\uff5ctool▁call▁begin\uff5c>function<\uff5ctool▁sep\uff5c>weather\n```json\n"
+        '{"city": "Rome", "days": 2}\n```<\uff5ctool▁call▁end\uff5c>',
+        "\n<\uff5ctool▁call▁begin\uff5c>function<\uff5ctool▁sep\uff5c>now\n```json\n{}\n```<\uff5ctool▁call▁end\uff5c>",
+        "<\uff5ctool▁calls▁end\uff5c>",
+    ),
+    "deepseek_v31": Written(
+        "<\uff5ctool▁calls▁begin\uff5c>",
+        '<\uff5ctool▁call▁begin\uff5c>weather<\uff5ctool▁sep\uff5c>'
+        '{"city": "Rome", "days": 2}<\uff5ctool▁call▁end\uff5c>',
+        "<\uff5ctool▁call▁begin\uff5c>now<\uff5ctool▁sep\uff5c>{}<\uff5ctool▁call▁end\uff5c>",
+        "<\uff5ctool▁calls▁end\uff5c>",
+    ),
+    "harmony": Written(
+        "",
+        '<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{"city": "Rome", "days": 2}',
+        "",  # a call ends the turn
+        "",
+    ),
     "kimi_k3": Written(
         "<|open|>tools<|sep|>",
         '<|open|>call tool="weather" index="1"<|sep|><|open|>argument key="city" type="string"<|sep|>Rome'
@@ -143,16 +166,16 @@ def test_every_format_has_its_calls_here() -> None:
 @each("name", _CALLS)
 def test_calls_in_the_format_of_a_family_are_read_whole_and_at_every_cut(name: str) -> None:
     tool_format, (before, weather, now, after) = _format_of(name), _CALLS[name]
-    written = before + weather + now + after
+    written, both = before + weather + now + after, [_WEATHER, _NOW] if now else [_WEATHER]
     assert read(before + weather + after, tool_format) == ("", [_WEATHER])
-    assert read(written, tool_format) == ("", [_WEATHER, _NOW])
+    assert read(written, tool_format) == ("", both)
     written = f"Let me see.\n{written}"
     for cut in range(1, len(written)):
         reader = CallReader(TOOLS, tool_format, REQUEST, from_start=False)
         shown = reader.feed(written[:cut]) + reader.feed(written[cut:])
         rest, calls = reader.finish(is_cut=False)
-        assert (shown + rest, [(call.name, call.arguments) for call in calls]) == ("Let me see.", [_WEATHER, _NOW]), cut
-    assert read(written, tool_format, step=1) == ("Let me see.", [_WEATHER, _NOW])
+        assert (shown + rest, [(call.name, call.arguments) for call in calls]) == ("Let me see.", both), cut
+    assert read(written, tool_format, step=1) == ("Let me see.", both)
 
 
 @each("name", _CALLS)

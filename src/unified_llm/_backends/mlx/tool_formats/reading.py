@@ -194,7 +194,11 @@ def _beginning_at_end(text: str, tag: str) -> int:
 
 @cache
 def _ends_of(tool_format: ToolFormat) -> re.Pattern[str]:
-    """Return a pattern of what stands behind the last whole call: brackets, white space and closing tags."""
-    texts = {tool_format.end, *(tool_format.wrapping.tags if tool_format.wrapping is not None else ())}
+    """Return a pattern of what stands behind the last whole call: brackets, white space and closing texts."""
+    texts = {tool_format.end}
+    if (wrapping := tool_format.wrapping) is not None:
+        texts |= {*wrapping.tags, wrapping.after.strip(), wrapping.separator.strip(), wrapping.last.strip()}
     texts -= {"", tool_format.start}
-    return re.compile("|".join([r"(?:[}\]\s]|</[^<>\s]{1,32}>", *map(re.escape, sorted(texts))]) + ")*")
+    ends = "|".join([r"[}\]\s]|</[^<>\s]{1,32}>", *map(re.escape, sorted(texts, key=len, reverse=True))])
+    next_call = f"(?!{re.escape(tool_format.start)})" if tool_format.start else ""
+    return re.compile(f"(?:{next_call}(?:{ends}))*")
