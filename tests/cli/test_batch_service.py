@@ -95,6 +95,41 @@ def test_at_the_deadline_finished_lines_are_collected_and_a_fallback_may_answer_
     assert len(world.called) == 3
 
 
+def test_lines_of_several_models_and_endpoints_become_a_batch_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    world = ServiceWorld("openai/gpt-5-mini", tmp_path)
+    lines = [
+        line(0, "a", model="openai/gpt-5-mini"),
+        line(1, url="/v1/embeddings", model="openai/text-embedding-3-small", input=["x", "y"]),
+        line(2, "b", model="openai/gpt-5"),
+        line(3, "c", model="gpt-5-mini", temperature=7),
+        line(4, url="/v1/completions", model="openai/gpt-3.5-turbo-instruct", prompt=["p", "q"]),
+        line(5, "d", model="ollama/llama3.2"),
+        "no JSON",
+    ]
+    write_lines(tmp_path / "in.jsonl", lines)
+    with world.running():
+        ended = run("batch", "in.jsonl", "out.jsonl", "--service", "batch")
+    assert ended.code == 1, ended.err
+    answers = {made["custom_id"]: made["response"]["body"] for made in read_lines(tmp_path / "out.jsonl")}
+    assert len(answers["q1"]["data"]) == 2
+    assert {"q0", "q1", "q2"} <= answers.keys()
+    failed = {made["custom_id"]: made["error"]["message"] for made in read_lines(tmp_path / "out.failed.jsonl")}
+    assert [choice["text"] for choice in answers["q4"]["choices"]] == ["echo p", "echo q"]
+    assert "no batch service" in failed["q5"]
+    endpoints = sorted((job.endpoint, len(job.entries)) for job in world.provider.jobs.values())
+    assert endpoints == [
+        ("/v1/chat/completions", 1),
+        ("/v1/chat/completions", 2),
+        ("/v1/completions", 1),
+        ("/v1/embeddings", 1),
+    ]
+    assert world.called == []
+
+
 @each(
     "arguments, problem",
     [

@@ -56,6 +56,10 @@ def reply_to(model: str, body: Any) -> Any:
     if "input" in body:
         texts = body["input"]
         return {"object": "list", "data": [{"index": index, "embedding": [1.0, 0.5]} for index in range(len(texts))]}
+    if "prompt" in body:
+        prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
+        choices = [{"index": index, "text": f"echo {text}", "logprobs": None} for index, text in enumerate(prompts)]
+        return {"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": choices}
     text = f"echo {text_of_entry(body)}"
     if model.startswith("anthropic"):
         return {

@@ -30,6 +30,7 @@ _AGAIN: Final = "run it again, or send it as a call"
 _UNANSWERED: Final[Mapping[str, str]] = {
     "expired": "its batch expired before it was answered",
     "cancelled": "its batch was cancelled before it was answered",
+    "gone": "its batch, or the file of its results, is not there any more",
     "no_response": "its batch ended without a response to it",
 }
 

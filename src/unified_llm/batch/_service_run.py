@@ -19,7 +19,7 @@ from unified_llm._client.client import LLMClient
 from unified_llm._client.map.tally import served_by
 from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
 from unified_llm.batch._calls import Calls, PreparedCall, fingerprint_of
-from unified_llm.batch._input import Input
+from unified_llm.batch._input import Input, Line
 from unified_llm.batch._lines import BatchLine
 from unified_llm.batch._output import answered
 from unified_llm.batch._services.journal import Journal
@@ -58,6 +58,28 @@ class FileLine:
         return self.call.requests[0]
 
 
+class _Reader:
+    """One reading of an input, whose next line can be looked at.
+
+    Attributes:
+        position: The position of the next line.
+    """
+
+    def __init__(self, source: Input) -> None:
+        self.position = 0
+        self._lines = iter(source.lines())
+        self._next = next(self._lines, None)
+
+    def peek(self) -> Line | None:
+        """Return the next line; None at the end."""
+        return self._next
+
+    def advance(self) -> None:
+        """Go on to the line after it."""
+        self.position += 1
+        self._next = next(self._lines, None)
+
+
 class FileWork:
     """The lines of a file, and its checkpoint.
 
@@ -74,22 +96,38 @@ class FileWork:
     def __init__(self, source: Input, calls: Calls, checkpoint: Checkpoint, duplicates: Path) -> None:
         self._source, self._calls, self._checkpoint, self._duplicates = source, calls, checkpoint, duplicates
         self.refused: dict[str, LLMError] = {}
+        self._reader: _Reader | None = None
 
     def lines(self, start: int = 0) -> Iterator[FileLine]:
-        """Read the lines from a position on. One that is wrong is left out: the run itself reports it."""
-        for position, line in enumerate(self._source.lines()):
-            if position < start or not isinstance(line, BatchLine):
-                continue
-            try:
-                call = self._calls.prepare(line)
-                if len(call.requests) > 1:
-                    self.refused[line.custom_id] = UnsupportedOperationError(
-                        f"Line {line.number} has several prompts: for --service, write a line for each."
-                    )
-                    continue
-                yield FileLine(position, line, call, fingerprint_of(call))
-            except LLMError:
-                continue
+        """Read the lines from a position on. One that is wrong is left out: the run itself reports it.
+
+        Batches are collected in the order of the input, mostly, so each reading goes on where the last one ended.
+        """
+        if self._reader is None or self._reader.position > start:
+            self._reader = _Reader(self._source)
+        reader = self._reader
+        while (line := reader.peek()) is not None:
+            position = reader.position
+            whole = self._read(position, line) if position >= start and isinstance(line, BatchLine) else None
+            if whole is not None:
+                yield whole
+            reader.advance()
+
+    def rewind(self) -> None:
+        """Begin the next reading anew: others have read the input in between."""
+        self._reader = None
+
+    def _read(self, position: int, line: BatchLine) -> FileLine | None:
+        try:
+            call = self._calls.prepare(line)
+            if len(call.requests) == 1:
+                return FileLine(position, line, call, fingerprint_of(call))
+        except LLMError:
+            return None
+        self.refused[line.custom_id] = UnsupportedOperationError(
+            f"Line {line.number} has several prompts: for --service, write a line for each."
+        )
+        return None
 
     def is_finished(self, line: ServiceLine) -> bool:
         """Return whether the checkpoint has an answer to a line."""
@@ -179,10 +217,12 @@ class ServiceRun:
             LLMError: The provider refuses to begin or to show batches.
         """
         outcome = self._service.run()
+        self._work.rewind()
         return {**self._work.refused, **outcome.errors}
 
     def collect_late(self) -> None:
         """Look once more at what had not ended at the deadline, after the calls."""
+        self._work.rewind()
         self._service.collect_late()
 
 

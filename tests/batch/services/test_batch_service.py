@@ -159,10 +159,12 @@ def test_a_refused_key_ends_the_run_and_loses_nothing(one_of_two: ServiceWorld) 
 
 def test_a_batch_that_is_gone_fails_its_requests_and_a_later_run_begins_another(one_of_two: ServiceWorld) -> None:
     work = one_of_two.work(*FIVE)
-    one_of_two.provider.faults = {"look": [None, 404]}
+    one_of_two.provider.faults = {"look": [None, *[404] * 20]}
     outcome = one_of_two.run(work)
     assert work.stored == {}
     assert outcome.errors.keys() == ECHOES.keys()
+    assert "not there any more" in str(outcome.errors["key-0"])
+    one_of_two.provider.faults = {}
     assert (one_of_two.run(work).errors, work.texts) == ({}, ECHOES)
 
 

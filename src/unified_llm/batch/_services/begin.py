@@ -15,6 +15,7 @@ from unified_llm._core.batch_service import (
     BatchUploadRequest,
 )
 from unified_llm._formats.batch_limits import BatchLimits, batch_limits
+from unified_llm._lib.short_repr import count
 from unified_llm.batch._services.access import Clients, Step, Steps
 from unified_llm.batch._services.errors import is_for_now, is_refusal
 from unified_llm.batch._services.journal import Journal, Part
@@ -150,7 +151,7 @@ class Begin:
         if part.is_open:
             part.state = "created"
         self._journal.save(part)
-        self._note(f"batch {batch} at {part.target}: {part.count} requests")
+        self._note(f"batch {batch} at {part.target}: {count(part.count, 'request')}")
 
     def _limits(self, part: Part) -> BatchLimits:
         return batch_limits(self._clients.target(part))

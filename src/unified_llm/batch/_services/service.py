@@ -38,6 +38,8 @@ FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 60.0
 CANCEL_WAIT: Final = 600.0
 """Seconds for which a batch that was cancelled is waited for."""
+MISSING: Final = 120.0
+"""Seconds for which a provider may say that it has no such batch: one that is new may not be everywhere yet."""
 MOST_SILENCE: Final = 3600.0
 """Seconds for which a provider may answer no look at all."""
 _NOT_RESUMED: Final = "the batches go on there: run the same command again to collect them"
@@ -82,6 +84,7 @@ class BatchService:
         self._errors: dict[str, LLMError] = {}
         self._shown: dict[int, tuple[str, int]] = {}
         self._silent_since: float | None = None
+        self._missing_since: dict[int, float] = {}
 
     # Callers
 
@@ -218,7 +221,7 @@ class BatchService:
             if job.state in {"ended", "failed"}:
                 any_ended |= yield from self._collect(part, job)
                 continue
-            self._silent_since = None
+            self._note_answer(part)
             if self._is_over(part):
                 yield from self._cancel(part)
         return any_ended
@@ -243,22 +246,26 @@ class BatchService:
         Raises:
             LLMError: The provider refuses to show the batch, or answers nothing for too long.
         """
-        if is_gone(error):
+        now = runtime.current().now()
+        if is_gone(error) and now - self._missing_since.setdefault(part.number, now) >= MISSING:
             self._note(f"{part.target} has no batch {part.batch} any more: its requests count as failed")
-            for line in self._lines_of(part):
-                self._fail(part, line, error)
             part.released = self._is_over(part)
+            for line in self._lines_of(part):
+                self._store(part, line, {}, unanswered="gone")
             self._close(part)
             return True
-        now = runtime.current().now()
         self._silent_since = now if self._silent_since is None else self._silent_since
         if self._is_over(part) and now - self._silent_since >= CANCEL_WAIT:
             self._leave(part)
             return True
-        if is_refusal(error) or now - self._silent_since >= MOST_SILENCE:
+        if (is_refusal(error) and not is_gone(error)) or now - self._silent_since >= MOST_SILENCE:
             self._note(f"{part.target} does not show its batches; {_NOT_RESUMED}")
             raise error
         return False
+
+    def _note_answer(self, part: Part) -> None:
+        self._silent_since = None
+        self._missing_since.pop(part.number, None)
 
     def _is_over(self, part: Part) -> bool:
         return self._deadline is not None and runtime.current().wall() >= part.planned + self._deadline
@@ -297,7 +304,7 @@ class BatchService:
             if isinstance(fetched, LLMError):
                 return self._on_failed_look(part, fetched)
             results = {**{result.id: result for result in fetched}, **results}
-        self._silent_since = None
+        self._note_answer(part)
         if not part.certain and results.keys().isdisjoint(map(self._journal.entry_id, part.digests)):
             self._begin.on_other_batch(part)
             return True
