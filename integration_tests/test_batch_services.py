@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -154,3 +159,47 @@ def test_batches_of_the_responses_api(tmp_path: Path) -> None:
             work = MemoryWork(chat_lines("", "a", client=other))
             assert run(work, tmp_path).errors == {}
             assert work.texts == {"key-0": "hi"}
+
+
+class _Killer:
+    """Kills the process of a run in the middle of its next request of an operation: after it was carried out."""
+
+    def __init__(self, provider: BatchFake) -> None:
+        self._serve, self.operation = provider.serve, ""
+        self.process: subprocess.Popen[bytes] | None = None
+        provider.serve = self.serve  # type: ignore[method-assign]
+        self._log = provider.log
+
+    def serve(self, *arguments: Any) -> Any:
+        reply = self._serve(*arguments)
+        if self.process is not None and self._log[-1] == self.operation:
+            self.process.kill()
+            self.process.wait()
+            self.operation = ""
+        return reply
+
+
+def test_a_command_that_is_killed_in_each_step_begins_one_batch_and_answers_each_line_once(tmp_path: Path) -> None:
+    model = "openai/gpt-5-mini"
+    provider = MODELS[model](time.time, duration=0.0, answer=lambda body: (200, reply_to(model, body)), strict=True)
+    lines = [
+        {"custom_id": f"q{number}", "method": "POST", "url": "/v1/chat/completions",
+         "body": {"messages": [{"role": "user", "content": f"text {number}"}]}}
+        for number in range(50)
+    ]  # fmt: skip
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    killer = _Killer(provider)
+    with _Server(provider) as server:
+        command = [sys.executable, "-m", "unified_llm", "batch", "in.jsonl", "out.jsonl", "-m", model]
+        command += ["--base-url", f"{server.address}/v1", "--api-key-env", "KEY", "--service", "batch"]
+        codes: list[int] = []
+        for operation in ("upload", "create", "look", "results", ""):
+            killer.operation = operation
+            killer.process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "KEY": KEY})
+            codes.append(killer.process.wait(60))
+    assert codes == [-signal.SIGKILL] * 4 + [0]
+    assert len(provider.jobs) == 1
+    assert provider.log.count("create") == 1
+    made = [json.loads(text) for text in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["custom_id"] for line in made] == [f"q{number}" for number in range(50)]
+    assert made[7]["response"]["body"]["choices"][0]["message"]["content"] == "echo text 7"
