@@ -167,7 +167,7 @@ class _Killer:
     def __init__(self, provider: BatchFake) -> None:
         self._serve, self.operation = provider.serve, ""
         self.process: subprocess.Popen[bytes] | None = None
-        provider.serve = self.serve  # type: ignore[method-assign]
+        vars(provider)["serve"] = self.serve
         self._log = provider.log
 
     def serve(self, *arguments: Any) -> Any:

@@ -19,8 +19,8 @@ from unified_llm._client.client import LLMClient
 from unified_llm._client.map.tally import served_by
 from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
 from unified_llm.batch._calls import Calls, PreparedCall, fingerprint_of
-from unified_llm.batch._input import Input, Line
-from unified_llm.batch._lines import BatchLine
+from unified_llm.batch._input import Input
+from unified_llm.batch._lines import BatchLine, Line
 from unified_llm.batch._output import answered
 from unified_llm.batch._services.journal import Journal
 from unified_llm.batch._services.service import BatchService
