@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,17 @@ def test_at_the_deadline_finished_lines_are_collected_and_a_fallback_may_answer_
     answers = texts(world)
     assert (answers["q0"], answers["q1"], answers["q4"]) == ("echo a", "echo b", "call e")
     assert len(world.called) == 3
+
+
+def test_an_answer_that_is_damaged_fails_its_line_alone(world: ServiceWorld) -> None:
+    def answer(body: Any) -> Any:
+        reply = reply_to(world.model, body)
+        return 200, {**reply, "created": float("nan")} if text_of_entry(body) == "b" else reply
+
+    world.provider.answer = answer
+    ended = batch(world)
+    assert ended.code == 1, ended.err
+    assert texts(world).keys() == {"q0", "q2", "q3", "q4"}
 
 
 def test_lines_of_several_models_and_endpoints_become_a_batch_each(

@@ -13,6 +13,7 @@ from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
 # What a result says of an entry that was not answered, by the words of the providers.
 _WORDS: Final = {"batch_expired": "expired", "batch_cancelled": "cancelled", "canceled": "cancelled"}
+_MAX_STRUCTURE: Final = 32_000_000  # of a line: 5,000 vectors of 3,072 numbers are 15 million
 _NO_CODE: Final = "no_response"
 
 
@@ -40,7 +41,7 @@ def _parsed(body: bytes) -> Iterator[dict[str, Any]]:
         if not line:
             continue
         try:
-            value = parse_lenient(line)
+            value = parse_lenient(line, max_structure=_MAX_STRUCTURE)
         except JSONError:
             continue
         if is_object(value):

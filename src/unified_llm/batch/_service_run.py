@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from unified_llm._client.client import LLMClient
 from unified_llm._client.map.tally import served_by
+from unified_llm._lib.bounded_json import JSONError
 from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
 from unified_llm.batch._calls import Calls, PreparedCall, fingerprint_of
 from unified_llm.batch._input import Input
@@ -26,7 +27,7 @@ from unified_llm.batch._services.journal import Journal
 from unified_llm.batch._services.service import BatchService
 from unified_llm.batch._services.work import AnyResponse, ServiceLine
 from unified_llm.batch._work import make_record
-from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError
+from unified_llm.exceptions import ConfigurationError, GenerationError, LLMError, UnsupportedOperationError
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 
 DUPLICATES: Final = "duplicates.jsonl"
@@ -114,7 +115,7 @@ class FileWork:
             reader.advance()
 
     def rewind(self) -> None:
-        """Begin the next reading anew: others have read the input in between."""
+        """Begin the next reading at the start of the input, which others have read since."""
         self._reader = None
 
     def _read(self, position: int, line: BatchLine) -> FileLine | None:
@@ -137,10 +138,13 @@ class FileWork:
         """Store an answer in the checkpoint.
 
         Raises:
-            ConfigurationError: It cannot be written.
+            GenerationError: It is no JSON: a number in it is NaN.
+            ConfigurationError: The checkpoint cannot be written.
         """
         try:
             self._checkpoint.put(line.key, line.fingerprint, _record(line, response))
+        except JSONError as error:
+            raise GenerationError(f"The response cannot be written as JSON: {error}.") from None
         except (OSError, CheckpointError) as error:
             raise _unwritable(self._checkpoint.path, error) from None
 

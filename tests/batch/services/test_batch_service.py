@@ -73,12 +73,13 @@ def answers(world: ServiceWorld, **by_text: Any) -> None:
 
 
 def test_each_request_that_was_not_answered_has_the_error_that_a_call_would_have(world: ServiceWorld) -> None:
-    answers(world, a=400, b=429, c="expired", d="missing")
-    work = world.work(*FIVE)
+    answers(world, a=400, b=429, c="expired", d="missing", f=404)
+    work = world.work(*FIVE, "f")
     outcome = world.run(work)
     assert work.texts == {"key-4": "echo e"}
     kinds = {key: type(error) for key, error in outcome.errors.items()}
     gemini = world.model.startswith("gemini")
+    assert issubclass(kinds.pop("key-5"), LLMError)
     assert kinds == {
         "key-0": BadRequestError,
         "key-1": RateLimitError,
@@ -89,8 +90,8 @@ def test_each_request_that_was_not_answered_has_the_error_that_a_call_would_have
     # A later run asks again for these alone.
     answers(world)
     assert world.run(work).errors == {}
-    assert work.texts == ECHOES
-    assert [len(job.entries) for job in world.provider.jobs.values()] == [5, 4]
+    assert work.texts == {**ECHOES, "key-5": "echo f"}
+    assert [len(job.entries) for job in world.provider.jobs.values()] == [6, 5]
 
 
 KINDS = (

@@ -31,7 +31,7 @@ from unified_llm.batch._services.errors import is_gone, is_refusal
 from unified_llm.batch._services.journal import Journal, Part, digest_of
 from unified_llm.batch._services.parts import Planner, check_service, lines_of
 from unified_llm.batch._services.work import ServiceLine, Work
-from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm.exceptions import ConfigurationError, GenerationError, LLMError
 
 FIRST_PAUSE: Final = 5.0
 """Seconds between the first two looks at the batches; later ones are half as long again, up to ``LONGEST_PAUSE``."""
@@ -82,7 +82,8 @@ class BatchService:
         self._clients = Clients()
         self._begin = Begin(self._clients, journal, note)
         self._errors: dict[str, LLMError] = {}
-        self._shown: dict[int, tuple[str, int]] = {}
+        self._done: dict[int, int] = {}  # requests, by the number of their batch
+        self._shown = ""
         self._silent_since: float | None = None
         self._missing_since: dict[int, float] = {}
 
@@ -217,13 +218,14 @@ class BatchService:
             if isinstance(job, LLMError):
                 any_ended |= self._on_failed_look(part, job)
                 continue
-            self._show(part, job)
+            self._done[part.number] = job.done
             if job.state in {"ended", "failed"}:
                 any_ended |= yield from self._collect(part, job)
                 continue
             self._note_answer(part)
             if self._is_over(part):
                 yield from self._cancel(part)
+        self._show_progress()
         return any_ended
 
     def _begin_again(self, part: Part) -> Generator[Step, Any, bool]:
@@ -343,8 +345,12 @@ class BatchService:
                 self._fail(part, line, error)
             return
         if not self._work.is_finished(line):
-            self._work.store(line, response)
-            self._errors.pop(line.key, None)
+            try:
+                self._work.store(line, response)
+            except GenerationError as error:
+                self._fail(part, line, error)
+            else:
+                self._errors.pop(line.key, None)
         elif is_late:
             self._work.store_late(line, response)
 
@@ -363,9 +369,12 @@ class BatchService:
         part.state, part.released = "left", True
         self._journal.save(part)
 
-    def _show(self, part: Part, job: BatchJob) -> None:
-        """Note how far a batch is, where that has changed."""
-        state = (job.state, job.done)
-        if self._shown.get(part.number) != state:
-            self._shown[part.number] = state
-            self._note(f"batch {job.id} at {part.target}: {job.state}, {job.done} of {part.count} requests done")
+    def _show_progress(self) -> None:
+        """Note how far the batches of this run are, where that has changed."""
+        parts = [part for part in self._journal.parts if part.number in self._done]
+        ended = sum(not part.is_open for part in parts)
+        done, total = sum(self._done.values()), sum(part.count for part in parts)
+        line = f"batches ended: {ended} of {len(parts)}; requests done: {done:,} of {total:,}"
+        if line != self._shown:
+            self._shown = line
+            self._note(line)

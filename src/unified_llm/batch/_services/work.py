@@ -53,7 +53,12 @@ class Work(Protocol):
         ...
 
     def store(self, line: ServiceLine, response: AnyResponse) -> None:
-        """Keep a response."""
+        """Keep a response.
+
+        Raises:
+            GenerationError: It cannot be written as JSON.
+            ConfigurationError: Nothing can be written: the disk is full.
+        """
         ...
 
     def flush(self) -> None:
