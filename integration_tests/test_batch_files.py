@@ -20,7 +20,7 @@ from integration_tests.support.terminal import HAS_TERMINALS, Terminal
 from integration_tests.support.upstream import KEY, Upstream
 from integration_tests.test_command_line import PROGRAM, environment
 
-LINES: Final = 60
+LINES: Final = 48
 BASH: Final = shutil.which("bash")
 ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -32,6 +32,13 @@ def test_what_fails_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_kill_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / ".out.part").write_text("left of an earlier run, which was longer")
+    with write_whole(tmp_path / "out") as file:
+        file.write(b"new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "new")]
+
+
 def test_a_link_stays_one_and_a_device_is_written_as_it_is(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     link.symlink_to(target)

@@ -23,7 +23,7 @@ def write_whole(path: str | os.PathLike[str]) -> Generator[BinaryIO]:
         with target.open("wb") as file:
             yield file
         return
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.part")  # what a kill leaves of it, the next run replaces
     try:
         with part.open("wb") as file:
             yield file
