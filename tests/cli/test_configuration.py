@@ -72,11 +72,13 @@ def test_an_address_in_a_command_replaces_that_of_the_file(settings: Path) -> No
 def test_what_holds_is_shown_with_its_source_and_without_keys(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-1234567890")
     monkeypatch.setenv("UNIFIED_LLM_TIMEOUT", "30")
+    monkeypatch.setenv("UNIFIED_LLM_RPM", "60")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(settings.parent))
     empty = run("config", "show")
     assert [line.split() for line in empty.out.splitlines()[3:]] == [
         ["SETTING", "VALUE", "SOURCE"],
         ["timeout", "30", "UNIFIED_LLM_TIMEOUT"],
+        ["rpm", "60", "UNIFIED_LLM_RPM"],
         ["openai.api_key", "set", "(OPENAI_API_KEY)", "OPENAI_API_KEY"],
     ]
     settings.write_text(json.dumps({"defaults": {"temperature": 0.5}, "profiles": {"a": {"model": OLLAMA}}}))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, configure, reset_health
 from unified_llm._client.queued_calls import queued_calls
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._policy.rate_limits import HeldTurn, Outcome, RateLimits
 from unified_llm._state import process_limits
 from unified_llm.exceptions import LLMError, RateLimitError
 from unified_llm.types import EmbeddingResponse, LLMChunk, LLMResponse, Usage
@@ -73,6 +75,28 @@ def test_a_turn_after_the_deadline_is_an_error_that_names_the_limit(way: Way) ->
     assert len(servers.asked) == 1
     assert servers.slept == []
     assert (rows[0]["failures"], rows[0]["cooldowns"], rows[0]["reason"]) == (0, [], "")
+
+
+def test_the_error_says_when_the_turn_would_be() -> None:
+    with targets().running():
+        llm = client(rpm=1)
+        llm.generate("Hello?")
+        with pytest.raises(RateLimitError) as refused:
+            llm.generate("Hello?", deadline=1)
+    assert refused.value.retry_after == pytest.approx(60.5, abs=0.1)
+
+
+def test_threads_get_as_many_turns_as_there_are() -> None:
+    limits, limited = RateLimits(), LLMClient(LLMConfig(model=GPT, rpm=100, **KEY)).targets[0]
+
+    def ask(_: int) -> bool:
+        held = limits.ask(limited, 0, 1000.0, queued=True)
+        if isinstance(held, HeldTurn):
+            limits.finish(held, Outcome(sent=True, tokens=0, ok=True), 1000.0)
+        return isinstance(held, HeldTurn) or limits.reserve(limited, 0, 1000.0, queued=False).turn.at <= 1000.0
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(ask, range(400))) == 100
 
 
 def test_retries_count_for_the_limit() -> None:

@@ -9,7 +9,7 @@ once for all requests that were in flight. The *pace* is the time between two re
 
 During the pause nothing is sent; it lasts for as long as the server asks, else it doubles from one second on. The probe
 after it is one request. Most limits are by the minute, and begin at a minute of the server's own clock. So where a
-pause was long, what was accepted is taken for what a minute allows.
+pause was long and the server does not say when its limit is back, what was accepted is taken for what a minute allows.
 
 A pace that was learned holds for a time, the longer the more often it was confirmed, and then grows slowly. A server
 that tells what is left of its limit, and when it is back, is sent no more than that.
@@ -259,13 +259,16 @@ class AdaptivePace:
         span = probed - (before[0][0] if before else self._first_refused)
         if self._free_at and before:  # a limit that the server says when it is back
             span = min(span, max(self._free_at - before[0][0], 0.0))
-        if pause >= _LONG_PAUSE and (span < _MINUTE or self._last_refused - (probed - span) < _MINUTE):
+        known = span
+        if not self._free_at and pause >= _LONG_PAUSE and self._last_refused - (probed - span) < _MINUTE:
             span = _MINUTE
         pace = max(span, 1e-3) / accepted / (1 - _MARGIN)
         if self._pace and self._evidence >= _MUCH_EVIDENCE and pause < _LONG_PAUSE:
             pace = min(pace, self._pace_at(probed) * _MUCH_SLOWER)
         self._pace, self._basis, self._evidence = pace, accepted, 0.0
         self._hold(probed)
+        if span > known:  # it may be a limit of less than a minute
+            self._held = min(self._held, max(_LONG_PAUSE, known))
         self._accepted = deque(entry for entry in self._accepted if entry[0] >= probed)
 
     def _pace_at(self, now: float) -> float:

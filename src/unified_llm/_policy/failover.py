@@ -156,7 +156,7 @@ def _step_if_none_is_ready(
         return pause
     forced = expected_to_fail or next((state for state, _ in untried), None)
     if forced is None:
-        turns.give_up(refused)
+        turns.give_up(refused, now)
         return None
     if call.is_limited(forced.target) and (over := turns.hold(call, forced, now)):
         others = [(state, over if state is forced else refusal) for state, refusal in refused]

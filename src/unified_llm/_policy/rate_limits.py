@@ -38,7 +38,7 @@ _FIRST_LEASE: Final = 30.0
 # Seconds after which a process that may use nothing asks again.
 _NEXT_LEASE: Final = 1.0
 # Seconds that a call of a batch sleeps: its turn may come sooner than was thought.
-_LONGEST_SLEEP: Final = 5.0
+_LONGEST_SLEEP: Final = 2.0
 
 
 @dataclass(slots=True, eq=False)

@@ -104,7 +104,7 @@ def reserve(call: CallState, refused: Sequence[tuple[TargetState, Refusal]], now
     return until
 
 
-def give_up(refused: Sequence[tuple[TargetState, Refusal]]) -> None:
+def give_up(refused: Sequence[tuple[TargetState, Refusal]], now: float) -> None:
     """Let the targets fail that have no turn for a call."""
     for state, refusal in refused:
         if isinstance(refusal, OverLimit):
@@ -112,7 +112,8 @@ def give_up(refused: Sequence[tuple[TargetState, Refusal]]) -> None:
             if state.failure is None:
                 reason = f"{refusal.reason}, and no turn is left before the deadline"
                 advice = "raise deadline=, or the limit, or add a fallback"
-                state.failure = Failure("rate_limit", unsent=True, reason=reason, advice=advice)
+                wait = max(0.0, refusal.until - now)
+                state.failure = Failure("rate_limit", unsent=True, reason=reason, advice=advice, retry_after=wait)
 
 
 def give_back(call: CallState, state: TargetState, now: float) -> None:
