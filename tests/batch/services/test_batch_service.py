@@ -232,6 +232,19 @@ def test_a_batch_that_is_refused_for_now_is_begun_later(one_of_two: ServiceWorld
     assert len(one_of_two.provider.jobs) == 1
 
 
+def test_a_batch_that_is_refused_fails_its_requests_and_no_others(one_of_two: ServiceWorld) -> None:
+    one_of_two.provider.faults = {"create": [400]}
+    work = one_of_two.work(*FIVE)
+    work.given += chat_lines(one_of_two.model.split("/")[0] + "/other-model", "f")
+    work.given[5] = replace(work.given[5], position=5, key="key-5")
+    outcome = one_of_two.run(work)
+    assert {type(error) for error in outcome.errors.values()} == {BadRequestError}
+    assert outcome.errors.keys() == ECHOES.keys()
+    assert work.texts == {"key-5": "echo f"}
+    assert one_of_two.run(work).errors == {}
+    assert len(work.texts) == 6
+
+
 def test_a_batch_that_fails_since_too_much_is_waiting_is_begun_again(world: ServiceWorld) -> None:
     world.provider.fail = [("token_limit_exceeded", "Enqueued token limit reached."), ("invalid_json_line", "no")]
     work = world.work(*FIVE)

@@ -17,7 +17,7 @@ from unified_llm._core.batch_service import (
 from unified_llm._formats.batch_limits import BatchLimits, batch_limits
 from unified_llm._lib.short_repr import count
 from unified_llm.batch._services.access import Clients, Step, Steps
-from unified_llm.batch._services.errors import is_for_now, is_refusal
+from unified_llm.batch._services.errors import is_for_now, is_of_batch, is_refusal
 from unified_llm.batch._services.journal import Journal, Part
 from unified_llm.exceptions import LLMError
 
@@ -34,6 +34,9 @@ _MOST_TIMES_FAILED: Final = 30
 class Begin:
     """Begins batches.
 
+    Attributes:
+        refused: Batches that were refused, and why.
+
     Args:
         clients: The clients of the batches.
         journal: Where they are written down.
@@ -42,6 +45,7 @@ class Begin:
 
     def __init__(self, clients: Clients, journal: Journal, note: Callable[[str], None]) -> None:
         self._clients, self._journal, self._note = clients, journal, note
+        self.refused: list[tuple[Part, LLMError]] = []
         self._not_before: dict[str, float] = {}
         self._failed: dict[int, int] = {}
         self._unlisted = LLMError("")
@@ -53,8 +57,10 @@ class Begin:
     def begin(self, part: Part, entries: Sequence[BatchEntry]) -> Steps:
         """Begin a batch, or find it where it has begun; it stays as it is where that is not possible for now.
 
+        One that is refused is in ``refused`` then.
+
         Raises:
-            LLMError: The provider refuses it, or has not said for too long whether it has begun.
+            LLMError: The provider refuses any batch, or has not said for too long whether this one has begun.
         """
         limits = self._limits(part)
         if part.state == "creating":
@@ -89,11 +95,14 @@ class Begin:
         self._journal.save(part)
 
     def _put_off(self, part: Part, error: LLMError) -> None:
-        """Begin a batch later, where it was refused for now.
+        """Begin a batch later, where that was not possible for now, or note that it is refused.
 
         Raises:
-            LLMError: It was refused, or that was tried too often.
+            LLMError: Any batch would be refused, or that was tried too often.
         """
+        if is_of_batch(error):
+            self.refused.append((part, error))
+            return
         times = self._failed[part.number] = self._failed.get(part.number, 0) + 1
         if is_refusal(error) or times > _MOST_TIMES_FAILED:
             raise error

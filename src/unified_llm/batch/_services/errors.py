@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._policy.failure_rules import FAILURE_RULES
+from unified_llm._policy.failure_rules import FAILURE_RULES, REFUSALS
 from unified_llm.exceptions import LLMError
 
 _UNSENT: Final = frozenset({"connect", "tls", "pool", "setup", "unsendable", "skipped"})
@@ -26,6 +26,12 @@ def is_refusal(error: LLMError) -> bool:
     kind = kind_of(error)
     rule = FAILURE_RULES.get(kind)  # type: ignore[call-overload]
     return rule is not None and not (rule.retry or rule.polled or kind in _UNSENT)
+
+
+def is_of_batch(error: LLMError) -> bool:
+    """Return whether this batch was refused, and others may be taken: its model has none, a request in it is wrong."""
+    kind = kind_of(error)
+    return kind in REFUSALS or kind in {"model_not_found", "filter"}
 
 
 def is_for_now(error: LLMError) -> bool:

@@ -25,6 +25,7 @@ from unified_llm._core.batch_service import (
     BatchResult,
     BatchResultsRequest,
 )
+from unified_llm._lib.short_repr import count
 from unified_llm.batch._services.access import Ask, Clients, Step, Steps, target_of
 from unified_llm.batch._services.begin import Begin
 from unified_llm.batch._services.errors import is_gone, is_refusal
@@ -158,6 +159,7 @@ class BatchService:
         for part, entries in planner.new_parts():
             if self._begin.is_due(part):
                 yield from self._begin.begin(part, entries)
+        self._close_refused()
         pause = FIRST_PAUSE
         while parts := [part for part in self._journal.parts if part.is_open]:
             ended = yield from self._look_at(parts)
@@ -240,7 +242,18 @@ class BatchService:
         if self._begin.is_due(part):
             planner = Planner(self._clients, self._work, self._journal, self._errors)
             yield from self._begin.begin(part, planner.entries_of(part))
-        return False
+        return self._close_refused()
+
+    def _close_refused(self) -> bool:
+        """Close the batches that were refused: their requests have that error; return whether there was one."""
+        refused = self._begin.refused[:]
+        self._begin.refused.clear()
+        for part, error in refused:
+            self._note(f"{part.target} refused a batch of {count(part.count, 'request')}: these count as failed")
+            for line in self._lines_of(part):
+                self._fail(part, line, error)
+            self._close(part)
+        return bool(refused)
 
     def _on_failed_look(self, part: Part, error: LLMError) -> bool:
         """Decide what a failed look means; return whether the batch is closed.
