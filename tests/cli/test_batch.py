@@ -13,6 +13,8 @@ from tests.support.command_line import Ended, run
 from tests.support.each import each
 from tests.support.scripted_targets import Pause, ScriptedTargets, say
 from unified_llm._core.outcome import Failure
+from unified_llm.batch._run import Files
+from unified_llm.exceptions import ValidationError
 
 KEY = "sk-" + "k" * 40
 REFUSED = Failure("bad_request", 400, detail="no")
@@ -412,3 +414,12 @@ def test_no_prompt_and_no_answer_is_shown(folder: Path) -> None:
     ended, _ = answer(source, "out.jsonl", *HERE, "-vv", scripts={MODEL: [say("ANSWER")]})
     assert "SECRET" not in ended.out + ended.err
     assert "ANSWER" not in ended.out + ended.err
+
+
+def test_a_closed_standard_output_is_noticed_before_anything_is_sent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_lines(folder / "in.jsonl", [line(1)])
+    monkeypatch.setattr("unified_llm.batch._run.sys.stdout", None)
+    with pytest.raises(ValidationError, match="standard output is closed"):
+        Files.beside("-").check(str(source))

@@ -68,11 +68,13 @@ class Files:
         )
 
     def check(self, source: str) -> None:
-        """Refuse files of which two are one.
+        """Refuse files that cannot be used, before anything is paid for.
 
         Raises:
-            ValidationError: Two are one, or the folder of one does not exist.
+            ValidationError: Two are one, the folder of one does not exist, or standard output is closed.
         """
+        if self.output == STDIN and sys.stdout is None:
+            raise ValidationError("standard output is closed: name a file for the answers")
         seen: dict[Path, str] = {}
         named = {
             "the input": source,
