@@ -12,27 +12,26 @@ for async callers. Every request is a call to the target of its batch, with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from unified_llm._client.batch_entries import may_answer_later
 from unified_llm._core import runtime
 from unified_llm._core.batch_service import (
     BatchCancelRequest,
     BatchJob,
     BatchLookRequest,
-    BatchResult,
     BatchResultsRequest,
 )
 from unified_llm._lib.short_repr import count
 from unified_llm.batch._services.access import Ask, Clients, Step, Steps, target_of
 from unified_llm.batch._services.begin import Begin
 from unified_llm.batch._services.errors import is_gone, is_refusal
-from unified_llm.batch._services.journal import Journal, Part, digest_of
+from unified_llm.batch._services.journal import Journal, Part
+from unified_llm.batch._services.outcomes import Outcomes
 from unified_llm.batch._services.parts import Planner, check_service, lines_of
-from unified_llm.batch._services.work import ServiceLine, Work
-from unified_llm.exceptions import ConfigurationError, GenerationError, LLMError
+from unified_llm.batch._services.work import Work
+from unified_llm.exceptions import ConfigurationError, LLMError
 
 FIRST_PAUSE: Final = 5.0
 """Seconds between the first two looks at the batches; later ones are half as long again, up to ``LONGEST_PAUSE``."""
@@ -82,7 +81,7 @@ class BatchService:
         self._deadline, self._note = deadline, note
         self._clients = Clients()
         self._begin = Begin(self._clients, journal, note)
-        self._errors: dict[str, LLMError] = {}
+        self._outcomes = Outcomes(work, journal)
         self._done: dict[int, int] = {}  # requests, by the number of their batch
         self._shown = ""
         self._silent_since: float | None = None
@@ -155,21 +154,20 @@ class BatchService:
         """Yield requests and pauses, and return the outcome."""
         self._find_clients()
         yield from self._late_steps()
-        planner = Planner(self._clients, self._work, self._journal, self._errors)
+        planner = Planner(self._clients, self._work, self._journal, self._outcomes.errors)
         for part, entries in planner.new_parts():
             if self._begin.is_due(part):
                 yield from self._begin.begin(part, entries)
         self._close_refused()
         pause = FIRST_PAUSE
         while parts := [part for part in self._journal.parts if part.is_open]:
-            ended = yield from self._look_at(parts)
-            if ended:
+            if (yield from self._look_at(parts)):
                 pause = FIRST_PAUSE
-                continue
-            yield self._next_look(parts, pause)
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            if parts := [part for part in parts if part.is_open]:
+                yield self._next_look(parts, pause)
+                pause = min(pause * 1.5, LONGEST_PAUSE)
         left = tuple(part for part in self._journal.parts if part.state == "left")
-        return ServiceOutcome(self._errors, left)
+        return ServiceOutcome(self._outcomes.errors, left)
 
     def _find_clients(self) -> None:
         """Find the clients of the batches of earlier runs, by the requests of these.
@@ -240,7 +238,7 @@ class BatchService:
                 self._close(part)
             return True
         if self._begin.is_due(part):
-            planner = Planner(self._clients, self._work, self._journal, self._errors)
+            planner = Planner(self._clients, self._work, self._journal, self._outcomes.errors)
             yield from self._begin.begin(part, planner.entries_of(part))
         return self._close_refused()
 
@@ -250,8 +248,7 @@ class BatchService:
         self._begin.refused.clear()
         for part, error in refused:
             self._note(f"{part.target} refused a batch of {count(part.count, 'request')}: these count as failed")
-            for line in self._lines_of(part):
-                self._fail(part, line, error)
+            self._outcomes.fail(part, error)
             self._close(part)
         return bool(refused)
 
@@ -265,8 +262,7 @@ class BatchService:
         if is_gone(error) and now - self._missing_since.setdefault(part.number, now) >= MISSING:
             self._note(f"{part.target} has no batch {part.batch} any more: its requests count as failed")
             part.released = self._is_over(part)
-            for line in self._lines_of(part):
-                self._store(part, line, {}, unanswered="gone")
+            self._outcomes.fail(part, "gone")
             self._close(part)
             return True
         self._silent_since = now if self._silent_since is None else self._silent_since
@@ -320,13 +316,11 @@ class BatchService:
                 return self._on_failed_look(part, fetched)
             results = {**{result.id: result for result in fetched}, **results}
         self._note_answer(part)
-        if not part.certain and results.keys().isdisjoint(map(self._journal.entry_id, part.digests)):
+        if not part.certain and not self._outcomes.are_of(part, results):
             self._begin.on_other_batch(part)
             return True
         part.released = part.released or self._is_over(part)
-        for line in self._lines_of(part):
-            self._store(part, line, results)
-        self._work.flush()
+        self._outcomes.store(part, results)
         self._close(part)
         return True
 
@@ -334,44 +328,9 @@ class BatchService:
         if part.state == "created" and not self._is_over(part) and self._begin.may_begin_again(part, job):
             return False
         self._note(f"{part.target} refused the batch {job.id} ({job.error}): its requests count as failed")
-        for line in self._lines_of(part):
-            self._store(part, line, {}, unanswered=job.error)
+        self._outcomes.fail(part, job.error or "")
         self._close(part)
         return True
-
-    def _lines_of(self, part: Part) -> Iterator[ServiceLine]:
-        return lines_of(part, self._work)
-
-    def _store(
-        self, part: Part, line: ServiceLine, results: dict[str, BatchResult], unanswered: str | None = None
-    ) -> None:
-        """Store the response to a request, or its error."""
-        entry = self._journal.entry_id(digest_of(line.key, line.fingerprint))
-        is_late = part.state == "left"
-        if entry not in results and is_late:
-            return
-        result = results.get(entry) or BatchResult(entry, unanswered=unanswered or "no_response")
-        try:
-            response = line.client.read_entry(line.request, result)
-        except LLMError as error:
-            if not is_late:
-                self._fail(part, line, error)
-            return
-        if not self._work.is_finished(line):
-            try:
-                self._work.store(line, response)
-            except GenerationError as error:
-                self._fail(part, line, error)
-            else:
-                self._errors.pop(line.key, None)
-        elif is_late:
-            self._work.store_late(line, response)
-
-    def _fail(self, part: Part, line: ServiceLine, error: LLMError) -> None:
-        """Note why a request was not answered, unless it is left to a call."""
-        is_left_to_calls = part.released and may_answer_later(error)
-        if not is_left_to_calls and not self._work.is_finished(line):
-            self._errors[line.key] = error
 
     def _close(self, part: Part) -> None:
         part.state = "closed"
