@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -39,15 +40,26 @@ def stored_prompts(folder: Path) -> set[str]:
     return {item["key"] for item in items if "key" in item}
 
 
-def test_each_row_gets_its_response_the_target_and_the_tokens(cluster: RayCluster, upstream: Upstream) -> None:
-    done = cluster.run({"settings": settings_for(upstream), "count": 40, "batch_size": 7})
+def test_each_row_gets_its_response_or_vector_the_target_and_the_tokens(
+    cluster: RayCluster, upstream: Upstream
+) -> None:
+    texts = [{"id": number, "text": f"text {number}"} for number in range(50)]
+    embedding = {"model": "vllm/scripted-embedding", "base_url": upstream.base_url}
+    done = cluster.run(
+        {"settings": settings_for(upstream), "count": 40, "batch_size": 7},
+        {"settings": embedding, "rows": texts, "embed": True, "batch_format": "pandas", "actors": 1},
+    )
     assert done.status == 0, done.errors
+    vectors, done.rows[40:] = done.rows[40:], []
+    assert {len(row["embedding"]) for row in vectors} == {16}
+    assert len({tuple(row["embedding"]) for row in vectors}) == 50
+    assert upstream.count("embeddings") <= 8
     assert {row["id"]: row["response"].startswith(f"You said: row {row['id']}.") for row in done.rows} == dict.fromkeys(
         range(40), True
     )
     assert {row["served_by"] for row in done.rows} == {MODEL}
     assert all(row["error"] is None and row["prompt_tokens"] > 0 < row["completion_tokens"] for row in done.rows)
-    assert set(prompts(upstream).values()) == {1}
+    assert upstream.count("completions") == 40
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing_and_asks_nothing_stored_again(
@@ -130,7 +142,8 @@ def test_the_job_ends_when_more_rows_failed_than_may(cluster: RayCluster, upstre
     options = {"max_failed": 5, "concurrency": 2}
     done = cluster.run({"settings": settings_for(upstream), "options": options, "count": 400, "batch_size": 100})
     assert done.status == 1
-    assert "6 rows have failed, and max_failed=5, so the job ends" in done.errors
+    # A block that was begun meanwhile fails as well, with one more.
+    assert re.search(r"[67] rows have failed, and max_failed=5, so the job ends", done.errors)
     assert upstream.count() < 100
 
 
@@ -161,13 +174,11 @@ def test_messages_schemas_and_tools_work_in_every_format_of_a_batch(
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     shape = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
     job = {"rows": rows, "options": {"column": "messages", "output": "answer"}, "blocks": 2, "actors": 1}
-    for batch_format in ("numpy", "pandas", "pyarrow"):
-        done = cluster.run(
-            {**job, "settings": settings_for(upstream, response_format=shape), "batch_format": batch_format}
-        )
-        assert done.status == 0, done.errors
-        assert [row["error"] for row in done.rows] == [None] * 4
-        assert all(isinstance(json.loads(row["answer"])["name"], str) for row in done.rows)
+    job |= {"settings": settings_for(upstream, response_format=shape)}
+    done = cluster.run(*({**job, "batch_format": name} for name in ("numpy", "pandas", "pyarrow")))
+    assert done.status == 0, done.errors
+    assert [row["error"] for row in done.rows] == [None] * 12
+    assert all(isinstance(json.loads(row["answer"])["name"], str) for row in done.rows)
     import pyarrow.parquet
 
     tool = {"type": "function", "function": {"name": "look_up", "parameters": schema}}
@@ -184,11 +195,27 @@ def test_messages_schemas_and_tools_work_in_every_format_of_a_batch(
     assert table[0]["messages"][1]["content"] == "row 0"
 
 
-def test_texts_are_embedded(cluster: RayCluster, upstream: Upstream) -> None:
-    rows = [{"id": number, "text": f"text {number}"} for number in range(50)]
-    settings = {"model": "vllm/scripted-embedding", "base_url": upstream.base_url}
-    done = cluster.run({"settings": settings, "rows": rows, "embed": True, "batch_format": "pandas", "actors": 1})
-    assert done.status == 0, done.errors
-    assert {len(row["embedding"]) for row in done.rows} == {16}
-    assert len({tuple(row["embedding"]) for row in done.rows}) == 50
-    assert upstream.count("embeddings") <= 8
+def test_the_command_has_its_lines_sent_by_workers_and_loses_nothing_with_one_of_them(
+    cluster: RayCluster, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.delay, upstream.refused = 0.05, "row 77"
+    ids = [f"row-{number}" for number in range(400)]
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    with source.open("w") as lines:
+        for number, custom_id in enumerate(ids):
+            body = {"messages": [{"role": "user", "content": f"row {number}"}]}
+            line = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+            lines.write(json.dumps(line) + "\n")
+    targets = ["--model", MODEL, "--base-url", upstream.base_url, "--concurrency", "8"]
+    command = ["batch", str(source), str(output), *targets, "--engine", "ray", "--address", cluster.address]
+    with cluster.start_command(command) as program:
+        wait_until(lambda: upstream.count() > 120)
+        kill(cluster.actors("LineWorker")[0])
+        done = finish(program)
+    assert done.status == 1  # one line failed
+    assert "400 prompts in" in done.errors
+    answered = [json.loads(line)["custom_id"] for line in output.read_text().splitlines()]
+    assert answered == [custom_id for custom_id in ids if custom_id != "row-77"]
+    failed = [json.loads(line) for line in (tmp_path / "out.failed.jsonl").read_text().splitlines()]
+    assert [(line["custom_id"], line["error"]["code"]) for line in failed] == [("row-77", "bad_request")]
+    assert 400 <= upstream.count() <= 400 + 8

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,8 +20,6 @@ from integration_tests.support.processes import free_port, stop
 _ROOT = Path(__file__).parents[2]
 _STARTED = "Ray runtime started"
 _START_SECONDS = 120.0
-# What Ray names the processes of the actors of ``map_batches`` in the list of processes.
-_ACTOR = b"ray::MapWorker(MapBatches("
 # By which its processes are known.
 _PORT = "TESTS_RAY_PORT"
 
@@ -81,21 +79,29 @@ class RayCluster:
     def output(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
 
-    def start(self, job: Mapping[str, Any]) -> subprocess.Popen[str]:
-        """Start a program that runs a job, which ``ray_job`` describes."""
-        command = [sys.executable, "-m", "integration_tests.support.ray_job", json.dumps(job)]
+    def start(self, *jobs: Mapping[str, Any]) -> subprocess.Popen[str]:
+        """Start a program that runs jobs, which ``ray_job`` describes."""
+        return self._start(["-m", "integration_tests.support.ray_job", *map(json.dumps, jobs)])
+
+    def start_command(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        """Start ``unified-llm`` with these arguments."""
+        return self._start(["-m", "unified_llm", *arguments])
+
+    def _start(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        command = [sys.executable, *arguments]
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._variables, cwd=_ROOT
         )
 
-    def run(self, job: Mapping[str, Any]) -> Finished:
+    def run(self, *jobs: Mapping[str, Any]) -> Finished:
         """Run such a program to its end."""
-        with self.start(job) as program:
+        with self.start(*jobs) as program:
             return finish(program)
 
-    def actors(self) -> list[int]:
-        """Return the process identifiers of the actors that run rows."""
-        return [pid for pid, command in _processes() if command.startswith(_ACTOR) and _is_ours(pid, self.port)]
+    def actors(self, kind: str = "MapWorker") -> list[int]:
+        """Return the process identifiers of the actors of a class; Ray's own runs the rows of ``map_batches``."""
+        name = f"ray::{kind}".encode()  # as in the list of processes
+        return [pid for pid, command in _processes() if command.startswith(name) and _is_ours(pid, self.port)]
 
 
 @dataclass(frozen=True)

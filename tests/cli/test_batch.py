@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -195,6 +198,9 @@ def test_bytes_that_are_no_text_are_the_failure_of_their_line(folder: Path) -> N
         (["in.jsonl", "out.jsonl", "--template", "no columns"], "names no column"),
         (["in.jsonl", "out.jsonl", "--template", "{a} {"], "braces of the text twice"),
         (["in.jsonl", "out.jsonl", "--template", "{text} {custom_id.x}"], "no column 'custom_id.x'"),
+        (["in.jsonl", "out.jsonl", "--engine", "spark"], "--engine is ray"),
+        (["in.jsonl", "out.jsonl", "--address", "head:6379"], "--address and --workers are for --engine ray"),
+        (["in.jsonl", "out.jsonl", "--engine", "ray", "--workers", "0"], "--workers must be 1 or greater"),
         (["in.jsonl", "-", "--json"], "--json prints to standard output"),
     ],
 )
@@ -204,6 +210,28 @@ def test_wrong_usage_is_one_line_and_exit_code_2(folder: Path, arguments: list[s
     assert (ended.code, ended.out, sent) == (2, "", []), ended.err
     assert problem in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_without_ray_the_engine_says_how_to_install_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    source = write_lines(folder / "in.jsonl", [line(1)])
+    ended, sent = answer(source, "out.jsonl", *HERE, "--engine", "ray")
+    assert (ended.code, sent) == (2, [])
+    assert ended.err == "unified-llm: error: Ray is not installed: run pip install 'unified-llm[ray]'.\n"
+
+
+def test_an_address_without_a_ray_cluster_is_one_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    monkeypatch.setitem(sys.modules, "ray.exceptions", SimpleNamespace())
+
+    def refuse(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    source = write_lines(folder / "in.jsonl", [line(1)])
+    ended, sent = answer(source, "out.jsonl", *HERE, "--engine", "ray", "--address", "ray-head:6379")
+    assert (ended.code, sent) == (2, [])
+    assert "No Ray cluster can be reached at ray-head:6379 (ConnectionRefusedError)" in ended.err
 
 
 def test_the_output_of_another_run_is_left_alone(folder: Path) -> None:

@@ -28,18 +28,23 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ConfigurationError(f"The checkpoint {Path(path)} cannot be used: {error.strerror}.") from None
 
 
-async def store(checkpoint: Checkpoint, key: str, fingerprint: str, record: Mapping[str, Any]) -> None:
-    """Store the record of a finished item, in a thread: it may wait for the disk.
+def keep(checkpoint: Checkpoint, key: str, fingerprint: str, record: Mapping[str, Any]) -> None:
+    """Store the record of a finished item.
 
     Raises:
         JSONError: The record is no JSON.
         ConfigurationError: The checkpoint cannot be written.
     """
     try:
-        await asyncio.to_thread(checkpoint.put, key, fingerprint, record)
+        checkpoint.put(key, fingerprint, record)
     except (OSError, CheckpointError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigurationError(
             f"The checkpoint {checkpoint.path} cannot be written ({reason}), so the run has ended: make room, and "
             "run it again; what was stored is not requested again."
         ) from None
+
+
+async def store(checkpoint: Checkpoint, key: str, fingerprint: str, record: Mapping[str, Any]) -> None:
+    """Do the same as ``keep``, in a thread: it may wait for the disk."""
+    await asyncio.to_thread(keep, checkpoint, key, fingerprint, record)

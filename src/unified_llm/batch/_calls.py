@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.client import LLMClient
@@ -87,6 +87,10 @@ class _Chain(Targets):
         return None, model
 
 
+CallArguments: TypeAlias = Hidden["tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, bool]"]
+"""The arguments of ``Calls``."""
+
+
 class Calls:
     """Reads the bodies of lines.
 
@@ -105,6 +109,7 @@ class Calls:
     def __init__(
         self, chain: Mapping[str, Any] | None, shared: Mapping[str, Any] | None = None, *, names_model: bool = False
     ) -> None:
+        self._arguments = Hidden((chain, shared, names_model))
         self._names_model = names_model
         self.replaced: set[str] = set()
         self._chain = self._by_model = None
@@ -114,6 +119,17 @@ class Calls:
         if shared is not None:
             self._by_model = Settings.read(dict(shared))
             self._by_model.targets.prefixed = True
+
+    @classmethod
+    def of(cls, arguments: CallArguments) -> Self:
+        """Make the calls of another process here, with the keys of this one."""
+        chain, shared, names_model = arguments.value
+        return cls(chain, shared, names_model=names_model)
+
+    @property
+    def arguments(self) -> CallArguments:
+        """What ``of`` takes: plain data without keys."""
+        return self._arguments
 
     def prepare(self, line: BatchLine) -> PreparedCall:
         """Read the body of a line.

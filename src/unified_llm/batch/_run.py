@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from unified_llm._client.checkpoints import open_checkpoint
-from unified_llm._client.map.options import read_options
+from unified_llm._client.map.options import RunOptions, read_options
 from unified_llm._client.map.run import MapRun
 from unified_llm._client.read_request import check_whole_number
 from unified_llm._lib.checkpoint import Checkpoint
@@ -30,6 +30,9 @@ from unified_llm.batch._output import Failures, open_answers
 from unified_llm.batch._work import LineWork, read_record
 from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.types.map_results import MapTotals
+
+if TYPE_CHECKING:
+    from unified_llm.batch._ray_lines import Cluster, RayRun
 
 _OUTPUT: Final = "output"
 _ERROR: Final = "error"
@@ -177,13 +180,16 @@ class Run:
         self._errors.close()
         self._folder.cleanup()
 
-    def answer(self, *, concurrency: int, max_failed: int | None, progress: bool | None) -> MapTotals:
+    def answer(
+        self, *, concurrency: int, max_failed: int | None, progress: bool | None, cluster: Cluster | None = None
+    ) -> MapTotals:
         """Answer all lines that are not answered yet, into the checkpoint.
 
         Args:
             concurrency: The most calls at once.
             max_failed: The most lines that may fail; None for no limit.
             progress: None shows a bar on a terminal; True always, False never.
+            cluster: The Ray cluster whose workers send the lines; None: this process does.
 
         Raises:
             LLMError: More lines failed than may, or an answer could not be stored.
@@ -194,8 +200,7 @@ class Run:
             self._source if shows_bar else None, concurrency=concurrency, ordered=False, progress=progress,
             checkpoint=None, on_error="value", max_failed=None,
         )  # fmt: skip
-        work = LineWork(self._calls, self._checkpoint, self._refused)
-        with MapRun(work, self._source.lines(), options, close_loop=self._close) as run:
+        with self._begin(options, cluster) as run:
             for result in run:
                 if result.error is not None:
                     self._errors.put(str(result.index), _ERROR, error_of(result.error))
@@ -205,6 +210,15 @@ class Run:
                             f"that came are kept. The last line failed with: {result.error}"
                         )
             return run.totals
+
+    def _begin(self, options: RunOptions, cluster: Cluster | None) -> MapRun[Any] | RayRun:
+        work = LineWork(self._calls, self._checkpoint, self._refused)
+        if cluster is None:
+            return MapRun(work, self._source.lines(), options, close_loop=self._close)
+        from unified_llm.batch._ray_lines import RayRun
+
+        arguments = self._calls.arguments
+        return RayRun(work, self._checkpoint, self._source.lines(), arguments, options=options, cluster=cluster)
 
     async def _close(self) -> None:
         for client in self._calls.clients:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unified_llm.batch._calls import Calls
     from unified_llm.batch._input import Input
     from unified_llm.batch._plan import ModelPlan, Plan
+    from unified_llm.batch._ray_lines import Cluster
     from unified_llm.batch._run import Files, Outcome
     from unified_llm.batch._service_run import ServiceRun
 
@@ -116,6 +117,15 @@ class RunOptions:
         bool | None,
         typer.Option("--progress/--no-progress", help="Show a bar. [default: on a terminal]", show_default=False),
     ] = None
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="ray", help="What sends the lines. [default: this process]")
+    ] = None
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster. [default: RAY_ADDRESS]")
+    ] = None
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Workers on Ray, each with --concurrency. [default: 2]")
+    ] = None
     plan: Annotated[
         bool, typer.Option("--plan", help="Send nothing: count lines, tokens and minutes, and name wrong lines.")
     ] = False
@@ -144,7 +154,7 @@ def batch(
     from unified_llm.batch._output import check_formats
     from unified_llm.batch._run import Files
 
-    prompts, deadline = _read_prompts(rows, sampling), service.read_deadline()
+    prompts, deadline, cluster = _read_prompts(rows, sampling), service.read_deadline(), _read_cluster(run)
     if service.service and output == _STDOUT:
         raise ValidationError("--service keeps its batches beside the output: name a file for it, not -")
     if run.limit is not None and run.limit < 1:
@@ -166,6 +176,7 @@ def batch(
             terminal,
             service.service is not None,
             deadline,
+            cluster,
         )
         return job.show_plan() if run.plan else job.answer()
 
@@ -194,6 +205,25 @@ def _read_prompts(rows: RowOptions, sampling: SamplingOptions) -> Any:
     return PromptReader(column, template, system, rows.endpoint or CHAT)
 
 
+def _read_cluster(run: RunOptions) -> Cluster | None:
+    """Return the Ray cluster that sends the lines; None where this process does.
+
+    Raises:
+        ValidationError: Options do not fit together.
+    """
+    if run.engine is None:
+        if run.address is not None or run.workers is not None:
+            raise ValidationError("--address and --workers are for --engine ray")
+        return None
+    from unified_llm.batch._ray_lines import Cluster
+
+    if run.engine != "ray":
+        raise ValidationError("--engine is ray; without it, this process sends the lines")
+    if run.workers is not None and run.workers < 1:
+        raise ValidationError("--workers must be 1 or greater")
+    return Cluster(run.address) if run.workers is None else Cluster(run.address, run.workers)
+
+
 def _make_calls(targets: TargetOptions, sampling: SamplingOptions, terminal: Terminal, prompts: Any) -> Calls:
     """Return the calls of the targets: those of the command for all lines, or of each line the one that it names."""
     from unified_llm.batch._calls import Calls
@@ -220,6 +250,7 @@ class _Job:
     terminal: Terminal
     uses_service: bool = False
     deadline: float | None = None
+    cluster: Cluster | None = None
 
     def answer(self) -> int:
         """Answer the lines, write the files, and say what was done."""
@@ -246,7 +277,10 @@ class _Job:
             Run(self.lines, self.calls, checkpoint, service.collect() if service else None) as run,
         ):
             totals = run.answer(
-                concurrency=options.concurrency, max_failed=options.max_failed, progress=options.progress
+                concurrency=options.concurrency,
+                max_failed=options.max_failed,
+                progress=options.progress,
+                cluster=self.cluster,
             )
             if service:
                 service.collect_late()
