@@ -24,7 +24,7 @@ from unified_llm.exceptions import LLMError, RateLimitError
 from unified_llm.types import EmbeddingResponse, LLMChunk, LLMResponse, Usage
 
 GPT, HAIKU = "openai/gpt-4o", "anthropic/claude-haiku-4-5"
-KEY = {"api_key": "sk-CANARY-0123456789"}
+KEY: dict[str, Any] = {"api_key": "sk-CANARY-0123456789"}
 
 
 def client(*fallbacks: Any, **fields: Any) -> LLMClient:
