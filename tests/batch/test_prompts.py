@@ -13,7 +13,8 @@ from tests.support.each import each
 from unified_llm.batch import _input
 from unified_llm.batch._input import Input
 from unified_llm.batch._lines import BadLine, BatchLine
-from unified_llm.batch._prompts import PromptReader, Template
+from unified_llm.batch._prompts import PromptReader
+from unified_llm.batch._template import Template
 from unified_llm.exceptions import ValidationError
 
 
