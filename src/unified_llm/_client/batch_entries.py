@@ -7,7 +7,7 @@ that call, with the same errors. Nothing is sent, and nothing is counted: neithe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from unified_llm._client.call import PreparedCall, finish_call
@@ -83,6 +83,8 @@ def read_entry(call: PreparedCall, result: BatchResult) -> Any:
     target, trace = call.chain[0], call.state.trace
     request, _, converters = begin_attempt(call, target)
     outcome = _convert(_outcome(request, result, target), converters)
+    if isinstance(outcome, Failure):
+        outcome = replace(outcome, request_id=result.request_id)
     failure = outcome if isinstance(outcome, Failure) else None
     trace.attempts.append(
         Attempt(
@@ -90,9 +92,10 @@ def read_entry(call: PreparedCall, result: BatchResult) -> Any:
             failure.kind if failure else "ok",
             status=failure.status if failure else None,
             reason=(failure.code or failure.reason) if failure else None,
-            request_id=outcome.request_id,
+            request_id=result.request_id,
         )
     )
+    trace.request_id = result.request_id
     if failure is not None:
         return finish_call(call, CallFailed((), final=(target, failure)))
     trace.served = target

@@ -154,12 +154,14 @@ class BatchResult:
         status: The HTTP status that the same request would have had; None where it was not answered.
         body: The parsed body of the response, or of the error.
         unanswered: Why it was not answered: ``expired``, ``cancelled``, or the provider's code.
+        request_id: The provider's identifier of the request, for its support.
     """
 
     id: str
     status: int | None = None
     body: Any = field(default=None, repr=False)
     unanswered: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

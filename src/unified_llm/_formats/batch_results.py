@@ -55,7 +55,9 @@ def read_openai_line(line: dict[str, Any]) -> BatchResult | None:
         return None
     response = line.get("response")
     if is_object(response) and (status := count(response.get("status_code"))):
-        return BatchResult(identifier, status, response.get("body"))
+        return BatchResult(
+            identifier, status, response.get("body"), request_id=text_or_none(response.get("request_id"))
+        )
     error = line.get("error")
     code = text_or_none(object_or_empty(error).get("code"))
     return BatchResult(identifier, body=error, unanswered=unanswered_word(code))

@@ -56,6 +56,7 @@ def test_requests_are_answered_by_one_batch_whatever_the_order_of_its_results(
     assert (outcome.errors, work.texts) == ({}, ECHOES)
     assert world.provider.log.count("create") == 1
     response = work.stored["key-0"]
+    assert response.request_id == ("req_1" if world.model.startswith(("openai", "mistral")) else None)
     assert f"{response.provider}/" in world.model + "/"
     assert [str(attempt) for attempt in response.attempts] == ["answered"]
 
