@@ -12,7 +12,7 @@ from random import Random
 from threading import Lock, Thread
 from typing import Any
 
-FAULTS = ("rate limit", "server error", "broken connection", "invalid JSON")
+FAULTS = ("rate limit", *("server error", "broken connection", "invalid JSON") * 2)
 
 
 class Providers:

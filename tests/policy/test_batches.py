@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from random import Random
 from typing import Any
 
 import pytest
@@ -66,6 +67,20 @@ def test_a_server_without_a_limit_is_used_by_as_many_calls_as_there_are() -> Non
     batch = run_batch({"alpha/one": server}, [target()], 1000, concurrency=100)
     assert batch.served == 1000
     assert batch.seconds <= 30  # 10 s at 100 at once from the first one on
+
+
+@each("tells, latency, seconds", [(True, 0.02, 150), (False, 0.5, 250)])
+def test_a_429_now_and_then_is_no_limit(tells: bool, latency: float, seconds: float) -> None:  # noqa: FBT001
+    class Faulty(LimitedServer):
+        def _count(self, now: float) -> tuple[bool, int, float, float]:
+            return draw.random() >= 0.025, 1000, 1.0, 1.0
+
+    draw = Random(1)  # noqa: S311 - no secret
+    names = ("alpha/one", "beta/two", "gamma/three")
+    servers = {name: Faulty(tells=tells, latency=latency) for name in names}
+    batch = run_batch(servers, [target(name) for name in names], 2000)
+    assert batch.served == 2000
+    assert batch.seconds <= seconds  # with a pace learned from each of them it would take more than ten minutes
 
 
 def test_the_wait_for_a_turn_is_not_counted_in_the_deadline() -> None:

@@ -46,6 +46,12 @@ _SHORTEST_HOLD: Final = 5.0
 _LONGEST_HOLD: Final = 120.0
 _CONFIRMED: Final = 3.0
 _LONGEST_CONFIRMED: Final = 1800.0
+# A 429 is rare, and nothing is learned from it, where so many were accepted since the last one, at most this share of
+# the last 200 was refused, and a pause of so many seconds is enough: a fault of a server, not its limit.
+_RARE_AFTER: Final = 10
+_RARE_SHARE: Final = 0.025
+_SHARE_STEP: Final = 1 / 200
+_RARE_PAUSE: Final = 2.0
 _SLOWER: Final = 1.05  # than the pace at which a request was refused
 _MUCH_EVIDENCE: Final = 10.0
 _MUCH_SLOWER: Final = 1.2
@@ -95,6 +101,10 @@ class AdaptivePace:
         self._basis = 0.0  # the requests that the pace was learned from
         self._evidence = 0.0  # those that were accepted since
         self._step = _FIRST_STEP
+        self._accepted_since = 0  # the last 429
+        self._refused_share = 0.0  # of the last requests
+        self._is_rare = False  # the last 429
+        self._had_long_pause = False  # as after a limit by the minute
         self._gap = 0.0  # seconds between two requests, lately
         self._slowed = False  # after the last 429, which no success has followed yet
         self._free_at = 0.0  # the instant at which the server accepts the next request, as it says
@@ -155,9 +165,12 @@ class AdaptivePace:
         """Note a request that succeeded."""
         self._count(sent)
         self._evidence += 1
+        self._accepted_since += 1
+        self._refused_share *= 1 - _SHARE_STEP
         self._seconds = now - sent if not self._seconds else 0.8 * self._seconds + 0.2 * (now - sent)
         if self._pauses and sent >= self._paused_until:
-            self._learn(sent)
+            if self._pauses > 1 or not self._is_rare:
+                self._learn(sent)
             self._pauses = 0
         if sent >= self._reacted_at:
             self._slowed, self.refused_since = False, None
@@ -179,9 +192,12 @@ class AdaptivePace:
             return
         self._reacted_at, self._last_refused = now, sent
         pace = self._pace_at(sent)
-        if self._pace and sent > self._learned_at + self._held and not self._pauses:
+        if not self._pauses:
+            self._note_whether_rare(pause or _FIRST_PAUSE, pace)
+        learned = self._pace and not self._pauses and not self._is_rare
+        if learned and sent > self._learned_at + self._held:
             self._step_back(pace, now)
-        elif self._pace and not self._pauses and not self._slowed and (pause or _FIRST_PAUSE) <= 2 * pace:
+        elif learned and not self._slowed and (pause or _FIRST_PAUSE) <= 2 * pace:
             self._slow_down(pace, pause, now)
         else:
             self._forget_accepted(now)
@@ -227,6 +243,17 @@ class AdaptivePace:
             while self._accepted and self._accepted[0][0] < now - _MINUTE:
                 self._accepted.popleft()
 
+    def _note_whether_rare(self, pause: float, pace: float) -> None:
+        """Note whether the 429 is one that comes now and then, whatever the pace."""
+        self._refused_share += _SHARE_STEP * (1 - self._refused_share)
+        self._is_rare = (
+            self._accepted_since >= _RARE_AFTER
+            and self._refused_share <= _RARE_SHARE
+            and 2 * pace < pause <= _RARE_PAUSE
+            and not self._had_long_pause
+        )
+        self._accepted_since = 0
+
     def _step_back(self, pace: float, now: float) -> None:
         """Return to the learned pace, which was exceeded since, or to a faster one that held; hold it for longer."""
         nearly = max(pace, min(self._gap, self._pace)) * _SLOWER
@@ -256,6 +283,7 @@ class AdaptivePace:
         before = [entry for entry in self._accepted if entry[0] < probed]
         accepted = max(1.0, sum(entry[1] for entry in before))
         pause = max(self._last_refused, self._free_at) - self._first_refused
+        self._had_long_pause = self._had_long_pause or pause >= _LONG_PAUSE
         span = probed - (before[0][0] if before else self._first_refused)
         if self._free_at and before:  # a limit that the server says when it is back
             span = min(span, max(self._free_at - before[0][0], 0.0))
