@@ -94,7 +94,8 @@ def test_tasks_of_celery_survive_the_end_of_a_worker_and_share_what_it_learned(
             wait_until(lambda: upstream.count() > 60)
             kill(children_of(worker)[0])
             assert lines_of(program) == answers(prompts)
-        asked = prompts_of(upstream)
+        asked = prompts_of(upstream, second)
+        second.requests.clear()
         assert set(asked) == {*prompts}
         assert sum(asked.values()) - 250 <= AT_ONCE
 
@@ -113,11 +114,12 @@ def test_tasks_of_celery_survive_the_end_of_a_worker_and_share_what_it_learned(
 
 
 def test_a_flow_of_prefect_that_runs_again_sends_nothing_that_has_a_response(
-    environment: Mapping[str, str], upstream: Upstream
+    environment: Mapping[str, str], upstream: Upstream, second: Upstream
 ) -> None:
     pytest.importorskip("prefect", reason="Prefect has no wheel for this Python")
     prompts = [f"prompt {number}" for number in range(250)]
     twice = "import sys; from examples.prefect_flow import main; main(sys.argv[1:]); main(sys.argv[1:])"
     with start(["-c", twice, *prompts], environment) as program:
         assert lines_of(program) == answers(prompts) * 2
-    assert prompts_of(upstream) == dict.fromkeys(prompts, 1)
+    # Three tasks send 24 at once, more than the first target gets at the start: the fallback may have the rest.
+    assert prompts_of(upstream, second) == dict.fromkeys(prompts, 1)

@@ -6,7 +6,7 @@
     store each answer, show totals  <------------------   each answer, as soon as it comes
 
 Where a worker ends, Ray starts it again, and those of its lines that have no answer yet go to the workers once more: at
-most as many requests are sent twice as it had in flight.
+most those are sent twice that it had in flight, or whose answers it had not delivered yet.
 """
 
 from __future__ import annotations
