@@ -386,7 +386,8 @@ def test_an_async_progress_function_is_refused(client: LLMClient) -> None:
 
 
 async def _nothing() -> AsyncIterator[str]:
-    for prompt in ():
+    prompts: tuple[str, ...] = ()
+    for prompt in prompts:
         yield prompt
 
 

@@ -49,7 +49,7 @@ class AsyncProvider:
 
 @pytest.fixture
 def registered() -> Iterator[dict[str, Any]]:
-    providers = {"sync-one": SyncProvider(), "async-one": AsyncProvider()}
+    providers: dict[str, Any] = {"sync-one": SyncProvider(), "async-one": AsyncProvider()}
     for name, provider in providers.items():
         register_provider(name, provider)
     yield providers
@@ -97,27 +97,27 @@ class Terminal(io.StringIO):
 def test_a_terminal_gets_a_bar_of_what_is_installed(installed: set[str], used: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(progress, "find_spec", lambda name: name in installed or None)
-        patch.setattr(sys, "stderr", Terminal())
+        patch.setattr(sys, "stderr", terminal := Terminal())
         patch.setenv("TERM", "xterm")
         with PromptTargets().running():
             assert len(list(LLMClient(GPT).map(["a", "", "b"]))) == 3
-            shown = sys.stderr.getvalue()
+            shown = terminal.getvalue()
             assert ("3/3" in shown) == bool(used)
             assert ("prompts" in shown) == (used == "tqdm")
             assert ("1 failed" in shown) == bool(used)
             list(LLMClient(GPT).map(["a"], progress=False))
-            assert sys.stderr.getvalue() == shown
+            assert terminal.getvalue() == shown
 
 
 def test_a_notebook_gets_a_bar_where_it_asks_for_one() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stderr", io.StringIO())
-        patch.setitem(sys.modules, "ipykernel", SimpleNamespace())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        patch.setattr(sys, "stderr", stderr := io.StringIO())
+        patch.setitem(sys.modules, "ipykernel", SimpleNamespace())
         with PromptTargets().running():
             list(LLMClient(GPT).map(["a"]))
-            assert sys.stderr.getvalue() == ""
+            assert stderr.getvalue() == ""
             list(LLMClient(GPT).map((text for text in ("a", "b")), progress=True))
-            assert "2 prompts" in sys.stderr.getvalue()
+            assert "2 prompts" in stderr.getvalue()
 
 
 def test_a_program_without_stderr_gets_no_bar() -> None:

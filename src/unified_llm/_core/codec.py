@@ -25,6 +25,7 @@ from unified_llm.types.requests import (
 from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
+    from unified_llm._core.batch_service import ServiceRequest
     from unified_llm.types.media import ImageChunk, TranscriptionChunk
     from unified_llm.types.media_requests import (
         ImageRequest,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         | RerankRequest
         | MediaRequest
         | RawRequest
+        | ServiceRequest
     )
     """Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import mlx.core as mx
-    from mlx.nn import Module
 
 _SHORT: Final = [1, 2, 3]
 _LONG: Final = [4, 5, 6, 7, 8, 9, 10, 11]
@@ -21,14 +20,14 @@ _NEXT: Final = 3
 _TOLERANCE: Final = 0.05
 
 
-def passes_over_padding(model: Module) -> bool:
+def passes_over_padding(model: Any) -> bool:
     """Return whether a network reads a prompt that is padded as it reads it alone; also False if it fails."""
     import mlx.core as mx
 
     try:
         alone, padded = _logits_alone(model), _logits_padded(model)
-        difference = mx.linalg.norm(padded - alone) / mx.linalg.norm(alone)
-        return float(difference.item()) < _TOLERANCE
+        difference: Any = (mx.linalg.norm(padded - alone) / mx.linalg.norm(alone)).item()
+        return bool(difference < _TOLERANCE)
     except Exception:  # noqa: BLE001 - of many kinds; without a batch, a request shows whether the model runs at all
         return False
 
@@ -39,7 +38,8 @@ def _logits_alone(model: Any) -> mx.array:
 
     caches = make_prompt_cache(model)
     model(mx.array([_SHORT]), cache=caches)
-    return model(mx.array([[_NEXT]]), cache=caches)[0, -1].astype(mx.float32)
+    logits: mx.array = model(mx.array([[_NEXT]]), cache=caches)
+    return logits[0, -1].astype(mx.float32)
 
 
 def _logits_padded(model: Any) -> mx.array:
@@ -54,4 +54,5 @@ def _logits_padded(model: Any) -> mx.array:
     model(mx.array([_SHORT + [0] * padding, _LONG]), cache=caches)
     for cache in caches:
         cache.finalize()
-    return model(mx.array([[_NEXT], [_NEXT]]), cache=caches)[0, -1].astype(mx.float32)
+    logits: mx.array = model(mx.array([[_NEXT], [_NEXT]]), cache=caches)
+    return logits[0, -1].astype(mx.float32)
