@@ -69,6 +69,14 @@ def test_a_server_without_a_limit_is_used_by_as_many_calls_as_there_are() -> Non
     assert batch.seconds <= 30  # 10 s at 100 at once from the first one on
 
 
+def test_calls_beyond_those_in_flight_wait_for_a_server_that_has_refused_none() -> None:
+    servers = {name: LimitedServer(per_minute=1_000_000, latency=1.0) for name in ("alpha/one", "beta/two")}
+    batch = run_batch(servers, [target("alpha/one"), target("beta/two")], 300, concurrency=40)
+    assert batch.served == 300
+    assert len(servers["beta/two"].received) == 0, "a fallback may cost more"
+    assert batch.seconds <= 20
+
+
 @each("tells, latency, seconds", [(True, 0.02, 150), (False, 0.5, 250)])
 def test_a_429_now_and_then_is_no_limit(tells: bool, latency: float, seconds: float) -> None:  # noqa: FBT001
     class Faulty(LimitedServer):

@@ -123,6 +123,11 @@ class AdaptivePace:
         needed = 1 + self._seconds / pace if pace else 1
         return max(1, int(min(max(self._window, needed), self._room)))
 
+    def is_full(self, now: float) -> bool:
+        """Return whether the requests in flight alone hold back the next one: the server has refused none so far."""
+        window = self.window(now)
+        return not (self._pauses or self._pace or self._room < FOREVER) and self.in_flight >= window
+
     def next_turn(self, now: float) -> float:
         """Return the instant of the next turn."""
         return max(now, self._next, self._paused_until)

@@ -73,7 +73,7 @@ def run_policy(call: CallState) -> PolicyGenerator:
         result = yield from _try_targets(call)
     finally:
         if call.holds_turns:
-            turns.give_back_all(call)
+            turns.give_back_all(call, call.now())
     call.record_incapable(len(call.states), call.now())
     return result
 
@@ -130,11 +130,13 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | load
         if isinstance(admission, loading.LoadStep):
             return admission
         if isinstance(admission, Permit):
-            if call.holds_turns:
-                turns.give_back_all(call, but=state)
+            turns.give_back_all(call, now, but=state)
             return _record_skips(call, state, refused, now), admission
         refused.append((state, admission))
         if isinstance(admission, turns.OverLimit):
+            turn = turns.reserve(call, [(state, admission)], now) if admission.is_full else None
+            if turn is not None:
+                return _Pause(turn, in_queue=True)
             continue
         if admission.wait or insists:  # calls that wait for the same cooldown must not go on in the same instant
             waits.append(admission.until + retry.spread(admission.until - now, call.random()))
@@ -162,7 +164,7 @@ def _step_if_none_is_ready(
         others = [(state, over if state is forced else refusal) for state, refusal in refused]
         return _step_if_none_is_ready(call, others, waits, now)
     permit = call.health.force(forced.target, now, streaming=call.streaming)
-    turns.give_back_all(call, but=forced)
+    turns.give_back_all(call, now, but=forced)
     return _record_skips(call, forced, refused, now), permit
 
 

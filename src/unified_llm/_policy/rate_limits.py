@@ -182,6 +182,12 @@ class RateLimits:
             at = max(state.pace.next_turn(now), state.pace.look_at(now, state.waiting)) if queued else now
             return at <= now and _free_at(state, limit, tokens, now) <= now
 
+    def is_full(self, target: Target, tokens: int, now: float) -> bool:
+        """Return whether a call of a batch has to wait for those in flight alone, for no limit and after no 429."""
+        with self._lock:
+            state, limit = self._look_up(target, now)
+            return state.pace.is_full(now) and _free_at(state, limit, tokens, now) <= now
+
     def reserve(self, target: Target, tokens: int, now: float, *, queued: bool) -> HeldTurn:
         """Take the next turn, whenever it is."""
         with self._lock:

@@ -3,6 +3,8 @@
     a target over its limit     another target is ready        none is ready
     single call                 that one gets the call         the call reserves its turn, if it is before the deadline
     call of a batch             that one gets the call         the call waits in a queue, and its deadline moves
+      as many in flight as      the call waits in a queue      the same
+      it may have so far
 
 No request is sent beyond a limit, not even where nothing else is left to try. It is no failure of the target: it shows
 nothing about its health. A call of a batch that is refused with 429 goes back into the queue.
@@ -37,7 +39,14 @@ _REFUSED: Final[frozenset[FailureKind]] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OverLimit(Refusal):
-    """A target has no room for a request now."""
+    """A target has no room for a request now.
+
+    Attributes:
+        is_full: Requests in flight alone are in the way, and one of them ends soon: nothing says that the target could
+            not serve the call, so it does not go to a fallback.
+    """
+
+    is_full: bool = False
 
 
 def admit(call: CallState, state: TargetState, now: float) -> Permit | Refusal | loading.LoadStep:
@@ -61,11 +70,11 @@ def hold(call: CallState, state: TargetState, now: float) -> OverLimit | None:
     limits, target = call.limits, state.target
     if limits is None:
         return None
+    tokens = call.estimate(target)
     if state.turn is not None:
         if limits.begin(target, state.turn, now):
             return None
-        return OverLimit(state.turn.wake_at(now), _describe_limit(target), wait=True)
-    tokens = call.estimate(target)
+        return _over_limit(call, target, tokens, now, until=state.turn.wake_at(now))
     if target.tpm is not None and tokens > target.tpm:
         values = target.name, tokens, target.tpm
         warn_once(("tpm", target.name), "%s: a request of about %d tokens is larger than tpm=%d", *values)
@@ -74,7 +83,12 @@ def hold(call: CallState, state: TargetState, now: float) -> OverLimit | None:
         state.turn = asked
         call.holds_turns = True
         return None
-    return OverLimit(asked, _describe_limit(target), wait=True)
+    return _over_limit(call, target, tokens, now, until=asked)
+
+
+def _over_limit(call: CallState, target: Target, tokens: int, now: float, *, until: float) -> OverLimit:
+    is_full = call.queued and call.limits is not None and call.limits.is_full(target, tokens, now)
+    return OverLimit(until, _describe_limit(target), wait=True, is_full=is_full)
 
 
 def reserve(call: CallState, refused: Sequence[tuple[TargetState, Refusal]], now: float) -> float | None:
@@ -123,9 +137,10 @@ def give_back(call: CallState, state: TargetState, now: float) -> None:
         state.turn = None
 
 
-def give_back_all(call: CallState, *, but: TargetState | None = None) -> None:
+def give_back_all(call: CallState, now: float, *, but: TargetState | None = None) -> None:
     """Give back every turn that is not used: the call has ended, or another target gets it."""
-    now = call.now()
+    if not call.holds_turns:
+        return
     for state in call.states:
         if state is not but:
             give_back(call, state, now)
