@@ -50,7 +50,8 @@ _HEAD = """\
 What `Message.user(images=..., audio=..., files=...)` takes is described in
 [messages.md](messages.md#images-audio-and-files), what each provider reads in [support.md](support.md#text). Each
 example is run against a strict fake of the provider's API, and the request is compared field by field
-(`integration_tests/test_input_examples.py`). The other providers read text alone; text files can be sent to all.
+(`integration_tests/test_input_examples.py`). Models of MLX in this process read images
+too: [mlx.md](mlx.md#images). The other providers read text alone; text files can be sent to all.
 
 ```
 pip install unified-llm
