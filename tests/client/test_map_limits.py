@@ -1,0 +1,85 @@
+"""Many prompts at a server that accepts 60 requests a minute, in fake time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from tests.support import fake_time_loop
+from tests.support.each import each
+from tests.support.four_ways import GPT, HAIKU
+from tests.support.limited_servers import LimitedServer
+from unified_llm import LLMClient
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Target
+from unified_llm.langchain import ChatUnified
+from unified_llm.types import LLMRequest, LLMResponse
+
+PROMPTS = [f"p{number}" for number in range(500)]
+
+
+class Exchange:
+    """A request to a limited server, which repeats the prompt."""
+
+    def __init__(self, server: LimitedServer, request: LLMRequest) -> None:
+        self.server, self.request = server, request
+
+    async def open(self, until: float) -> None:
+        self.response = self.server.respond(asyncio.get_running_loop().time())
+
+    async def read(self, until: float) -> Done | Failure:
+        await asyncio.sleep(self.server.latency)
+        if isinstance(self.response, Failure):
+            return self.response
+        assert isinstance(self.response.value, LLMResponse)
+        return replace(self.response, value=replace(self.response.value, content=self.request.messages[-1].text))
+
+    async def close(self) -> None:
+        pass
+
+
+def run(main: Any, **servers: LimitedServer) -> Any:
+    def connect(request: Any, target: Target) -> Any:
+        return Exchange(servers[target.provider], request)
+
+    async def timed() -> tuple[Any, float]:
+        begun = asyncio.get_running_loop().time()
+        return await main, asyncio.get_running_loop().time() - begun
+
+    return fake_time_loop.run(timed(), aexchange=connect)
+
+
+async def texts_of(run: Any) -> list[str]:
+    return [result.text async for result in run]
+
+
+@each("rpm", [60, None])
+def test_500_prompts_take_nine_minutes_in_order_and_few_are_refused(rpm: int | None) -> None:
+    server = LimitedServer()
+    client = LLMClient(GPT, api_key="sk-1", rpm=rpm)
+    texts, seconds = run(texts_of(client.amap(iter(PROMPTS), concurrency=20)), openai=server)
+    assert texts == PROMPTS
+    assert 440 <= seconds <= 540
+    assert len(server.refused) <= 0.05 * len(server.received)
+    assert bool(server.refused) == (rpm is None)
+
+
+@each("rpm", [60, None])
+def test_the_same_holds_for_a_batch_of_langchain(rpm: int | None) -> None:
+    server = LimitedServer()
+    model = ChatUnified(model=GPT, api_key="sk-1", rpm=rpm)
+    messages, seconds = run(model.abatch(list(PROMPTS), config={"max_concurrency": 20}), openai=server)
+    assert [message.content for message in messages] == PROMPTS
+    assert 440 <= seconds <= 540
+    assert len(server.refused) <= 0.05 * len(server.received)
+
+
+def test_a_fallback_gets_what_is_beyond_the_limit() -> None:
+    first, second = LimitedServer(), LimitedServer(per_minute=1_000_000)
+    client = LLMClient({"model": GPT, "api_key": "sk-1", "rpm": 60}, fallbacks=[{"model": HAIKU, "api_key": "sk-2"}])
+    texts, seconds = run(texts_of(client.amap(PROMPTS, concurrency=20)), openai=first, anthropic=second)
+    assert texts == PROMPTS
+    assert seconds < 60
+    assert first.refused == second.refused == []
+    assert len(first.accepted) > 0
