@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from tests.support.each import each
@@ -51,6 +50,7 @@ def test_a_fallback_serves_a_row() -> None:
 
 
 def test_a_table_of_arrow_keeps_its_form_and_its_new_columns_have_a_type_without_values() -> None:
+    pa: Any = pytest.importorskip("pyarrow")
     table = pa.table({"error": ["old"], "prompt": ["One?"], "n": [1]})
     done = generate(table)
     assert done.column_names[:3] == ["error", "prompt", "n"]
@@ -61,6 +61,7 @@ def test_a_table_of_arrow_keeps_its_form_and_its_new_columns_have_a_type_without
 
 
 def test_messages_of_arrow_have_no_fields_of_other_rows() -> None:
+    pa: Any = pytest.importorskip("pyarrow")
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     long = [
         {"role": "user", "content": "Add."},
