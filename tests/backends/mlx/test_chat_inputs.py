@@ -23,6 +23,9 @@ from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.langchain import ChatUnified
 from unified_llm.llama_index import UnifiedLLM
 
+# The oldest Typer imports what a newer Click calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:typer")
+
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 QUESTION = "What is this?"
 URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
