@@ -1,4 +1,4 @@
-"""Runs of requests in batches of a fake provider, in fake time: for sync and async callers alike."""
+"""Runs of requests in batches of a fake provider, in fake time."""
 
 from __future__ import annotations
 
@@ -202,7 +202,6 @@ class ServiceWorld:
         work: MemoryWork,
         *,
         deadline: float | None = None,
-        is_async: bool = False,
         late: bool = False,
     ) -> ServiceOutcome:
         """Run the requests of ``work``; with ``late``, look at what was left afterwards."""
@@ -211,14 +210,9 @@ class ServiceWorld:
             journal.open()
             try:
                 service = BatchService(work, journal, deadline=deadline, note=self.notes.append)
-                if not is_async:
-                    outcome = service.run()
-                    if late:
-                        service.collect_late()
-                    return outcome
-                outcome = asyncio.run(service.arun())
+                outcome = service.run()
                 if late:
-                    asyncio.run(service.acollect_late())
+                    service.collect_late()
                 return outcome
             finally:
                 journal.close()

@@ -47,12 +47,9 @@ def one_of_two(request: pytest.FixtureRequest, tmp_path: Path) -> ServiceWorld:
     return ServiceWorld(request.param, tmp_path)
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-def test_requests_are_answered_by_one_batch_whatever_the_order_of_its_results(
-    world: ServiceWorld, *, is_async: bool
-) -> None:
+def test_requests_are_answered_by_one_batch_whatever_the_order_of_its_results(world: ServiceWorld) -> None:
     work = world.work(*FIVE)
-    outcome = world.run(work, is_async=is_async)
+    outcome = world.run(work)
     assert (outcome.errors, work.texts) == ({}, ECHOES)
     assert world.provider.log.count("create") == 1
     response = work.stored["key-0"]

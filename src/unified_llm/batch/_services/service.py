@@ -6,8 +6,8 @@
                              └─ refused for now: again later                       │
                                                     not ended: left, what it brings later is a duplicate
 
-``BatchService.steps`` decides; ``run`` and ``arun`` send the requests and make the pauses that it yields, for sync and
-for async callers. Every request is a call to the target of its batch, with the retries of any call.
+``BatchService.steps`` decides; ``run`` sends the requests and makes the pauses that it yields. Every request is a call
+to the target of its batch, with the retries of any call.
 """
 
 from __future__ import annotations
@@ -99,18 +99,9 @@ class BatchService:
         outcome: ServiceOutcome = self._drive(self.steps())
         return outcome
 
-    async def arun(self) -> ServiceOutcome:
-        """Do the same as ``run``, for async callers."""
-        outcome: ServiceOutcome = await self._adrive(self.steps())
-        return outcome
-
     def collect_late(self) -> None:
         """Look once more at the batches that were left, after the calls for what they did not answer."""
         self._drive(self._late_steps())
-
-    async def acollect_late(self) -> None:
-        """Do the same as ``collect_late``, for async callers."""
-        await self._adrive(self._late_steps())
 
     def _drive(self, steps: Steps) -> Any:
         sleep = runtime.current().sleep
@@ -124,24 +115,6 @@ class BatchService:
                         result = step.client.run_request(step.request, step.client.options)
                     else:
                         sleep(step)
-                except LLMError as error:
-                    result = error
-                step = steps.send(result)
-        except StopIteration as end:
-            return end.value
-
-    async def _adrive(self, steps: Steps) -> Any:
-        sleep = runtime.current().asleep
-        result: Any
-        try:
-            step = next(steps)
-            while True:
-                result = None
-                try:
-                    if isinstance(step, Ask):
-                        result = await step.client.arun_request(step.request, step.client.options)
-                    else:
-                        await sleep(step)
                 except LLMError as error:
                     result = error
                 step = steps.send(result)
