@@ -156,7 +156,8 @@ def _make_room(engine: Engine, *, memory_limit: int | None, may_unload: bool) ->
             _end(unloaded)
         stay = running + sum(other.size for other in others if other not in unloads)
         engine.reserve(size, limit - stay)
-        ending = [other for other in _ending if size + stay + sum(each.size for each in _ending) > limit]
+        is_over = size + stay + sum(other.size for other in _ending) > limit
+        ending = list(_ending) if is_over else []
     for other in ending:
         other.join()
 
