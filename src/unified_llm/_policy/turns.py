@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from unified_llm._core.outcome import Done, Failure, FailureKind
@@ -70,11 +71,11 @@ def hold(call: CallState, state: TargetState, now: float) -> OverLimit | None:
     limits, target = call.limits, state.target
     if limits is None:
         return None
-    tokens = call.estimate(target)
     if state.turn is not None:
         if limits.begin(target, state.turn, now):
             return None
-        return _over_limit(call, target, tokens, now, until=state.turn.wake_at(now))
+        return _over_limit(call, target, state.turn.turn.tokens, now, until=state.turn.wake_at(now))
+    tokens = call.estimate(target)
     if target.tpm is not None and tokens > target.tpm:
         values = target.name, tokens, target.tpm
         warn_once(("tpm", target.name), "%s: a request of about %d tokens is larger than tpm=%d", *values)
@@ -105,7 +106,7 @@ def reserve(call: CallState, refused: Sequence[tuple[TargetState, Refusal]], now
     ]
     if limits is None or not over:
         return None
-    until, state = min(over, key=lambda each: each[0])
+    until, state = min(over, key=itemgetter(0))
     if not call.queued and until >= call.deadline:
         return None
     if state.turn is None:
