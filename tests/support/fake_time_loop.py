@@ -13,28 +13,37 @@ from unified_llm._core.runtime import current, use
 ResultT = TypeVar("ResultT")
 
 
-class _Selector(selectors.DefaultSelector):
+class FakeTimeSelector(selectors.DefaultSelector):
     """Lets the clock go on by what it is to wait."""
 
     clock = 1000.0
 
     def select(self, timeout: float | None = None) -> Any:
-        if timeout:
-            self.clock += timeout
-        return super().select(None if timeout is None else 0)
+        ready = super().select(0)
+        if not ready:
+            assert timeout is not None, "every task waits for something that will never happen"
+            self.clock += max(0.0, timeout)
+        return ready
+
+
+class FakeTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop that has the clock of its selector."""
+
+    def __init__(self, selector: FakeTimeSelector) -> None:
+        super().__init__(selector)
+        self._clock = selector
+
+    def time(self) -> float:
+        return self._clock.clock
 
 
 def run(main: Coroutine[Any, Any, ResultT], **runtime: Any) -> ResultT:
     """Run a coroutine; its calls have the clock of the loop, and these fields of ``Runtime``."""
-    selector = _Selector()
-    loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.clock  # type: ignore[method-assign]
+    selector = FakeTimeSelector()
 
     async def sleep(until: float) -> None:
         await asyncio.sleep(max(0.0, until - selector.clock))
 
-    try:
-        with use(replace(current(), now=lambda: selector.clock, asleep=sleep, **runtime)):
-            return loop.run_until_complete(main)
-    finally:
-        loop.close()
+    fake = replace(current(), now=lambda: selector.clock, asleep=sleep, **runtime)
+    with use(fake), asyncio.Runner(loop_factory=lambda: FakeTimeLoop(selector)) as runner:
+        return runner.run(main)

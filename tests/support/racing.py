@@ -7,12 +7,12 @@ targets.run(main)
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from tests.support.fake_time_loop import FakeTimeLoop, FakeTimeSelector
 from tests.support.scripted_targets import Pause, ScriptedExchange, ScriptedTargets
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import current, use
@@ -57,7 +57,7 @@ class RacingTargets(ScriptedTargets):
             finally:
                 assert asyncio.all_tasks() == {asyncio.current_task()}
 
-        with self.running(), asyncio.Runner(loop_factory=lambda: _Loop(self)) as runner:
+        with self.running(), asyncio.Runner(loop_factory=lambda: FakeTimeLoop(_Selector(self))) as runner:
             return runner.run(alone())
 
 
@@ -100,27 +100,24 @@ class RacingExchange:
         self.exchange.close()
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self, targets: RacingTargets) -> None:
-        super().__init__(_Selector(targets))
-        self.targets = targets
+class _Selector(FakeTimeSelector):
+    """Has the clock of the targets, and counts the turns of the loop."""
 
-    def time(self) -> float:
-        return self.targets.clock
-
-
-class _Selector(selectors.DefaultSelector):
     def __init__(self, targets: RacingTargets) -> None:
         super().__init__()
         self.targets = targets
+
+    @property
+    def clock(self) -> float:
+        return self.targets.clock
+
+    @clock.setter
+    def clock(self, clock: float) -> None:
+        self.targets.clock = clock
 
     def select(self, timeout: float | None = None) -> Any:
         self.targets.turns += 1
         if callback := self.targets.at.pop(self.targets.turns, None):
             callback()
             timeout = 0.0
-        ready = super().select(0)
-        if not ready:
-            assert timeout is not None, "every task waits for something that will never happen"
-            self.targets.clock += max(0.0, timeout)
-        return ready
+        return super().select(timeout)
