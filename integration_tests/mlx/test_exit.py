@@ -78,6 +78,50 @@ EXITS = {
         thread.join()
         sys.exit(3)
         """,
+    "in callbacks of atexit, which may use a model that is loaded, and load no other": """
+        import atexit
+
+        def use():
+            assert batch.generate("x", max_tokens=1).usage.completion_tokens
+            try:
+                embedder.embed("x")
+            except Exception as error:
+                assert "The process ends" in str(error), error
+                return
+            os._exit(1)
+
+        batch.generate("x", max_tokens=1)
+        atexit.register(use)
+        """,
+    "in callbacks of atexit, after the models were closed": """
+        import atexit
+
+        def use():
+            try:
+                batch.generate("x", max_tokens=1)
+            except Exception as error:
+                assert "The process ends" in str(error), error
+                return
+            os._exit(1)
+
+        atexit.unregister(engines.close_at_exit)
+        atexit.register(use)
+        atexit.register(engines.close_at_exit)
+        batch.generate("x", max_tokens=1)
+        """,
+    "in a forked child that goes on with a stream of its parent": """
+        stream = batch.stream("What is RAG?")
+        next(iter(stream))
+        if child := os.fork():
+            stream.close()
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
+        else:
+            try:
+                list(stream)
+            except Exception as error:
+                assert "MLX does not survive a fork" in str(error), error
+                sys.exit(4)
+        """,
 }
 
 

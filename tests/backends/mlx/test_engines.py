@@ -152,6 +152,39 @@ def test_an_error_reaches_all_requests_that_wait_for_a_model(tmp_path: Path, mon
         assert (engine.state, engine.pending) == ("ended", 0)
 
 
+def test_an_interrupted_exit_waits_for_all_threads_and_starts_none(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_has_exited", False)
+    started = [engines.get_engine(key(tmp_path, name)) for name in ("a", "b")]
+    join, interrupts = Engine.join, [KeyboardInterrupt, KeyboardInterrupt]
+
+    def interrupted_join(engine: Engine) -> None:
+        if interrupts:
+            raise interrupts.pop()
+        join(engine)
+
+    monkeypatch.setattr(Engine, "join", interrupted_join)
+    engines.close_at_exit()
+    assert not any(engine.is_alive for engine in started)
+    with pytest.raises(EngineError, match="The process ends"):
+        engines.get_engine(key(tmp_path))
+
+
+def test_a_process_without_threads_gets_an_error_and_tries_again(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(EngineError, match="No thread could be started"):
+            engines.get_engine(key(tmp_path))
+        assert engines.snapshot() == []
+    assert engines.get_engine(key(tmp_path)).wait_loaded(TIMEOUT)
+
+
 def test_an_adapter_and_a_draft_model_make_another_engine(model: Model, tmp_path: Path) -> None:
     plain = key(tmp_path)
     adapted, drafted = EngineKey(plain.folder, adapter=tmp_path), EngineKey(plain.folder, draft=tmp_path)

@@ -228,8 +228,9 @@ class Engine:
         return self._thread.is_alive()
 
     def join(self) -> None:
-        """Wait until the thread has ended and its memory is free."""
-        self._thread.join()
+        """Wait until the thread has ended and its memory is free; not in the thread itself, or in a forked child."""
+        if self._is_here and self._thread is not threading.current_thread():
+            self._thread.join()
 
     def stop(self) -> None:
         """Let the thread end and free the model, without waiting for it; running requests get an ``EngineError``."""
@@ -250,7 +251,7 @@ class Engine:
         """End the thread and free the model; requests that still run receive an ``EngineError``."""
         if self._is_here and self._thread is not threading.current_thread():
             self.stop()
-            self._thread.join()
+            self.join()
 
     def _is_loaded(self) -> None:
         """Note, in the engine thread, that the model is loaded."""
@@ -322,4 +323,4 @@ def _release_thread() -> None:
 def fork_error() -> EngineError:
     """Make the error for a forked child of the process that started an engine: the thread does not exist there."""
     message = "MLX does not survive a fork: start worker processes with the 'spawn' method, or use MLX in them alone."
-    return EngineError("unsupported", message)
+    return EngineError("unsupported", message, reason="MLX does not survive a fork")

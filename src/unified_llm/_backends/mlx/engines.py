@@ -2,6 +2,13 @@
 
 An engine that is unloaded ends in its own thread, while the next one may be starting: nobody waits for it, except the
 thread of an engine that needs its memory, and the exit of the process.
+
+A thread that computes while the interpreter is finalized ends the process by ``abort``. So the exit waits for all
+threads, and from then on none is started::
+
+    main thread ends    threads that are no daemons end    callbacks of atexit     finalization
+    ------------------------ engines start -------------->|-- close_at_exit -->|
+                                                           none starts from here on
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ import atexit
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +49,7 @@ _engines: dict[EngineKey, Engine] = {}
 _ending: list[Engine] = []  # those that were told to end, and may still do so
 # In a forked child, those of the parent: their arrays must not be freed.
 _of_parent: Final[list[Engine]] = []
+_has_exited = False  # whether `close_at_exit` was called
 _is_used = False  # whether an engine was ever started in this process
 _is_used_by_parent = (
     False  # then threads of MLX that a child would wait for do not exist in it, even after `close_engines`
@@ -108,20 +117,19 @@ def get_engine(
             there is none.
 
     Raises:
-        EngineError: An engine was started before this process was forked.
+        EngineError: An engine was started before this process was forked; or a new one cannot be started, since the
+            process ends or may have no more threads.
     """
-    global _is_used  # noqa: PLW0603 - of the process
-    if _is_used_by_parent:
-        raise fork_error()
+    refuse_in_child()
     key = key if isinstance(key, EngineKey) else EngineKey(key.resolve())
     with LOCK:
         engine = _engines.get(key)
         if engine is None or engine.may_be_replaced:
+            make_room = partial(_make_room, memory_limit=memory_limit, may_unload=unload_others)
+            started = _start(key, settings, make_room)
             if engine is not None:
                 _ending.append(engine)
-            make_room = partial(_make_room, memory_limit=memory_limit, may_unload=unload_others)
-            engine = _engines[key] = Engine(key, settings, make_room)
-            _is_used = True
+            engine = _engines[key] = started
             _watch()
         elif engine.settings is not settings:
             is_sooner = settings.unload_after < engine.settings.unload_after
@@ -129,6 +137,38 @@ def get_engine(
             if is_sooner:
                 _watch()
         return engine
+
+
+def refuse_in_child() -> None:
+    """Refuse to go on in a forked child whose parent had engines: their threads do not exist there.
+
+    Raises:
+        EngineError: This is such a child.
+    """
+    if _is_used_by_parent:
+        raise fork_error()
+
+
+def _start(key: EngineKey, settings: MLXConfig, make_room: Callable[[Engine], None]) -> Engine:
+    """Start an engine; the caller holds the lock.
+
+    Raises:
+        EngineError: The process ends, or may have no more threads.
+    """
+    global _is_used  # noqa: PLW0603 - of the process
+    main = threading.main_thread()
+    # The main thread goes on after its end to call what is registered with `atexit`; Python 3.11 starts threads then.
+    if _has_exited or (main is threading.current_thread() and not main.is_alive()):
+        message = f"The process ends: the model in {key.folder} is not loaded any more."
+        # As when it is closed during a request: a thread that the exit does not wait for tries again until it is gone.
+        raise EngineError("server", message, reason="the process ends")
+    try:
+        engine = Engine(key, settings, make_room)
+    except RuntimeError as error:
+        message = f"No thread could be started for the model in {key.folder}: end others, or raise their limit."
+        raise EngineError("unsupported", message, reason="no thread could be started") from error
+    _is_used = True
+    return engine
 
 
 def _make_room(engine: Engine, *, memory_limit: int | None, may_unload: bool) -> None:
@@ -219,8 +259,10 @@ def _watch() -> None:
     """Let the one thread that unloads idle models look at them; the caller holds the lock."""
     global _watcher  # noqa: PLW0603 - one thread for all engines
     if _watcher is None or not _watcher.is_alive():
-        _watcher = threading.Thread(target=_unload_when_due, name="mlx-unload-idle", daemon=True)
-        _watcher.start()
+        watcher = threading.Thread(target=_unload_when_due, name="mlx-unload-idle", daemon=True)
+        with suppress(RuntimeError):  # no more threads: the next engine tries again
+            watcher.start()
+            _watcher = watcher
     _changed.notify()
 
 
@@ -271,20 +313,29 @@ def snapshot() -> list[EngineFacts]:
     ]
 
 
-@atexit.register
 def close_engines() -> None:
-    """Close every engine of this process; called at exit, and harmless at any other time."""
-    while (engine := _take_engine()) is not None:
-        engine.close()
+    """Close every engine of this process, all at once, and wait until the last has ended; harmless at any time."""
+    with LOCK:
+        for engine in list(_engines.values()):
+            _end(engine)
+        ending = list(_ending)
+    for engine in ending:
+        engine.join()
     with LOCK:
         _file.write([])
 
 
-def _take_engine() -> Engine | None:
-    with LOCK:
-        if _engines:
-            return _engines.popitem()[1]
-        return _ending.pop() if _ending else None
+@atexit.register
+def close_at_exit() -> None:
+    """Close every engine, however often the user interrupts that, and let none start any more."""
+    global _has_exited  # noqa: PLW0603 - of the process
+    while True:
+        try:
+            _has_exited = True
+            close_engines()
+        except KeyboardInterrupt:
+            continue
+        return
 
 
 def _end(engine: Engine) -> None:

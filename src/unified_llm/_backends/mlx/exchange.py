@@ -85,6 +85,14 @@ class _EngineExchange:
             return to_failure(error)
         return None
 
+    def _left_behind(self) -> Failure | None:
+        """Return why nothing more comes where this process was forked after the request was submitted."""
+        try:
+            engines.refuse_in_child()
+        except EngineError as error:
+            return to_failure(error)
+        return None
+
     def _cancel(self) -> None:
         if self._submitted is not None:
             self._submitted.cancel()
@@ -102,6 +110,8 @@ class _SyncExchange(_EngineExchange):
         return self._submit(self._outputs.put)
 
     def read(self, until: float) -> Event:
+        if (failure := self._left_behind()) is not None:
+            return failure
         while True:
             try:
                 left = max(0.0, until - runtime.current().now())
@@ -134,6 +144,8 @@ class _AsyncExchange(_EngineExchange):
         return self._submit(on_output)
 
     async def read(self, until: float) -> Event:
+        if (failure := self._left_behind()) is not None:
+            return failure
         while True:
             while self._outputs:
                 if (event := self._call.decode(self._outputs.popleft())) is not None:
