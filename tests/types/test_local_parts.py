@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,20 @@ def test_the_first_bytes_tell_the_type_of_an_image(tmp_path: Path, data: bytes, 
     misnamed.write_bytes(data)
     assert image_part(misnamed) == ImagePart(data=data, media_type=media_type)
     assert image_part(str(misnamed)) == image_part(misnamed)
+
+
+@each(
+    ("data", "media_type"),
+    [
+        (b"II*\0" + bytes(8), "image/tiff"),
+        (b"MM\0*" + bytes(8), "image/tiff"),
+        (b"BM" + bytes(12) + b"\x28\0\0\0", "image/bmp"),
+        (b"BM" + bytes(12) + b"\x7c\0\0\0", "image/bmp"),
+    ],
+)
+def test_so_they_do_for_the_formats_of_scanners(data: bytes, media_type: str) -> None:
+    assert image_part(data) == image_part(BytesIO(data)) == ImagePart(data=data, media_type=media_type)
+    assert "neither" in refusal(images=[b"BMW and BMX are no bitmaps"])
 
 
 def test_an_image_of_another_type_goes_by_its_name(tmp_path: Path) -> None:

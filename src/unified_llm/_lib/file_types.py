@@ -6,17 +6,22 @@ import codecs
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-# First bytes -> media type: RFC 2083, JFIF, GIF89a, ISO 32000, ID3v2, RFC 9639, RFC 3533, Matroska.
+# First bytes -> media type: RFC 2083, JFIF, GIF89a, TIFF 6.0, ISO 32000, ID3v2, RFC 9639, RFC 3533, Matroska.
 _SIGNATURES: Final = (
     (b"\x89PNG", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
     (b"%PDF-", "application/pdf"),
     (b"ID3", "audio/mpeg"),
     (b"fLaC", "audio/flac"),
     (b"OggS", "audio/ogg"),
     (b"\x1a\x45\xdf\xa3", "video/webm"),
 )
+# What a text may begin with, too, tells a bitmap only together with the size of its second header (wingdi.h).
+_BITMAP: Final = b"BM"
+_BITMAP_HEADERS: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
 # Containers: (first bytes, what stands at byte 8) -> media type.
 _RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 _AIFF: Final = {b"AIFF": "audio/aiff", b"AIFC": "audio/aiff"}
@@ -41,6 +46,8 @@ def type_of_data(data: bytes) -> str | None:
         return _BRANDS.get(brand, "video/mp4")
     if data[:4] in {b"RIFF", b"FORM"}:
         return (_RIFF if data[:1] == b"R" else _AIFF).get(brand)
+    if data[:2] == _BITMAP and int.from_bytes(data[14:18], "little") in _BITMAP_HEADERS:
+        return "image/bmp"
     if data[:1] == b"\xff" and len(data) > 1:
         return "audio/mpeg" if data[1] in _MP3_FRAMES else "audio/aac" if data[1] in _AAC_FRAMES else None
     return None

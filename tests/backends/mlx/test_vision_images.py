@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from io import BytesIO
 from typing import Any
@@ -64,6 +65,34 @@ def test_images_keep_their_order() -> None:
 def test_what_is_transparent_becomes_white(mode: str, color: Any, expected: tuple[int, ...]) -> None:
     (image,) = read_images([file_of(color, mode=mode)])
     assert image.getpixel((0, 0)) == expected
+
+
+@each(
+    ("mode", "kind", "shades", "expected"),
+    [
+        ("I;16", "PNG", (0, 32768, 65535), (0, 127, 255)),
+        ("I;16", "TIFF", (0, 256, 512), (0, 0, 1)),
+        ("I", "TIFF", (-1000, 0, 1000), (0, 127, 255)),
+        ("F", "TIFF", (0.0, 0.5, 1.0), (0, 127, 255)),
+        ("F", "TIFF", (3.0, 3.0, 3.0), (0, 0, 0)),
+    ],
+)
+def test_shades_of_more_than_8_bits_are_scaled(
+    mode: str, kind: str, shades: tuple[float, ...], expected: tuple[int, ...]
+) -> None:
+    picture, file = Image.new(mode, (3, 1)), BytesIO()
+    for place, shade in enumerate(shades):
+        picture.putpixel((place, 0), shade)
+    picture.save(file, kind)
+    (image,) = read_images([file.getvalue()])
+    read = [image.getpixel((place, 0)) for place in range(3)]
+    assert read == [(shade,) * 3 for shade in expected]
+
+
+def test_a_picture_that_is_too_large_is_not_called_damaged_where_warnings_are_errors() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "pixels" in str(refusal_of(claiming(12_000, 9_000)))
 
 
 def test_a_photograph_is_turned_upright_and_of_an_animation_the_first_frame_is_read() -> None:

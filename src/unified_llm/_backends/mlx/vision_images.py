@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError
 from unified_llm._lib.byte_sizes import show_bytes
@@ -25,7 +25,7 @@ MAX_PIXELS: Final = 80_000_000
 # Formats of Pillow (pillow.readthedocs.io/en/stable/handbook/image-file-formats.html): those of the web and of cameras.
 # Of the others, some start programs (EPS) or are rarely tested.
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-_DETECTED: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+_DETECTED: Final = frozenset(f"image/{name.lower()}" for name in _FORMATS)
 _READABLE: Final = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 
 
@@ -77,7 +77,7 @@ def _read(file: bytes, which: str, pixels_left: int) -> Image:
             return _to_rgb(ImageOps.exif_transpose(image))
     except EngineError:
         raise
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # the latter where warnings are errors
         raise _refusal(f"{which} claims more than {MAX_PIXELS:,} pixels: send a smaller one.") from None
     except UnidentifiedImageError as error:
         raise _unknown_format(file, which) from error
@@ -103,10 +103,19 @@ def _check_size(image: Image, which: str, pixels_left: int) -> None:
 def _to_rgb(image: Image) -> Image:
     from PIL import Image
 
+    if image.mode.startswith(("I", "F")):
+        image = _to_8_bits(image)
     if "A" not in image.getbands() and "transparency" not in image.info:
         return image.convert("RGB")
     rgba = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _to_8_bits(image: Image) -> Image:
+    """Scale shades of 16 bits and more, which Pillow would clip to white; those that know no range by their extremes."""
+    low, high = (0, 65535) if image.mode.startswith("I;16") else cast("tuple[float, float]", image.getextrema())
+    scale = 255 / (high - low or 1)
+    return image.convert("F").point(lambda shade: shade * scale - low * scale).convert("L")
 
 
 def _refusal(message: str) -> EngineError:
