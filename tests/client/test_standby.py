@@ -252,6 +252,36 @@ def test_a_model_that_a_call_has_used_stays_loaded() -> None:
         assert row_of(client) is None
 
 
+def test_where_nothing_else_unloads_it_a_model_is_unloaded_ten_minutes_after_the_last_call() -> None:
+    with an_outage() as outage:
+        outage.models.unloads = False
+        client = a_client(max_retries=0)
+        outage.calls(client, 3)
+        outage.pass_time(11.0)
+        assert outage.call(client).model == LOCAL.partition("/")[2]
+        outage.script(say("Back"))
+        outage.pass_time(60.0)
+        outage.calls(client, 1)
+        outage.pass_time(KEPT_AFTERWARDS - 1)
+        LLMClient(LOCAL).generate("Hello?")  # which no later call makes known
+        outage.pass_time(2.0)
+        assert outage.models.unloaded == []
+        outage.pass_time(KEPT_AFTERWARDS - 1)
+        assert outage.models.unloaded == [LOCAL]
+
+
+def test_the_last_call_before_a_model_is_due_counts() -> None:
+    with an_outage() as outage:
+        client = a_client(max_retries=0)
+        outage.calls(client, 3)
+        outage.script(say("Back"))
+        outage.calls(client, 1)
+        outage.pass_time(KEPT_AFTERWARDS - 1)
+        LLMClient(LOCAL).generate("Hello?")
+        outage.pass_time(2.0)
+        assert (outage.models.unloaded, row_of(client)) == ([], None)
+
+
 def test_a_model_that_was_loaded_before_stays_loaded() -> None:
     with an_outage() as outage:
         client = a_client(max_retries=0)

@@ -24,6 +24,7 @@ class SlowModels:
         preloaded: Names of the targets whose models were loaded in advance, in order.
         unloaded: Names of those that were unloaded.
         kept: Seconds after which a model has to be loaded once more.
+        unloads: Whether models are unloaded by themselves some time after their last request.
         on_wait: Called at the beginning of each wait of an async caller.
     """
 
@@ -35,6 +36,7 @@ class SlowModels:
     preloaded: list[str] = field(default_factory=list)
     unloaded: list[str] = field(default_factory=list)
     kept: float = float("inf")
+    unloads: bool = True
     on_wait: Callable[[], object] = lambda: None
 
     def state(self, target: Target) -> ModelState:
@@ -76,6 +78,10 @@ class SlowModels:
 
     def is_gone(self, target: Target) -> bool:
         return self.state(target) == "unloaded"
+
+    def unloads_unused(self, target: Target) -> bool:
+        assert target.name in self.seconds
+        return self.unloads
 
     def seconds_kept(self, target: Target) -> float:
         assert target.name in self.seconds

@@ -105,6 +105,10 @@ class LocalModels:
         """Return whether a model was unloaded meanwhile: a server that does so by itself is not asked."""
         return target.format == "mlx" and self.state(target) == "unloaded"
 
+    def unloads_unused(self, target: Target) -> bool:
+        """Return whether a model is unloaded by itself some time after its last request."""
+        return target.format == "mlx" or self._servers().unloads_unused(target)
+
     def seconds_kept(self, target: Target) -> float:
         """Return how long a model stays loaded without a request."""
         return FOREVER if target.format == "mlx" else self._servers().seconds_kept(target)

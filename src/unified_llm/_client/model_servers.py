@@ -61,6 +61,10 @@ class ModelServers:
         """
         self._send(UnloadModel(loaded.instance), target, _LONGEST_ANSWER)
 
+    def unloads_unused(self, target: Target) -> bool:
+        """Return whether the server unloads a model by itself: LM Studio keeps one that was loaded by its API."""
+        return target.provider == "ollama"
+
     def seconds_kept(self, target: Target) -> float:
         """Return after how many seconds the request to load has to be repeated."""
         return _RENEWAL if target.provider == "ollama" else FOREVER

@@ -72,6 +72,10 @@ class Preloader(Protocol):
         """Return whether the model of a target is known to be in memory no more, without waiting for anything."""
         ...
 
+    def unloads_unused(self, target: Target) -> bool:
+        """Return whether a model leaves the memory by itself, some time after its last request."""
+        ...
+
     def seconds_kept(self, target: Target) -> float:
         """Return after how many seconds without a request ``preload`` has to be called again; infinite for never."""
         ...

@@ -8,7 +8,8 @@ One state for each model of this process, however many clients have it in their 
         |<----- failed: not again for 5 minutes -----+                              |
         |                                                                           |
         +<---- 10 minutes after every primary responds again: unloaded, unless -----+
-               a call has used it meanwhile, or it was there before
+               it was there before, or a call has used it meanwhile: then its own rule holds, where it has
+               one (``unloads_unused``); where not, it is unloaded 10 minutes after the last call
 
     primary    x x x (breaker opens) . . . . . . . ok ok ok ok ok ok ok
     model      |-- loading --|-- loaded ------------|-- 10 min --| unloaded
@@ -91,7 +92,7 @@ class Standby:
         own = health.condition(self.target, now) if key == self.target.health_key else None
         with self._lock:
             if own is not None and own.succeeded_at >= self._since:
-                self._used = True
+                self._note_use(own.succeeded_at)
             if primary is not None and condition is not None:
                 if condition.reason:
                     self._troubled[key] = f"{primary.name}: {condition.reason}"
@@ -105,9 +106,18 @@ class Standby:
             self._woken.notify_all()
             return due is not None
 
+    def _note_use(self, at: float) -> None:
+        """Take note that a call has used the model; the lock must be held."""
+        if self._preloader.unloads_unused(self.target):
+            self._used = True
+        elif self._back_at is not None:
+            self._back_at = max(self._back_at, at)
+
     def poll(self) -> float | None:
         """Do what is due; return the instant at which something else is, or None where nothing is planned."""
         now = runtime.current().now()
+        if self.state == "loaded":
+            self._apply_outcomes()  # a call that has just used the model may be the last one
         with self._lock:
             due = self._due()
             if due is None or due > now:
@@ -121,8 +131,11 @@ class Standby:
             elif self._back_at is not None and now >= self._back_at + KEPT_AFTERWARDS:
                 action = self._undo
                 self.state = "unloaded"
+            elif now >= self._renew_at:
+                action = self._renew
             else:
-                action = self._renew if now >= self._renew_at else self._look
+                self._look_at = now + _LOOK_EVERY
+                return self._due()
         action(now)
         with self._lock:
             return self._due()
@@ -198,11 +211,6 @@ class Standby:
             future, self.loading = self.loading, None
         if future is not None:
             future.set_result(None)
-
-    def _look(self, now: float) -> None:
-        with self._lock:
-            self._look_at = now + _LOOK_EVERY
-        self._apply_outcomes()
 
     def _renew(self, now: float) -> None:
         try:
