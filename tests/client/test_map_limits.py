@@ -75,6 +75,47 @@ def test_the_same_holds_for_a_batch_of_langchain(rpm: int | None) -> None:
     assert len(server.refused) <= 0.05 * len(server.received)
 
 
+class Room(LimitedServer):
+    """A server with room for two requests at a time: that says nothing about a key."""
+
+    running = 0
+
+    def respond(self, now: float) -> Done | Failure:
+        if self.running == 2:
+            self.refused.append(now)
+            return Failure("rate_limit", about_key=False)
+        self.running += 1
+        asyncio.get_running_loop().call_later(self.latency, self._end)
+        return Done(LLMResponse("", "m", "p"))
+
+    def _end(self) -> None:
+        self.running -= 1
+
+
+def test_calls_of_a_batch_wait_for_room_whatever_it_is_that_has_none() -> None:
+    """As the queue of a model in this process: its refusals concern no key."""
+    room = Room(latency=0.5)
+    texts, seconds = run(texts_of(LLMClient(GPT, api_key="sk-1").amap(PROMPTS[:100], concurrency=16)), openai=room)
+    assert texts == PROMPTS[:100]
+    assert seconds <= 120
+    assert len(room.refused) <= 25
+
+
+def test_a_request_that_is_too_large_for_the_limit_fails_alone() -> None:
+    class Small(LimitedServer):
+        def respond(self, now: float) -> Done | Failure:
+            self.refused.append(now)
+            return Failure("rate_limit", about_key=False, try_again=False)
+
+    async def kinds(run: Any) -> list[str]:
+        return [type(result.error).__name__ async for result in run]
+
+    small = Small()
+    errors, _ = run(kinds(LLMClient(GPT, api_key="sk-1").amap(PROMPTS[:3])), openai=small)
+    assert errors == ["RateLimitError"] * 3
+    assert len(small.refused) == 3
+
+
 def test_a_fallback_gets_what_is_beyond_the_limit() -> None:
     first, second = LimitedServer(), LimitedServer(per_minute=1_000_000)
     client = LLMClient({"model": GPT, "api_key": "sk-1", "rpm": 60}, fallbacks=[{"model": HAIKU, "api_key": "sk-2"}])

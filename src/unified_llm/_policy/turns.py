@@ -159,13 +159,18 @@ def may_queue_again(call: CallState, state: TargetState, failure: Failure, now: 
     Not where the server asks for more than five minutes, or has refused every request for ten.
     """
     limit, hints = state.target.retry.limit, retry_after.read(failure)
-    if not call.queued or call.limits is None or failure.kind != "rate_limit" or not failure.about_key:
+    if not call.queued or call.limits is None or not _is_for_now(failure):
         return False
     if state.excluded or hints.should_retry is False or (hints.retry_after or 0.0) > MAX_COOLDOWN:
         return False
     if limit is not None and state.attempts > limit:
         return False
     return not call.limits.gives_up(state.target, now)
+
+
+def _is_for_now(failure: Failure) -> bool:
+    """Return whether a request was refused with 429, whoever's limit it is, and not because of its own size."""
+    return failure.kind == "rate_limit" and failure.try_again is not False
 
 
 def _read_outcome(outcome: Done | Failure | None) -> Outcome:
@@ -177,7 +182,7 @@ def _read_outcome(outcome: Done | Failure | None) -> Outcome:
         return Outcome(sent=True, tokens=tokens, ok=True, headers=outcome.headers)
     if outcome.unsent or outcome.kind in _UNSENT:
         return Outcome(sent=False)
-    if outcome.kind == "rate_limit" and outcome.about_key:
+    if _is_for_now(outcome):
         pause = retry_after.read(outcome).retry_after
         # A longer pause is waited for by no call, so it does not change the pace.
         return Outcome(sent=True, tokens=0, ok=None if pause and pause > MAX_COOLDOWN else False, pause=pause)
