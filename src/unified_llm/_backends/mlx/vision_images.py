@@ -112,7 +112,7 @@ def _to_rgb(image: Image) -> Image:
 
 
 def _to_8_bits(image: Image) -> Image:
-    """Scale shades of 16 bits and more, which Pillow would clip to white; those that know no range by their extremes."""
+    """Scale shades of 16 bits and more, which Pillow would clip to white; those without a range by their extremes."""
     low, high = (0, 65535) if image.mode.startswith("I;16") else cast("tuple[float, float]", image.getextrema())
     scale = 255 / (high - low or 1)
     return image.convert("F").point(lambda shade: shade * scale - low * scale).convert("L")
