@@ -15,6 +15,7 @@ from integration_tests.attacks.catalogue import Attack, Figure, all_of, at_most,
 from integration_tests.attacks.measure import Growth
 from integration_tests.attacks.runner import Result, run_all
 from integration_tests.attacks.servers import OK, Peer, answering_apart, hostile
+from integration_tests.support.waiting import PATIENCE
 from unified_llm import LLMClient
 from unified_llm.exceptions import LLMError
 
@@ -32,7 +33,7 @@ def beyond() -> Iterator[Figure]:
 def hang() -> Iterator[Figure]:
     yield seconds(0.1, 1.0)
     os.fork()  # a server of the attack hangs as well
-    time.sleep(60)
+    time.sleep(10 * PATIENCE)
 
 
 def exhaust() -> Iterator[Figure]:
@@ -54,8 +55,8 @@ def dies() -> Iterator[Figure]:
     os.kill(os.getpid(), 9)
 
 
-def run_one(run: catalogue.Run, *, parallel: bool = False) -> Result:
-    (result,) = run_all([Attack("answers", "test", run, memory=400, kill_after=2.0, parallel=parallel)])
+def run_one(run: catalogue.Run, *, parallel: bool = False, kill_after: float = PATIENCE) -> Result:
+    (result,) = run_all([Attack("answers", "test", run, memory=400, kill_after=kill_after, parallel=parallel)])
     return result
 
 
@@ -72,7 +73,7 @@ def test_figures_within_their_bounds_are_a_green_line() -> None:
     ("run", "problem"),
     [
         (beyond, ""),
-        (hang, "killed after 2 s"),
+        (hang, "killed after 4 s"),
         (exhaust, "more than 400 MB"),
         (raises, "RuntimeError: no"),
         (nothing, ""),
@@ -83,12 +84,10 @@ def test_figures_within_their_bounds_are_a_green_line() -> None:
 def test_a_figure_beyond_its_bound_a_hang_a_crash_and_no_figure_are_red(
     run: catalogue.Run, problem: str, *, parallel: bool
 ) -> None:
-    started = time.monotonic()
-    result = run_one(run, parallel=parallel)
+    result = run_one(run, parallel=parallel, kill_after=4.0 if run is hang else PATIENCE)
     assert not result.ok
     assert result.problem == problem
     assert report.cells(result)[-1] == "RED"
-    assert time.monotonic() - started < 10
 
 
 def slow_once() -> Iterator[Figure]:

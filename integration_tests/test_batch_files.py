@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from integration_tests.support.terminal import HAS_TERMINALS, Terminal
 from integration_tests.support.upstream import KEY, Upstream
+from integration_tests.support.waiting import PATIENCE, wait_until
 from integration_tests.test_command_line import PROGRAM, environment
 
 LINES: Final = 48
@@ -59,17 +59,16 @@ def begin(server: Upstream, folder: Path, *arguments: str) -> subprocess.Popen[s
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=2 * PATIENCE)
     assert out == ""
     assert KEY not in err
     return process.returncode, err
 
 
-def wait_for_requests(server: Upstream, number: int) -> None:
-    until = time.monotonic() + 30
-    while len(server.requests) < number:
-        assert time.monotonic() < until, "no requests"
-        time.sleep(0.01)
+def let_pass(server: Upstream, number: int) -> None:
+    """Wait until the server has this many requests; the next one and those after it get no response until later."""
+    server.held_from = number + 1
+    assert wait_until(lambda: len(server.requests) > number), "no requests"
 
 
 def answered(folder: Path) -> list[dict[str, Any]]:
@@ -84,9 +83,10 @@ def test_a_run_that_is_killed_twice_answers_every_line_once(server: Upstream, fo
     kept = 0
     for requests in (15, 40):
         process = begin(server, folder)
-        wait_for_requests(server, requests)
+        let_pass(server, requests)
         process.kill()
         finish(process)
+        server.held_from = None
         assert not (folder / "out.jsonl").exists(), "no part of the output is taken for the whole"
         assert stored(folder) > kept, "what arrived is kept"
         kept = stored(folder)
@@ -112,15 +112,16 @@ def test_a_signal_ends_it_with_what_is_done_stored(
     server: Upstream, folder: Path, number: signal.Signals, expected: int
 ) -> None:
     process = begin(server, folder)
-    wait_for_requests(server, 15)
+    let_pass(server, 15)
+    assert wait_until(lambda: stored(folder) >= 10)
     process.send_signal(number)
     code, err = finish(process)
+    server.held_from = None
     assert code == expected
     assert err == (
         "unified-llm: interrupted; what has arrived is kept in out.jsonl.checkpoint.jsonl: give the same command again "
         "to go on\n"
     )
-    assert stored(folder) >= 10
     assert finish(begin(server, folder))[0] == 0
     assert len(answered(folder)) == LINES
     assert len(server.requests) <= LINES + 4
@@ -128,10 +129,11 @@ def test_a_signal_ends_it_with_what_is_done_stored(
 
 def test_two_runs_at_once_are_refused(server: Upstream, folder: Path) -> None:
     first = begin(server, folder)
-    wait_for_requests(server, 5)
+    let_pass(server, 5)
     code, err = finish(begin(server, folder))
     assert code == 2
     assert "The checkpoint out.jsonl.checkpoint.jsonl is in use" in err
+    server.held_from = None
     assert finish(first)[0] == 0
     assert len(server.requests) == LINES
 
@@ -141,7 +143,7 @@ def test_a_full_disk_is_one_error_and_the_run_goes_on_later(server: Upstream, fo
     script = f"ulimit -f 16; exec {' '.join(command(server))}"  # 16 KiB for each file
     ended = subprocess.run(
         [str(BASH), "-c", script], cwd=folder, env=environment(SERVER_KEY=KEY), text=True, capture_output=True,
-        timeout=60, check=False,
+        timeout=2 * PATIENCE, check=False,
     )  # fmt: skip
     assert ended.returncode == 1, ended.stderr
     assert "cannot be written (File too large)" in ended.stderr

@@ -28,7 +28,7 @@ async def test_more_callers_than_connections_are_all_served_while_the_primary_ha
 ) -> None:
     limit_connections(monkeypatch, PERMITS)
     with FaultServer([Hang()]) as primary, FaultServer([Send(answer())]) as fallback:
-        client = client_of(primary, fallback, timeout=12.0)
+        client = client_of(primary, fallback, timeout=6.0)
         async with client:
             responses = await asyncio.gather(*(client.agenerate("x") for _ in range(CALLERS)))
         assert [response.content for response in responses] == [FIRST] * CALLERS
@@ -49,7 +49,7 @@ def test_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_nothing_else_is_left_every_caller_waits_its_turn(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_connections(monkeypatch, 2)
     with FaultServer([Sleep(0.3), Send(answer())]) as server:
-        client = LLMClient(target("only", f"{server.url}/v1", KEY, timeout=1.5))
+        client = LLMClient(target("only", f"{server.url}/v1", KEY, timeout=3.0))
         began = time.monotonic()
         with ThreadPoolExecutor(20) as threads:
             if mode == "sync":

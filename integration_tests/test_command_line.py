@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from typing_extensions import override
 from integration_tests.fakes.local_servers import MODEL, Ollama
 from integration_tests.support.loopback import Loopback
 from integration_tests.support.terminal import CTRL_C, CTRL_D, HAS_TERMINALS, Terminal
+from integration_tests.support.waiting import PATIENCE
 
 PROGRAM: Final = (sys.executable, "-m", "unified_llm")
 SOURCES: Final = str(Path(__file__).parents[1] / "src")
@@ -38,7 +40,7 @@ def environment(**variables: str) -> dict[str, str]:
 def run(*arguments: str, stdin: Any = subprocess.DEVNULL, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     return subprocess.run(
-        [*PROGRAM, *arguments], stdin=stdin, capture_output=True, text=True, timeout=60, check=False,
+        [*PROGRAM, *arguments], stdin=stdin, capture_output=True, text=True, timeout=120, check=False,
         env=environment(**variables),
     )  # fmt: skip
 
@@ -47,7 +49,12 @@ def shell(command: str, variables: Mapping[str, str] | None = None) -> subproces
     """Run a command of bash to its end."""
     assert BASH
     return subprocess.run(
-        [BASH, "-c", command], capture_output=True, text=True, timeout=60, check=False, env=variables or environment()
+        [BASH, "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=variables or environment(),
     )
 
 
@@ -64,8 +71,11 @@ def target(server: Ollama) -> tuple[str, ...]:
 class _EndlessHandler(BaseHTTPRequestHandler):
     """Streams words in OpenAI's format until the connection is closed; nothing at all where the prompt is "wait"."""
 
+    asked: threading.Event
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.asked.set()
         waits = body["messages"][-1]["content"] == "wait"
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
@@ -85,8 +95,10 @@ class _EndlessHandler(BaseHTTPRequestHandler):
 class Endless(Loopback):
     """A server whose streams do not end."""
 
+    asked: threading.Event = field(default_factory=threading.Event)
+
     def __post_init__(self) -> None:
-        self.serve(_EndlessHandler)
+        self.serve(_EndlessHandler, asked=self.asked)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -195,6 +207,7 @@ def test_an_output_that_cannot_be_written_is_one_line(ollama: Ollama) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
 @pytest.mark.parametrize("prompt", ["go", "wait"])
 def test_ctrl_c_ends_the_program_without_a_word(endless: Endless, prompt: str) -> None:
+    endless.asked.clear()
     process = subprocess.Popen(
         [*PROGRAM, "generate", *endless.arguments, "--stream", prompt],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
@@ -204,9 +217,9 @@ def test_ctrl_c_ends_the_program_without_a_word(endless: Endless, prompt: str) -
         if prompt == "go":
             assert process.stdout.readline() == "word 0\n"
         else:
-            time.sleep(2.0)
+            assert endless.asked.wait(PATIENCE)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (130, "")
 
 
@@ -220,7 +233,7 @@ def test_ctrl_c_ends_watching_without_a_word(ollama: Ollama) -> None:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())[0]["ok"]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (130, "")
 
 
@@ -266,7 +279,7 @@ def test_ctrl_c_stops_an_answer_and_ends_the_program_at_the_prompt(endless: Endl
         terminal.wait_for("word 3")
         terminal.press(CTRL_C)
         assert "^C\nunified-llm: stopped\n" in terminal.wait_for(">>> ")
-        time.sleep(0.5)  # Python notices a signal that comes before it waits for a key with the next key
+        time.sleep(2.0)  # Python notices a signal that comes before it waits for a key with the next key
         terminal.press(CTRL_C)
         assert terminal.wait() == 130
         assert "Traceback" not in terminal.shown
@@ -306,7 +319,12 @@ def test_fish_completes_providers(tmp_path: Path) -> None:
     assert FISH
     command = "unified-llm --show-completion fish | source; complete -C 'unified-llm generate -p olla'"
     ended = subprocess.run(
-        [FISH, "-c", command], capture_output=True, text=True, timeout=60, check=False, env=with_program(tmp_path)
+        [FISH, "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=with_program(tmp_path),
     )
     assert ended.stdout == "ollama\tOllama\n"
 

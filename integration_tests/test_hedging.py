@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from integration_tests.support.fault_server import CHUNKED, FaultServer, Hang, Send, Sleep, Step, chunk, head, ok
+from integration_tests.support.fault_server import CHUNKED, FaultServer, Hang, Send, Sleep, Step, Until, chunk, head, ok
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import AllTargetsFailedError
 
@@ -67,7 +67,7 @@ async def test_the_slow_server_is_left_and_its_connection_closed(way: str, silen
 
 
 async def test_a_race_that_the_first_server_wins_closes_the_second() -> None:
-    with FaultServer([Sleep(0.3), Send(STREAM)]) as slow, FaultServer([Hang()]) as quick:
+    with FaultServer([Hang()]) as quick, FaultServer([Until(lambda: quick.requests != []), Send(STREAM)]) as slow:
         async with racing(slow, quick) as client:
             assert await text(client, "astream") == ("quick", ("ok", "cancelled"))
             assert quick.settles_at(0)
@@ -75,8 +75,8 @@ async def test_a_race_that_the_first_server_wins_closes_the_second() -> None:
 
 async def test_a_race_that_both_lose_goes_on_as_usual() -> None:
     with (
-        FaultServer([Sleep(0.3), Send(BROKEN)], [Send(BROKEN)]) as slow,
         FaultServer([Sleep(0.3), Send(BROKEN)], [Send(BROKEN)]) as quick,
+        FaultServer([Until(lambda: quick.requests != []), Send(BROKEN)], [Send(BROKEN)]) as slow,
     ):
         async with racing(slow, quick) as client:
             with pytest.raises(AllTargetsFailedError) as caught:

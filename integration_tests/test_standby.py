@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -12,23 +11,23 @@ import pytest
 from typing_extensions import override
 
 from integration_tests.support.loopback import Loopback
+from integration_tests.support.waiting import PATIENCE, wait_until
 from tests.support.model_servers import FakeLMStudio, FakeOllama
 from unified_llm import LLMClient
 from unified_llm._state import standby
 from unified_llm.exceptions import ServiceUnavailableError
 from unified_llm.types import LLMResponse
 
-TIMEOUT = 20.0
-LOADING = 0.5  # seconds
 KEY = "sk-CANARY-standby"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers chats as both servers do, and lets a fake answer the rest; a request to load takes a while."""
+    """Answers chats as both servers do, and lets a fake answer the rest; a request to load takes until it may end."""
 
     protocol_version = "HTTP/1.1"
     fake: FakeOllama | FakeLMStudio
     keys: list[str | None]
+    may_load: threading.Event
 
     def do_GET(self) -> None:
         self._answer(None)
@@ -47,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
                 status, answer = 200, {"object": "chat.completion", "model": body["model"], "choices": [choice]}
             case path:
                 if body and body.get("keep_alive") != 0:
-                    time.sleep(LOADING)
+                    self.may_load.wait(PATIENCE)
                 status, answer = self.fake.answer(self.command, path, body)
         content = json.dumps(answer).encode()
         self.send_response(status)
@@ -82,13 +81,6 @@ class Primary(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("provider", ["ollama", "lmstudio"])
 def test_a_server_loads_its_model_in_an_outage_and_unloads_it_afterwards(
     provider: str, monkeypatch: pytest.MonkeyPatch
@@ -97,7 +89,8 @@ def test_a_server_loads_its_model_in_an_outage_and_unloads_it_afterwards(
     ollama, lmstudio = FakeOllama({"tiny:latest": False}), FakeLMStudio({"tiny"})
     fake, keys, state = ollama if provider == "ollama" else lmstudio, list[str | None](), {"back": False}
     server, primary = Loopback(), Loopback()
-    server.serve(Handler, fake=fake, keys=keys)
+    may_load = threading.Event()
+    server.serve(Handler, fake=fake, keys=keys, may_load=may_load)
     primary.serve(Primary, state=state)
     with server, primary:
         local = {"model": f"{provider}/tiny", "base_url": f"{server.address}/v1", "api_key": lambda: KEY}
@@ -116,16 +109,17 @@ def test_a_server_loads_its_model_in_an_outage_and_unloads_it_afterwards(
         for _ in range(3):  # of another client, which has no fallbacks
             with pytest.raises(ServiceUnavailableError):
                 LLMClient(down).generate("Hello?")
-        wait_for(lambda: row().get("state") == "loading")
+        assert wait_until(lambda: row().get("state") == "loading")
         assert row()["reason"] == "vllm/m: 3 failures within 60 s"
         response = ask()
         skipped = {attempt.target: attempt.reason for attempt in response.attempts if attempt.outcome == "skipped"}
         assert skipped == {f"{provider}/tiny": "its model is being loaded"}
         assert response.attempts[-1].target == f"{provider}/other"
-        wait_for(lambda: row().get("state") == "loaded")
+        may_load.set()
+        assert wait_until(lambda: row().get("state") == "loaded")
         assert len(ollama.loaded) + len(lmstudio.instances) == 1
         state["back"] = True
-        wait_for(lambda: ask().content == "Primary")
-        wait_for(lambda: not row())
-        wait_for(lambda: not ollama.loaded and not lmstudio.instances)
+        assert wait_until(lambda: ask().content == "Primary")
+        assert wait_until(lambda: not row())
+        assert wait_until(lambda: not ollama.loaded and not lmstudio.instances)
     assert set(keys) == {f"Bearer {KEY}"}

@@ -16,6 +16,7 @@ import pytest
 
 from integration_tests.support.fault_responses import answer, begun, delta, error, refusal, streamed
 from integration_tests.support.fault_server import FaultServer, Hang, Repeat, Reset, Send, Step, chunk, head, ok
+from integration_tests.support.waiting import PATIENCE
 from integration_tests.support.web_server import COMMANDS, WebServer, run_beside_the_apps, serving
 
 KEY = "sk-CANARY-of-a-web-application"
@@ -50,14 +51,14 @@ class Site:
     def post(self, path: str, body: Any = None) -> httpx.Response:
         content = json.dumps({"prompt": PROMPT} if body is None else body)
         headers = {"Content-Type": "application/json"}
-        return httpx.post(f"{self.server.url}{self.prefix}{path}", content=content, headers=headers, timeout=20)
+        return httpx.post(f"{self.server.url}{self.prefix}{path}", content=content, headers=headers, timeout=PATIENCE)
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[socket.socket]:
         """Send a request and keep its connection, which the block may close early."""
         body = json.dumps({"prompt": PROMPT}).encode()
         host, _, port = self.server.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
             connection.sendall(
                 f"POST {self.prefix}{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n".encode()
@@ -78,7 +79,7 @@ def text_of(response: httpx.Response) -> str:
 
 def read_until(connection: socket.socket, mark: bytes) -> bytes:
     """Read a response up to this mark."""
-    received, until = b"", time.monotonic() + 10
+    received, until = b"", time.monotonic() + PATIENCE
     while mark not in received and time.monotonic() < until:
         received += connection.recv(4096)
     return received

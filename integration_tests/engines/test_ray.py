@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from integration_tests.support.ray_cluster import RayCluster, finish, kill
 from integration_tests.support.redis_server import RedisServer
 from integration_tests.support.upstream import Upstream
+from integration_tests.support.waiting import wait_until
 
 MODEL = "vllm/scripted-large"
 
@@ -24,13 +23,6 @@ def settings_for(upstream: Upstream, **fields: Any) -> dict[str, Any]:
 def prompts(upstream: Upstream) -> Counter[str]:
     """Count the requests by their prompts."""
     return Counter(request.body["messages"][-1]["content"] for request in upstream.requests)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def stored_prompts(folder: Path) -> set[str]:
@@ -70,7 +62,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_asks_nothing_stored_aga
     job = {"settings": settings_for(upstream), "options": options, "batch_size": 100}
     rows = [{"id": number, "custom_id": f"row {number}", "prompt": f"row {number}"} for number in range(600)]
     with cluster.start({**job, "rows": rows}) as program:
-        wait_until(lambda: upstream.count() > 150)
+        assert wait_until(lambda: upstream.count() > 150)
         kill(cluster.actors()[0])
         stored = stored_prompts(folder)
         done = finish(program)
@@ -91,9 +83,9 @@ def test_a_job_that_was_killed_goes_on_from_the_checkpoint(
     options = {"checkpoint": str(folder), "concurrency": 8}
     job = {"settings": settings_for(upstream), "options": options, "count": 300, "batch_size": 50}
     with cluster.start(job) as program:
-        wait_until(lambda: upstream.count() > 80)
+        assert wait_until(lambda: upstream.count() > 80)
         program.kill()
-    wait_until(lambda: cluster.actors() == [])
+    assert wait_until(lambda: cluster.actors() == [])
     asked = len(stored_prompts(folder))
     upstream.requests.clear()
     done = cluster.run(job)
@@ -209,7 +201,7 @@ def test_the_command_has_its_lines_sent_by_workers_and_loses_nothing_with_one_of
     targets = ["--model", MODEL, "--base-url", upstream.base_url, "--concurrency", "8"]
     command = ["batch", str(source), str(output), *targets, "--engine", "ray", "--address", cluster.address]
     with cluster.start_command(command) as program:
-        wait_until(lambda: upstream.count() > 120)
+        assert wait_until(lambda: upstream.count() > 120)
         kill(cluster.actors("LineWorker")[0])
         done = finish(program)
     assert done.status == 1  # one line failed

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from integration_tests.support.processes import stop
 from integration_tests.support.ray_cluster import kill
 from integration_tests.support.redis_server import RedisServer
 from integration_tests.support.upstream import KEY, Upstream
+from integration_tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 8  # of the examples
@@ -67,13 +68,6 @@ def children_of(process: subprocess.Popen[bytes]) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60.0
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 def prompts_of(*upstreams: Upstream) -> Counter[str]:
     requests = [request for upstream in upstreams for request in upstream.requests]
     return Counter(request.body["messages"][-1]["content"] for request in requests)
@@ -91,7 +85,7 @@ def test_tasks_of_celery_survive_the_end_of_a_worker_and_share_what_it_learned(
     upstream.delay = 0.1
     with celery_worker(environment) as worker:
         with start(["-m", "examples.celery_app", *prompts], environment) as program:
-            wait_until(lambda: upstream.count() > 60)
+            assert wait_until(lambda: upstream.count() > 60)
             kill(children_of(worker)[0])
             assert lines_of(program) == answers(prompts)
         asked = prompts_of(upstream, second)

@@ -26,6 +26,7 @@ from integration_tests.support.fault_harness import (
 )
 from integration_tests.support.fault_responses import FIRST, ROLE, answer, begun, delta, streamed
 from integration_tests.support.fault_server import FaultServer, Hang, Send, Step
+from integration_tests.support.waiting import PATIENCE
 from unified_llm import LLMClient, health_snapshot
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm.exceptions import ConnectionError
@@ -145,7 +146,7 @@ def test_one_client_serves_eight_threads_each_with_a_loop_of_its_own(way: Way, g
     gate = threading.Barrier(8)
 
     def work(client: LLMClient) -> list[str]:
-        gate.wait(5)
+        gate.wait(PATIENCE)
         return [make_call(client, way).text for _ in range(5)]
 
     with LLMClient(target("first", f"{good.url}/v1", KEY)) as client, ThreadPoolExecutor(8) as threads:
@@ -196,7 +197,7 @@ def test_the_interpreter_ends_in_peace_with_an_open_stream(way: str, end: str) -
     script = SCRIPT.format(key=KEY, begin=STREAMS[way], end=ENDS[end])
     with FaultServer(SILENT) as server:
         command = [sys.executable, "-W", "error", "-c", script, f"{server.url}/v1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
         assert (done.stdout.strip(), done.stderr, done.returncode) == ("more", "", 0)
         assert server.settles_at(0)
 
@@ -214,6 +215,6 @@ print(''.join(chunk.content for chunk in client.stream('x')), asyncio.run(read()
     script = SCRIPT.format(key=KEY, begin=calls[shape], end="")
     with FaultServer([Send(streamed() if shape == "stream" else answer())]) as server:
         command = [sys.executable, "-W", "error", "-c", script, f"{server.url}/v1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
         assert (done.stdout.strip(), done.stderr, done.returncode) == (f"{FIRST} {FIRST}", "", 0)
         assert server.settles_at(0)

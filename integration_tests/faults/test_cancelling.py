@@ -15,6 +15,7 @@ from integration_tests.support.cleanup_checks import narrow, no_task_left, nothi
 from integration_tests.support.fault_harness import KEY, limit_connections, target
 from integration_tests.support.fault_responses import FIRST, ROLE, SECOND, answer, begun, delta, refusal, streamed
 from integration_tests.support.fault_server import FaultServer, Hang, Send
+from integration_tests.support.waiting import PATIENCE
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm.exceptions import ConnectionError
 
@@ -121,7 +122,7 @@ def test_a_permit_that_is_held_is_missed_by_others(way: str) -> None:
         async with no_task_left(), narrow(server) as client, client.astream("CANARY-prompt") as held:
             await anext(held)
             with pytest.raises(ConnectionError, match="every connection of this client was busy"):
-                await asyncio.wait_for(client.agenerate("CANARY-prompt", deadline=0.2), 5)
+                await asyncio.wait_for(client.agenerate("CANARY-prompt", deadline=0.2), PATIENCE)
 
     with FaultServer([Send(begun(ROLE + delta("more "))), Hang()]) as server, nothing_left(server):
         asyncio.run(work(server))

@@ -14,6 +14,7 @@ import pytest
 from integration_tests.support.fault_harness import KEY, OTHER_KEY, WAYS, CallResult, Way, arun_call, run_call, target
 from integration_tests.support.fault_responses import FIRST, SECOND, answer, dump, refusal, streamed
 from integration_tests.support.fault_server import FaultServer, Hang, Repeat, Send, Step, head, ok
+from integration_tests.support.waiting import PATIENCE
 from tests.support.canary_checks import assert_no_canary_in_error
 from unified_llm import LLMClient
 from unified_llm.exceptions import (
@@ -175,7 +176,7 @@ def test_a_broken_list_is_an_error_and_is_skipped_if_another_target_answers(way:
         with pytest.raises(kind) as caught:
             listed(mode, LLMClient(broken))
         assert_no_canary_in_error(caught.value)
-        other = target("second", f"{second.url}/v1", OTHER_KEY)
+        other = target("second", f"{second.url}/v1", OTHER_KEY, timeout=PATIENCE)
         assert listed(mode, LLMClient(broken, fallbacks=[other])) == ["x"]
         assert first.settles_at(0)
         assert second.settles_at(0)

@@ -16,6 +16,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from integration_tests.support.fault_responses import ROLE, answer, begun, delta
 from integration_tests.support.fault_server import FaultServer, Hang, Reset, Send, Sleep, Step, ok
 from integration_tests.support.upstream import KEY, Upstream
+from integration_tests.support.waiting import PATIENCE
 from unified_llm import LLMConfig
 from unified_llm.exceptions import StreamInterruptedError
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
@@ -50,14 +51,16 @@ def failing_server(steps: Sequence[Step]) -> Iterator[str]:
         yield f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
-def config_of(server: Upstream, model: str = "scripted-small") -> LLMConfig:
-    return LLMConfig(provider="openai-compatible", model=model, base_url=server.base_url, api_key=KEY)
+def config_of(server: Upstream, model: str = "scripted-small", **fields: Any) -> LLMConfig:
+    return LLMConfig(provider="openai-compatible", model=model, base_url=server.base_url, api_key=KEY, **fields)
 
 
-def chain(primary: str, second: Upstream) -> UnifiedLLM:
-    fallbacks = [config_of(second)]
+def chain(primary: str, second: Upstream, outage: str | None = None) -> UnifiedLLM:
+    """Return a model with a fallback; only a primary that hangs has a short timeout."""
+    timeout = 0.5 if outage == "hung" else PATIENCE
+    fallbacks = [config_of(second, timeout=PATIENCE)]
     return UnifiedLLM(
-        model="openai/gpt-5-mini", base_url=primary, api_key=KEY, fallbacks=fallbacks, max_retries=0, timeout=0.5
+        model="openai/gpt-5-mini", base_url=primary, api_key=KEY, fallbacks=fallbacks, max_retries=0, timeout=timeout
     )
 
 
@@ -104,7 +107,7 @@ QUERIES: tuple[Query, ...] = (_query, _aquery, _streamed, _astreamed)
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_a_query_engine_answers(index: VectorStoreIndex, second: Upstream, outage: str, query: Query) -> None:
     with failing_server(OUTAGES[outage]) as primary:
-        result = await query(index, chain(primary, second))
+        result = await query(index, chain(primary, second, outage))
     assert result.startswith("You said: Context information")
     assert TEXTS[0] in result or TEXTS[1] in result or TEXTS[2] in result
 
@@ -161,7 +164,7 @@ AGENTS = {
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_an_agent_ends_its_work(outage: str, kind: str, second: Upstream, *, streaming: bool) -> None:
     with failing_server(OUTAGES[outage]) as primary:
-        agent = AGENTS[kind].make(tools=[get_weather], llm=chain(primary, second), streaming=streaming)
+        agent = AGENTS[kind].make(tools=[get_weather], llm=chain(primary, second, outage), streaming=streaming)
         result = await run(agent)
     assert str(result) == AGENTS[kind].answer
     assert result.raw["unified_llm"]["served_by"] == SERVED_BY

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from integration_tests.support.tiny_models import make_model
+from integration_tests.support.waiting import wait_until
 from tests.support import tiny_bert
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._backends.mlx import unavailable_reason
@@ -26,8 +27,7 @@ from unified_llm.testing import outage
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
-LOADING = 1.2  # seconds
-TIMEOUT = 20.0
+LOADING = 2.5  # seconds
 # Nothing listens there: connections are refused at once.
 DOWN = LLMConfig(model="vllm/any", base_url="http://127.0.0.1:9/v1", max_retries=0)
 
@@ -57,13 +57,6 @@ def slow(template: Path, tmp_path: Path, slow_loading: None) -> str:
     return f"mlx/{shutil.copytree(template, tmp_path / 'slow')}"
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def in_sync(client: LLMClient) -> Any:
     return client.generate("Hello?", max_tokens=2)
 
@@ -83,7 +76,7 @@ def test_a_timeout_that_is_shorter_than_loading_is_that_of_the_attempt(slow: str
     assert attempt.outcome == "ok"
     assert attempt.waited >= LOADING
     assert attempt.seconds < LOADING * 0.8
-    assert way(client).attempts[0].waited < 0.1
+    assert way(client).attempts[0].waited == 0.0
 
 
 @pytest.mark.usefixtures("slow_loading")
@@ -91,7 +84,7 @@ def test_embeddings_have_their_time_once_the_model_is_loaded(tmp_path: Path) -> 
     tiny_bert.write(tmp_path)
     client = LLMClient(f"mlx/{tmp_path}", timeout=LOADING * 0.8, max_retries=0)
     assert client.embed(["one", "two"]).attempts[0].waited >= LOADING
-    assert asyncio.run(client.aembed(["one"])).attempts[0].waited < 0.1
+    assert asyncio.run(client.aembed(["one"])).attempts[0].waited == 0.0
 
 
 def test_in_a_simulated_outage_a_real_fallback_is_waited_for_in_the_same_way(slow: str) -> None:
@@ -131,15 +124,15 @@ def test_a_fallback_on_standby_is_loaded_while_another_one_serves(
     other = f"mlx/{template}"
     client = LLMClient(DOWN, fallbacks=[{"model": slow, "standby": "warm"}, other])
     attempts = [client.generate("Hello?", max_tokens=2).attempts[-1] for _ in range(4)]
-    assert [(attempt.target, attempt.waited < 0.1) for attempt in attempts] == [(other, True)] * 4
-    wait_for(lambda: (client.health()[1]["standby"] or {}).get("state") == "loaded")
+    assert [(attempt.target, attempt.waited) for attempt in attempts] == [(other, 0.0)] * 4
+    assert wait_until(lambda: (client.health()[1]["standby"] or {}).get("state") == "loaded")
     assert client.health()[1]["standby"]["reason"] == "vllm/any: 3 failures within 60 s"
     response = client.generate("Hello?", max_tokens=2)
     assert response.attempts[-1].target == slow
     lines = [line for line in caplog.messages if "on standby" in line]
     assert [line.partition(": on standby, ")[2][:25] for line in lines] == [
         "its model is being loaded",
-        "its model was loaded in 1",
+        "its model was loaded in 2",
     ]
 
 
@@ -152,7 +145,7 @@ def test_no_model_is_unloaded_for_one_on_standby_but_for_a_call_that_needs_it(
     client, alone = LLMClient(DOWN, fallbacks=[local, other]), LLMClient(DOWN, fallbacks=[local])
     for _ in range(4):
         assert in_sync(client).attempts[-1].target == other
-    wait_for(lambda: any("its model could not be loaded" in line for line in caplog.messages))
+    assert wait_until(lambda: any("its model could not be loaded" in line for line in caplog.messages))
     assert [facts.key.folder for facts in snapshot() if facts.state == "ready"] == [template.resolve()]
     attempt = in_sync(alone).attempts[-1]
     assert attempt.target == slow
@@ -167,7 +160,7 @@ def test_a_process_ends_while_a_model_is_being_loaded_in_the_background(template
         from unified_llm import LLMClient
         from unified_llm._backends.mlx.engine import Engine
         load = Engine._load
-        Engine._load = lambda engine: (time.sleep(1.0), load(engine))[1]
+        Engine._load = lambda engine: (time.sleep(3.0), load(engine))[1]
         down = {{"model": "vllm/any", "base_url": "http://127.0.0.1:9/v1", "max_retries": 0}}
         client = LLMClient(down, fallbacks=[{{"model": "mlx/{template}", "standby": "warm"}}])
         alone = LLMClient(down)
@@ -182,7 +175,7 @@ def test_a_process_ends_while_a_model_is_being_loaded_in_the_background(template
         print(client.health()[1]["standby"]["state"])
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "loading"

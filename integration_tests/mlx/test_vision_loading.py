@@ -44,14 +44,14 @@ def test_what_the_first_image_needs_is_loaded_before_the_timeout_of_its_attempt_
     qwen: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load_slowly(*given: Any, **options: Any) -> Any:
-        time.sleep(1.5)
+        time.sleep(3.0)
         return load_both(*given, **options)
 
     load_both = vision_loading._load
     ask(qwen, picture())  # imports mlx-vlm
     close_engines()
     monkeypatch.setattr(vision_loading, "_load", load_slowly)
-    client = LLMClient(f"mlx/{qwen}", max_tokens=2, timeout=1.2, max_retries=0)
+    client = LLMClient(f"mlx/{qwen}", max_tokens=2, timeout=2.5, max_retries=0)
     assert client.generate(QUESTION).content
     messages = [Message.user(QUESTION, images=[picture()])]
 
@@ -60,7 +60,7 @@ def test_what_the_first_image_needs_is_loaded_before_the_timeout_of_its_attempt_
 
     started = time.monotonic()
     assert client.generate(messages).content if way == "generate" else asyncio.run(stream())
-    assert time.monotonic() - started > 1.5
+    assert time.monotonic() - started > 3.0
     close_engines()
     with pytest.raises(LLMError, match="deadline"):
         client.generate(messages, deadline=0.5)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from integration_tests.support.fault_harness import KEY, OTHER_KEY, no_other_task, target
 from integration_tests.support.fault_server import FaultServer
+from integration_tests.support.waiting import wait_until
 from unified_llm import LLMClient, health_snapshot
 
 
@@ -30,10 +30,8 @@ def nothing_left(*servers: FaultServer) -> Iterator[None]:
     yield
     gc.collect()
     assert all(server.settles_at(0) for server in servers), "a connection was left open"
-    until = time.monotonic() + 3
-    while threading.active_count() > threads and time.monotonic() < until:
-        time.sleep(0.005)  # those of the servers need a moment to end
-    assert threading.active_count() <= threads, "a thread was left behind"
+    # Those of the servers need a moment to end.
+    assert wait_until(lambda: threading.active_count() <= threads), "a thread was left behind"
     assert [row["consecutive_failures"] for row in health_snapshot() if row["consecutive_failures"]] == []
 
 

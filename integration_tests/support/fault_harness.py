@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from integration_tests.support.fault_responses import SECOND, answer, streamed
 from integration_tests.support.fault_server import FaultServer, Send, Step
+from integration_tests.support.waiting import PATIENCE
 from tests.support.canary_checks import assert_no_canary, assert_no_canary_in_error
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
 from unified_llm._backends.http import Transport
@@ -241,7 +242,7 @@ def _run_once(case: Case, way: Way, *, with_fallback: bool) -> CallResult:
                 **({"max_retries": 0} | dict(case.config)),
             ),
             # Its own timeout: by default it has that of the first target, which may be very short in a case.
-            fallbacks=[target("second", f"{second.url}/v1", OTHER_KEY, timeout=30)] if with_fallback else [],
+            fallbacks=[target("second", f"{second.url}/v1", OTHER_KEY, timeout=PATIENCE)] if with_fallback else [],
         )
         result = _run_sync(client, case, way)
         _look_for_canaries(client, result)

@@ -15,11 +15,13 @@ import socket
 import ssl
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from types import TracebackType
 from typing import Self
+
+from integration_tests.support.waiting import PATIENCE, wait_until
 
 Headers = dict[str, str]
 
@@ -50,6 +52,13 @@ class Sleep:
 
 
 @dataclass(frozen=True)
+class Until:
+    """Wait until this is true."""
+
+    condition: Callable[[], bool]
+
+
+@dataclass(frozen=True)
 class Hang:
     """Send nothing until the client disconnects."""
 
@@ -64,7 +73,7 @@ class Reset:
     """Reset the connection (RST)."""
 
 
-Step = Send | Repeat | Sleep | Hang | Close | Reset
+Step = Send | Repeat | Sleep | Until | Hang | Close | Reset
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,7 @@ class FaultServer:
         self.scripts = list(scripts) or [[Send(ok(b'{"text": "hi"}'))]]
         self.requests: list[Request] = []
         self.accepted = 0
+        self._responded = 0
         self._on_accept = on_accept
         self._tls = tls
         self._lock = threading.Lock()
@@ -150,7 +160,7 @@ class FaultServer:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
         self._listener.close()
 
     @property
@@ -159,13 +169,17 @@ class FaultServer:
         with self._lock:
             return len(self._open)
 
-    def settles_at(self, count: int, *, within: float = 3.0) -> bool:
+    def settles_at(self, count: int) -> bool:
         """Return whether the number of open connections becomes ``count`` in time."""
-        return _wait_until(lambda: self.open == count, within)
+        return wait_until(lambda: self.open == count)
 
-    def has_received(self, count: int, *, within: float = 3.0) -> bool:
+    def has_received(self, count: int) -> bool:
         """Return whether ``count`` requests arrive in time."""
-        return _wait_until(lambda: len(self.requests) >= count, within)
+        return wait_until(lambda: len(self.requests) >= count)
+
+    def has_responded(self, count: int) -> bool:
+        """Return whether the scripts of ``count`` requests end in time."""
+        return wait_until(lambda: self._responded >= count)
 
     def _start(self, target: object, *arguments: object) -> None:
         assert callable(target)
@@ -185,7 +199,7 @@ class FaultServer:
     def _serve(self, sock: socket.socket, number: int) -> None:
         plain = sock
         try:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for step in self._on_accept:
                 self._run_step(sock, step)
@@ -208,6 +222,8 @@ class FaultServer:
                 self.requests.append(request)
             for step in script:
                 self._run_step(sock, step)
+            with self._lock:
+                self._responded += 1
 
     def _read(self, sock: socket.socket, buffer: bytearray, number: int) -> Request:
         while (end := buffer.find(b"\r\n\r\n")) < 0:
@@ -237,17 +253,13 @@ class FaultServer:
     def _run_step(self, sock: socket.socket, step: Step) -> None:
         match step:
             case Send(data, every, pause):
-                for part in _slices(data, every):
-                    self._send(sock, part)
-                    self._pause(pause)
+                self._send_parts(sock, _slices(data, every), pause)
             case Repeat(data, pause, times):
-                repeated = 0
-                while times is None or repeated < times:
-                    self._send(sock, data)
-                    self._pause(pause)
-                    repeated += 1
+                self._send_parts(sock, repeat(data) if times is None else repeat(data, times), pause)
             case Sleep(seconds):
                 self._pause(seconds)
+            case Until(condition):
+                self._wait_until(condition)
             case Hang():
                 while True:
                     self._receive(sock)
@@ -257,24 +269,24 @@ class FaultServer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 raise _GoneError
 
+    def _send_parts(self, sock: socket.socket, parts: Iterable[bytes], pause: float) -> None:
+        for part in parts:
+            self._send(sock, part)
+            self._pause(pause)
+
     def _send(self, sock: socket.socket, data: bytes) -> None:
         if self._stopping.is_set():
             raise _GoneError
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         sock.sendall(data)
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._pause(0.005)
 
     def _pause(self, seconds: float) -> None:
         if seconds and self._stopping.wait(seconds):
             raise _GoneError
-
-
-def _wait_until(condition: Callable[[], bool], within: float) -> bool:
-    until = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def _slices(data: bytes, every: int) -> Iterator[bytes]:

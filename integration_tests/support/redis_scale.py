@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from integration_tests.support.redis_server import RedisServer
+from integration_tests.support.waiting import PATIENCE
 from integration_tests.support.worker import Worker
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ LONGEST_DELAY = 3.0
 # Seconds: until a worker has read what was stored before it started, and for which its traffic is counted.
 _SETTLE = 3.0
 _COUNTED = 5.0
-# Seconds after which an update counts as lost.
-_PATIENCE = 15.0
 
 
 @dataclass(frozen=True)
@@ -123,13 +122,16 @@ def measure(cooldowns: int) -> Figures:
 
 
 def _known(server: RedisServer) -> int:
-    """Count the cooldowns that a process learns of in its first two seconds."""
+    """Count the cooldowns that a process learns of until two seconds bring none."""
     from unified_llm._policy.health_updates import CooldownStarted
 
     learned: list[HealthUpdate] = []
     sync, until = make_sync(server, learned), time.monotonic() + 2.0
     while time.monotonic() < until:
+        count = len(learned)
         sync.poll()
+        if len(learned) > count:
+            until = time.monotonic() + 2.0
         time.sleep(0.01)
     sync.close()
     return len({update.key for update in learned if isinstance(update, CooldownStarted)})
@@ -145,7 +147,7 @@ def _counters(client: redis.Redis) -> tuple[int, int]:
 def _wait(condition: Callable[[], bool]) -> float:
     started = time.monotonic()
     while not condition():
-        if time.monotonic() - started > _PATIENCE:
+        if time.monotonic() - started > PATIENCE:
             return float("inf")
         time.sleep(0.02)
     return time.monotonic() - started

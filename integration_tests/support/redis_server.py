@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from integration_tests.support.needs import need, need_program
+from integration_tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     import redis
@@ -48,12 +48,14 @@ class RedisServer:
         command = [self._program, *options, "--requirepass", PASSWORD]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         with self.client() as client:
-            for _ in range(200):
+
+            def answers() -> bool:
                 with suppress(redis.ConnectionError):
-                    client.ping()
-                    return
-                time.sleep(0.05)
-        raise RuntimeError("redis-server did not start.")
+                    return bool(client.ping())
+                return False
+
+            if not wait_until(answers):
+                raise RuntimeError("redis-server did not start.")
 
     def kill(self) -> None:
         """Kill the process like a crash."""

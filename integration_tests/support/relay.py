@@ -14,9 +14,10 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from dataclasses import dataclass
 from typing import Self, TypeAlias
+
+from integration_tests.support.waiting import PATIENCE, wait_until
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,9 @@ class Relay:
         """The number of open connections of clients."""
         return len(self._open)
 
-    def settles_at(self, count: int, within: float = 3.0) -> bool:
+    def settles_at(self, count: int) -> bool:
         """Return whether the number of open connections becomes ``count`` in time."""
-        until = time.monotonic() + within
-        while self.open != count and time.monotonic() < until:
-            time.sleep(0.005)
-        return self.open == count
+        return wait_until(lambda: self.open == count)
 
     def __enter__(self) -> Self:
         self._listener.settimeout(0.05)
@@ -90,7 +88,7 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
         self._listener.close()
 
     def _start(self, function: object, *arguments: object) -> None:

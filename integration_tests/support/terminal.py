@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
+from integration_tests.support.waiting import PATIENCE
+
 CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"
 
@@ -49,7 +51,7 @@ class Terminal:
         """Type these keys."""
         os.write(self._ours, keys.encode())
 
-    def wait_for(self, text: str, seconds: float = 30.0) -> str:
+    def wait_for(self, text: str, seconds: float = PATIENCE) -> str:
         """Wait until the terminal shows a text after what was waited for before; return what came up to it."""
         start, until = len(self.shown), time.monotonic() + seconds
         while text not in self.shown[start:]:
@@ -58,7 +60,7 @@ class Terminal:
         came, self._later = self.shown[start:end], self.shown[end:]
         return came
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Wait for the end of the program; return its exit code."""
         while self._read(time.monotonic() + seconds):
             pass

@@ -45,6 +45,7 @@ class Upstream(Loopback):
         status: Answer every valid request with this error status; None for proper responses.
         headers: Sent with every response (``Retry-After`` ...).
         delay: Seconds to wait before each response.
+        held_from: Requests from this number on, counted from 1, get no response until it is None again.
         refused: Answer chats whose last message contains this text with a 400.
         models: The models that it serves; any other model is a 404.
         requests: All received requests, oldest first.
@@ -54,6 +55,7 @@ class Upstream(Loopback):
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    held_from: int | None = None
     refused: str | None = None
     models: tuple[str, ...] = MODELS
     requests: list[Received] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Upstream(Loopback):
     def reset(self) -> None:
         """Restore the state after the start."""
         self.status, self.headers, self.delay, self.refused, self.models = None, {}, 0.0, None, MODELS
+        self.held_from = None
         self.requests.clear()
         self.violations.clear()
 
@@ -125,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = {}
         received = Received(self.command, self.path, dict(self.headers.items()), body)
         self.upstream.requests.append(received)
+        self._number = len(self.upstream.requests)
 
     def _check_headers(self, raw: bytes) -> None:
         once = ("host", "authorization", "content-type", "content-length", "user-agent", "accept")
@@ -139,7 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise _AnswerError(401, "Incorrect API key provided.", "invalid_api_key")
 
     def _proceed(self, model: str | None = None) -> None:
-        """Wait for ``delay``, then fail if ``status`` is set or the model is unknown."""
+        """Wait while held and for ``delay``, then fail if ``status`` is set or the model is unknown."""
+        while self.upstream.held_from is not None and self._number >= self.upstream.held_from:
+            time.sleep(0.005)
         time.sleep(self.upstream.delay)
         if self.upstream.status is not None:
             raise _AnswerError(self.upstream.status, "The engine is currently overloaded, please try again later.")

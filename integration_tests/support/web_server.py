@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 import httpx
 
 from integration_tests.support.processes import free_port, stop
+from integration_tests.support.waiting import PATIENCE, wait_until
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "examples" / "web"
@@ -68,7 +68,7 @@ def run_beside_the_apps(code: str, variables: Mapping[str, str]) -> str:
     """Run a program that imports an application; return what it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=FOLDER, env=_environment(variables), capture_output=True, text=True, timeout=60, check=True,
+        cwd=FOLDER, env=_environment(variables), capture_output=True, text=True, timeout=2 * PATIENCE, check=True,
     )  # fmt: skip
     return done.stdout
 
@@ -78,10 +78,11 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wait_for(server: WebServer, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
-    while process.poll() is None and time.monotonic() < until:
+    def answers() -> bool:
         with contextlib.suppress(httpx.TransportError):
             httpx.get(f"{server.url}/", trust_env=False)
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"the server did not start:\n{server.logged}")
+            return True
+        return False
+
+    assert wait_until(lambda: process.poll() is not None or answers())
+    assert process.poll() is None, f"the server did not start:\n{server.logged}"

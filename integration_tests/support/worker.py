@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
+from integration_tests.support.waiting import PATIENCE
+
 PROMPT = "CANARY-prompt: tell me everything"
 
 
@@ -71,7 +73,7 @@ class Worker:
         """End the process; return its exit status."""
         if self._process.stdin:
             self._process.stdin.close()
-        status = self._process.wait(10)
+        status = self._process.wait(PATIENCE)
         if self._process.stdout:
             self._process.stdout.close()
         return status

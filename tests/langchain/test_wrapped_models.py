@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import threading
-import time
 from typing import Any, ClassVar
 
 import pytest
@@ -597,8 +596,7 @@ def test_a_model_with_bound_tools_of_ours_keeps_its_own_failover_inside_another_
 async def test_a_sync_model_that_hangs_is_abandoned_at_its_deadline(kind: type[Plain]) -> None:
     never = threading.Event()
     outside = kind(wait=never)
-    llm = model(outside, deadline=0.05)
-    began = time.monotonic()
+    llm = model(outside, deadline=0.2)
     with in_real_time(down()):
         with pytest.raises(ours.LLMError) as caught:
             llm.invoke("Hi")
@@ -607,12 +605,11 @@ async def test_a_sync_model_that_hangs_is_abandoned_at_its_deadline(kind: type[P
         with pytest.raises(ours.LLMError) as scaught:
             list(llm.stream("Hi"))
     assert [each.value.attempts[-1].outcome for each in (caught, acaught, scaught)] == ["timeout"] * 3
-    assert time.monotonic() - began < 3
     threads = [call["thread"] for call in outside.calls]
     assert all(thread.daemon for thread in threads)
     never.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -641,21 +638,19 @@ def test_a_thread_that_outlives_its_loop_ends_quietly() -> None:
         asyncio.run(give_up())
     gate.set()
     thread = outside.calls[0]["thread"]
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 
 async def test_an_async_model_that_hangs_is_cancelled_at_its_deadline() -> None:
     outside = Native(pause=60.0)
-    llm = model(outside, deadline=0.1)
-    began = time.monotonic()
+    llm = model(outside, deadline=0.2)
     with in_real_time(down()):
         with pytest.raises(ours.LLMError) as caught:
             await llm.ainvoke("Hi")
         with pytest.raises(ours.LLMError) as scaught:
             [chunk async for chunk in llm.astream("Hi")]
     assert [each.value.attempts[-1].outcome for each in (caught, scaught)] == ["timeout"] * 2
-    assert time.monotonic() - began < 3
     assert outside.calls == []
 
 

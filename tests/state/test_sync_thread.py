@@ -26,7 +26,7 @@ from unified_llm.types import ModelInfo
 
 A = target("alpha/one", base_url="https://alpha")
 LISTED, MODELS = ("alpha", "https://alpha", None), (ModelInfo("one", "alpha"),)
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class GatedRedis(MemoryRedis):
@@ -175,7 +175,7 @@ def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: 
     started = time.monotonic()
     assert sync_thread.find(LISTED, 300.0) is None
     assert asyncio.run(sync_thread.afind(LISTED, 300.0)) is None
-    assert 0.1 <= time.monotonic() - started < 5.0
+    assert 0.1 <= time.monotonic() - started < PATIENCE
     server.gate.set()
     sync_thread.keep(LISTED, MODELS, 300.0)
     assert sync_thread._request_models(LISTED).result(PATIENCE)
@@ -233,7 +233,7 @@ def test_the_end_of_a_process_does_not_wait_for_a_server_that_hangs(make: Any, s
     assert server.received.wait(PATIENCE)
     started = time.monotonic()
     sync_thread.finish()
-    assert 0.2 <= time.monotonic() - started < 5.0
+    assert 0.2 <= time.monotonic() - started < PATIENCE
 
 
 def test_where_no_thread_can_be_started_calls_go_on(

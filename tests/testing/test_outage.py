@@ -353,7 +353,7 @@ def test_a_target_that_hangs_alone_is_given_up_when_its_time_is_over(way: Way, s
         # One try of all the time that there is, or two of 30 s to the first token, and a pause between them.
         assert seconds <= seen.seconds < seconds + 2
     assert seconds <= seen.seconds < seconds + 2
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 @EVERY_WAY
@@ -374,7 +374,7 @@ def test_a_long_wait_passes_at_once_and_is_recorded(way: Way) -> None:
         assert outcome_of(way, LLMClient(GPT)).content == "Here again."
     assert seen.seconds == pytest.approx(55 * 1.05, abs=1)
     assert seen.attempts[-1].waited >= 55
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_a_breaker_that_opened_lets_a_probe_through_when_its_time_has_come() -> None:

@@ -242,7 +242,8 @@ def test_a_silent_engine_fails_over(script: Callable[..., FakeEngine], ask: Call
     client = LLMClient(f"mlx/{tmp_path}", timeout=0.001, max_retries=0, fallbacks=["mlx/demo"])
     with pytest.raises(LLMError) as failed:
         ask(client, QUESTION)
-    assert [attempt.outcome for attempt in failed.value.attempts] == ["timeout", "timeout"]
+    attempts = [(attempt.target, attempt.outcome, attempt.reason) for attempt in failed.value.attempts]
+    assert attempts == [(f"mlx/{tmp_path}", "timeout", None), ("mlx/demo", "timeout", None)]
     assert [request.cancelled for request in engine.requests] == [True, True]
 
 
