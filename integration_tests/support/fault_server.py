@@ -59,6 +59,11 @@ class Until:
 
 
 @dataclass(frozen=True)
+class Peek:
+    """Wait for bytes of the client, and leave them to be read: it has connected, which a pause does not make sure."""
+
+
+@dataclass(frozen=True)
 class Hang:
     """Send nothing until the client disconnects."""
 
@@ -73,7 +78,7 @@ class Reset:
     """Reset the connection (RST)."""
 
 
-Step = Send | Repeat | Sleep | Until | Hang | Close | Reset
+Step = Send | Repeat | Sleep | Until | Peek | Hang | Close | Reset
 
 
 @dataclass(frozen=True)
@@ -239,12 +244,16 @@ class FaultServer:
         method, path, _ = first.split(" ", 2)
         return Request(method, path, headers, body, number)
 
-    def _receive(self, sock: socket.socket) -> bytes:
+    def _hang(self, sock: socket.socket) -> None:
+        while True:
+            self._receive(sock)
+
+    def _receive(self, sock: socket.socket, flags: int = 0) -> bytes:
         """Receive bytes of the client; check regularly whether the server stops."""
         sock.settimeout(0.05)
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError, ssl.SSLWantReadError):
-                data = sock.recv(65536)
+                data = sock.recv(65536, flags)
                 if not data:
                     raise _GoneError
                 return data
@@ -260,9 +269,10 @@ class FaultServer:
                 self._pause(seconds)
             case Until(condition):
                 self._wait_until(condition)
+            case Peek():
+                self._receive(sock, socket.MSG_PEEK)
             case Hang():
-                while True:
-                    self._receive(sock)
+                self._hang(sock)
             case Close():
                 raise _GoneError
             case Reset():

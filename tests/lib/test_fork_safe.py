@@ -162,8 +162,29 @@ def test_a_fork_waits_for_an_import_of_another_thread(
 
 @forks
 def test_it_does_not_wait_for_ever(slow_module: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fork_safe, "_MAX_WAIT", 0.01)
-    assert run_in_fork(lambda: not slow_module.is_set()) == 0
+    for limit in ("_MAX_STALL", "_MAX_WAIT"):
+        with monkeypatch.context() as patch:
+            patch.setattr(fork_safe, limit, 0.01)
+            assert run_in_fork(lambda: not slow_module.is_set()) == 0
+
+
+def test_it_waits_as_long_as_imports_make_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, each of many modules takes seconds: here 4 s in fake time."""
+    held = [{"a"}, {"a", "a.b"}, {"a"}, {"a", "a.c"}, set[str]()]
+    clock = SimpleNamespace(now=0.0)
+
+    def sleep(_: float) -> None:
+        clock.now += 0.5
+
+    monkeypatch.setattr(fork_safe, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    monkeypatch.setattr(fork_safe, "threading", SimpleNamespace(active_count=lambda: 2))
+    monkeypatch.setattr(fork_safe, "_imported_by_others", lambda: held[int(clock.now // 4.0)])
+    fork_safe._wait_for_imports()
+    assert clock.now == 16.0
+    held[:] = [{"a"}] * 10
+    clock.now = 0.0
+    fork_safe._wait_for_imports()
+    assert clock.now == 5.5, "nothing has changed for 5 s"
 
 
 @forks

@@ -4,7 +4,7 @@ A child has one thread, a copy of the one that forked. A lock that another threa
 in the child, and so would Python's own lock of a module that another thread was importing: the first call of a client
 imports httpx, which takes a tenth of a second. Hence::
 
-    parent, before the fork     waits until no other thread is importing a module, for a few seconds at most
+    parent, before the fork     waits until no other thread is importing a module, as long as such imports make progress
     child                       frees every lock of ``make_lock`` that another thread held, then calls what
                                 ``run_in_child`` registered
 """
@@ -25,9 +25,11 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Seconds that a fork waits for imports of other threads, and between two looks. The largest import takes less than one.
-_MAX_WAIT: Final = 5.0
-_PAUSE: Final = 0.001
+# Seconds that a fork waits for imports of other threads: while they begin and end none, and in all. The largest import
+# takes less than one, but on a busy machine many; a thread may also run a whole program within an import.
+_MAX_STALL: Final = 5.0
+_MAX_WAIT: Final = 60.0
+_PAUSE: Final = 0.001  # between two looks
 
 _locks: Final[WeakSet[Any]] = WeakSet()
 _in_child: Final[list[Callable[[], object]]] = []
@@ -52,16 +54,22 @@ def run_in_child(callback: Callable[[], object]) -> None:
 
 def _wait_for_imports() -> None:
     """Wait until no other thread is importing a module. A pause also gives this thread a new turn, to fork within."""
-    end = time.monotonic() + _MAX_WAIT
-    while threading.active_count() > 1 and _is_another_importing() and time.monotonic() < end:
+    began = changed = now = time.monotonic()
+    before: set[str] = set()
+    while threading.active_count() > 1 and (names := _imported_by_others()):
+        if names != before:
+            before, changed = names, now
+        if now - changed > _MAX_STALL or now - began > _MAX_WAIT:
+            return
         time.sleep(_PAUSE)
+        now = time.monotonic()
 
 
-def _is_another_importing() -> bool:
-    """Return whether another thread holds Python's lock of a module, from the search for its file to its last line."""
+def _imported_by_others() -> set[str]:
+    """Return the modules whose locks other threads hold: from the search for a file to its last line."""
     module_locks: Mapping[str, Any] = getattr(getattr(importlib, "_bootstrap", None), "_module_locks", {})
-    locks = [reference() for reference in list(module_locks.values())]
-    return any(getattr(lock, "owner", None) not in {None, threading.get_ident()} for lock in locks)
+    locks = [(name, reference()) for name, reference in list(module_locks.items())]
+    return {name for name, lock in locks if getattr(lock, "owner", None) not in {None, threading.get_ident()}}
 
 
 def _renew_in_child() -> None:
