@@ -220,7 +220,12 @@ def test_what_others_put_into_our_keys_hides_no_breaker(strange: str, server: Re
             STRANGE[strange](client, f"unified-llm:2:{stream}")
     redis_scale.publish_cooldowns(server, 1)
     redis_scale.publish_breaker(server)
-    assert wait_until(lambda: listener.poll() or len(learned) == 2)
+
+    def has_learned_both() -> bool:
+        listener.poll()
+        return len(learned) == 2
+
+    assert wait_until(has_learned_both)
     listener.close()
     assert {type(update) for update in learned} == {BreakerOpened, CooldownStarted}
 
@@ -234,7 +239,13 @@ def test_what_is_too_large_to_be_read_in_time_is_replaced(server: RedisServer) -
     key = ("vllm", "http://primary.example:8000", "scripted-large", "fingerprint")
     now = time.monotonic()
     sender.publish(BreakerOpened(key, now, now + 60.0, PRIMARY, 1, 5))
-    assert wait_until(lambda: sender.poll() or listener.poll() or learned)
+
+    def has_learned() -> bool:
+        sender.poll()
+        listener.poll()
+        return learned != []
+
+    assert wait_until(has_learned)
     sender.close()
     listener.close()
     assert [type(update) for update in learned] == [BreakerOpened]

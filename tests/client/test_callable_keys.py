@@ -293,7 +293,7 @@ def test_tasks_share_one_call_and_the_loop_goes_on(monkeypatch: pytest.MonkeyPat
     release, vault = threading.Event(), Vault(NEW)
 
     def slow() -> str:
-        release.wait(5)
+        release.wait(60)
         return f"{vault.get()}"
 
     async def main() -> list[str]:

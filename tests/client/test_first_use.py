@@ -105,7 +105,7 @@ def held_import(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Make every import last until the event is set."""
     released = threading.Event()
     monkeypatch.setattr(first_use, "_loads", {})
-    monkeypatch.setattr(first_use, "_import_backend", lambda _: released.wait(10))
+    monkeypatch.setattr(first_use, "_import_backend", lambda _: released.wait(60))
     yield released
     released.set()
 

@@ -214,7 +214,7 @@ class SlowExchange:
         self.slow.begun.set()
 
     def read(self, until: float) -> Any:
-        assert self.slow.go.wait(10)
+        assert self.slow.go.wait(60)
         return self.slow.outcome
 
     def close(self) -> None:
@@ -248,13 +248,13 @@ def test_fifty_threads_and_fifty_tasks_of_five_loops_make_one_request(leader: st
             first: Any = pool.submit(asyncio.run, client.alist_models())
         else:
             first = pool.submit(client.list_models)
-        assert slow.begun.wait(10)
+        assert slow.begun.wait(60)
         threads = [pool.submit(client.list_models) for _ in range(50)]
         loops = [pool.submit(asyncio.run, ten()) for _ in range(5)]
         time.sleep(0.05)
         slow.go.set()
-        lists = [first.result(10), *(thread.result(10) for thread in threads)]
-        lists += [models for loop in loops for models in loop.result(10)]
+        lists = [first.result(60), *(thread.result(10) for thread in threads)]
+        lists += [models for loop in loops for models in loop.result(60)]
     assert lists == [list(MODELS)] * 101
     assert slow.asked == 1
 
@@ -297,7 +297,7 @@ def test_a_failure_is_raised_for_all_who_wait_and_not_kept() -> None:
     with slow.running(), ThreadPoolExecutor(8) as pool:
         client = LLMClient(GPT, max_retries=0)
         calls = [pool.submit(client.list_models) for _ in range(8)]
-        assert slow.begun.wait(10)
+        assert slow.begun.wait(60)
         time.sleep(0.02)
         slow.go.set()
         assert {type(call.exception(10)) for call in calls} == {ServiceUnavailableError}
@@ -323,7 +323,7 @@ def test_when_the_thread_that_makes_the_request_is_interrupted_another_makes_it(
 
     def interrupted() -> tuple[ModelInfo, ...]:
         begun.set()
-        go.wait(10)
+        go.wait(60)
         raise KeyboardInterrupt
 
     def lead() -> None:
@@ -332,12 +332,12 @@ def test_when_the_thread_that_makes_the_request_is_interrupted_another_makes_it(
 
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(lead)
-        assert begun.wait(10)
+        assert begun.wait(60)
         follower = pool.submit(cache.get, wanted, lambda: MODELS)
         time.sleep(0.02)
         go.set()
-        assert follower.result(10) == MODELS
-        leader.result(10)
+        assert follower.result(60) == MODELS
+        leader.result(60)
 
 
 def test_one_list_can_be_forgotten_and_the_others_stay() -> None:
@@ -361,7 +361,7 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
         client = LLMClient(GPT)
         thread = threading.Thread(target=client.list_models)
         thread.start()
-        assert slow.begun.wait(10)
+        assert slow.begun.wait(60)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads, which this test is about
             child = os.fork()

@@ -69,7 +69,7 @@ def held_by_another_thread(lock: threading.RLock) -> Callable[[], None]:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(10)
+    assert held.wait(60)
 
     def end() -> None:
         release.set()
@@ -82,7 +82,7 @@ def held_by_another_thread(lock: threading.RLock) -> Callable[[], None]:
 def test_a_lock_that_another_thread_holds_is_free_in_the_child() -> None:
     lock = fork_safe.make_lock()
     end = held_by_another_thread(lock)
-    assert run_in_fork(lambda: lock.acquire(timeout=5)) == 0
+    assert run_in_fork(lambda: lock.acquire(timeout=60)) == 0
     assert not lock.acquire(blocking=False)  # in the parent it is still held
     end()
 
@@ -105,7 +105,7 @@ def test_it_is_free_in_the_child_of_a_child_as_well() -> None:
 
     def hold_and_fork() -> bool:
         end = held_by_another_thread(lock)
-        status = run_in_fork(lambda: lock.acquire(timeout=5))
+        status = run_in_fork(lambda: lock.acquire(timeout=60))
         end()
         return status == 0
 
@@ -117,7 +117,7 @@ def test_a_fork_in_a_thread_is_like_any_other() -> None:
     lock = fork_safe.make_lock()
     statuses: list[int] = []
     end = held_by_another_thread(lock)
-    thread = threading.Thread(target=lambda: statuses.append(run_in_fork(lambda: lock.acquire(timeout=5))))
+    thread = threading.Thread(target=lambda: statuses.append(run_in_fork(lambda: lock.acquire(timeout=60))))
     thread.start()
     thread.join()
     end()
@@ -132,13 +132,13 @@ def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[thr
 
     def wait() -> None:
         begun.set()
-        end.wait(10)
+        end.wait(60)
 
     monkeypatch.setattr(sys, "slow_import", wait, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     thread = threading.Thread(target=import_module, args=("slow_to_import",))
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     yield end
     end.set()
     thread.join()

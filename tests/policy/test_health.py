@@ -168,7 +168,7 @@ def test_changes_of_state_are_reported_without_the_lock() -> None:
 
     def on_change(change: HealthChange) -> None:
         with ThreadPoolExecutor(1) as pool:  # another thread gets the lock, or this never ends
-            pool.submit(health.snapshot, 0.0).result(5)
+            pool.submit(health.snapshot, 0.0).result(60)
         assert isinstance(change, BreakerChange)
         changes.append((change.target, change.before, change.after))
 
@@ -233,12 +233,12 @@ def test_a_forked_child_can_use_the_registry_although_a_thread_of_the_parent_hel
     def take_lock() -> None:
         with process_health.HEALTH._lock:
             held.set()
-            release.wait(10)
+            release.wait(60)
 
     fail(process_health.HEALTH, A)
     thread = threading.Thread(target=take_lock)
     thread.start()
-    held.wait(10)
+    held.wait(60)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: that is what is tried here
         child = os.fork()

@@ -166,7 +166,7 @@ class Slow:
     def fetch(self) -> Models:
         self.requests += 1
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return NEW
 
     async def afetch(self) -> Models:
@@ -201,7 +201,7 @@ def test_threads_and_tasks_get_the_old_list_while_one_request_runs(slow: Slow) -
     slow.go.set()
     for thread in threading.enumerate():
         if thread.name == "unified-llm-models":
-            thread.join(10)
+            thread.join(60)
     assert slow.get(never) == list(NEW)
 
 

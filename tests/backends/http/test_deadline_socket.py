@@ -22,7 +22,7 @@ import pytest
 
 from tests.support.each import each
 from tests.support.sync_and_async import Mode
-from unified_llm._backends.http import deadline_socket
+from unified_llm._backends.http import address_race, deadline_socket
 from unified_llm._backends.http.deadline_socket import HEAD_LIMIT, DeadlineSocket, OversizedHeadError, Tunnel
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket, AsyncStream, AsyncTLSStream
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket, SyncStream, SyncTLSStream
@@ -38,7 +38,7 @@ class SocketDriver:
 
     def __init__(self, mode: Mode, run: Callable[[Any], Any]) -> None:
         self.sock: Any = SyncDeadlineSocket(time.monotonic) if mode == "sync" else AsyncDeadlineSocket(time.monotonic)
-        self.sock.until, self.sock.connect_timeout = time.monotonic() + 2, 1.0
+        self.sock.until, self.sock.connect_timeout = time.monotonic() + 30, 1.0
         self.stream: Any = None
         self._mode, self._run = mode, run
 
@@ -131,18 +131,25 @@ class SilentLoop(asyncio.SelectorEventLoop):
         super().__init__()
         self.connecting: list[socket.socket] = []
 
+        self.both = asyncio.Event()
+
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         self.connecting.append(sock)
+        if len(self.connecting) == 2:
+            self.both.set()
         await self.create_future()
 
     async def connect(self, seconds: float) -> None:
         sock = AsyncDeadlineSocket(time.monotonic)
-        sock.until, sock.connect_timeout = time.monotonic() + seconds, 5.0
+        sock.until, sock.connect_timeout = time.monotonic() + seconds, seconds
         await sock.connect_tcp("a.test", 80)
 
 
-def test_a_race_that_nobody_wins_leaves_no_socket_to_a_loop_that_ends(addresses: Callable[..., None]) -> None:
+def test_a_race_that_nobody_wins_leaves_no_socket_to_a_loop_that_ends(
+    addresses: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     addresses("open", "open")
+    monkeypatch.setattr(address_race, "DELAY", 0.0)
     loop = SilentLoop()
     with pytest.raises(httpcore.ConnectTimeout):
         loop.run_until_complete(loop.connect(0.3))
@@ -158,8 +165,8 @@ def test_a_race_in_a_loop_that_was_closed_ends_in_silence(
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
     loop = SilentLoop()
     loop.set_exception_handler(lambda *_: None)  # asyncio's own words for a task that was never ended
-    racing = loop.create_task(loop.connect(5.0))
-    loop.run_until_complete(asyncio.sleep(0.3))
+    racing = loop.create_task(loop.connect(60.0))
+    loop.run_until_complete(loop.both.wait())
     connecting = loop.connecting
     loop.close()
     del loop, racing

@@ -66,7 +66,7 @@ def ended(look_up: LookUp) -> LookUp:
     """Wait for the thread of a look-up."""
     done = threading.Event()
     look_up.call_when_done(done.set)
-    assert done.wait(5)
+    assert done.wait(60)
     return look_up
 
 
@@ -259,7 +259,7 @@ def test_a_look_up_whose_thread_ends_early_has_failed(
         assert address(ended(resolving.look_up("a.test", 443))) == "10.0.0.1"
     for thread in threading.enumerate():  # what the first one raises is this test's
         if thread.name == "unified-llm-look-up":
-            thread.join(5)
+            thread.join(60)
 
 
 def test_a_shortage_of_files_is_told_from_a_name_that_is_unknown(

@@ -91,7 +91,7 @@ def test_threads_and_loops_share_one_call() -> None:
 
     def key() -> str:
         calls.append("called")
-        release.wait(5)
+        release.wait(60)
         return "key-1"
 
     until = runtime.current().now() + 5
@@ -147,7 +147,7 @@ def test_a_caller_waits_only_a_little_for_a_new_key_while_the_old_one_is_valid(
     def key() -> Any:
         pair = next(returned)
         if pair[0] == "key-2":
-            release.wait(5)
+            release.wait(60)
         return pair
 
     source = KeyCallable(key)
@@ -165,7 +165,7 @@ def test_a_call_that_has_not_returned_for_minutes_is_given_up(clock: Clock) -> N
     def key() -> str:
         answer = next(answers)
         if answer == "late":
-            release.wait(5)
+            release.wait(60)
         return answer
 
     source = KeyCallable(key)
@@ -195,7 +195,7 @@ def test_others_call_again_where_the_first_caller_was_interrupted(error: type[Ba
     def key() -> str:
         calls.append("called")
         if len(calls) == 1:
-            waits.wait(5)
+            waits.wait(60)
             raise error
         return "key-1"
 
@@ -225,7 +225,7 @@ def test_a_forked_child_does_not_wait_for_a_call_of_its_parent() -> None:
     def key() -> str:
         calls.append("called")
         if len(calls) == 1:
-            release.wait(5)
+            release.wait(60)
         return f"key-{len(calls)}"
 
     source = KeyCallable(key)
