@@ -45,6 +45,14 @@ def test_the_same_holds_for_every_kind_of_server(case: tuple[Any, ...]) -> None:
     check(case)
 
 
+@each("kind, counts, latency", product(("fixed", "bucket"), ("requests", "tokens"), (0.5, 5.0)))
+def test_a_server_that_tells_what_is_left_refuses_none(kind: Kind, counts: str, latency: float) -> None:
+    server = LimitedServer(kind, headers=True, counts=counts, tokens=900, latency=latency)
+    batch = run_batch({"alpha/one": server}, [target()], 300)
+    assert (batch.served, server.refused) == (300, [])
+    assert batch.seconds <= 300
+
+
 def test_slow_responses_take_a_little_longer() -> None:
     for kind, concurrency in product(KINDS, (20, 100)):
         server = LimitedServer(kind, latency=5.0)
@@ -75,6 +83,12 @@ def test_calls_beyond_those_in_flight_wait_for_a_server_that_has_refused_none() 
     assert batch.served == 300
     assert len(servers["beta/two"].received) == 0, "a fallback may cost more"
     assert batch.seconds <= 20
+
+
+def test_the_same_holds_for_one_that_tells_of_room_for_all_of_them() -> None:
+    servers = {name: LimitedServer("bucket", 10_000, headers=True, latency=1.0) for name in ("alpha/one", "beta/two")}
+    batch = run_batch(servers, [target("alpha/one"), target("beta/two")], 300, concurrency=100)
+    assert (batch.served, len(servers["beta/two"].received)) == (300, 0)
 
 
 @each("tells, latency, seconds", [(True, 0.02, 150), (False, 0.5, 250)])

@@ -11,6 +11,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm._policy import retry_after
 
 NOW = "Fri, 20 Nov 2026 10:00:00 GMT"
+IN_FIVE = "2026-11-20T10:00:05Z"
 EPOCH = 1795168800  # the same instant
 
 
@@ -129,6 +130,37 @@ def test_every_providers_names_of_limits_are_known(left: str, until: str) -> Non
     assert retry_after.read_reset({left: "1", until: "3s"}) is None
     assert retry_after.read_reset({left: "none", until: "3s"}) is None
     assert retry_after.read_reset({left: "0"}) is None
+
+
+@each(
+    ("headers", "rooms"),
+    [
+        ({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "3"}, [("requests", 7, 3)]),
+        ({"x-ratelimit-remaining-requests": "7", "x-ratelimit-reset-requests": "6m0s"}, [("requests", 7, 360)]),
+        ({"x-ratelimit-remaining-tokens": "149984", "x-ratelimit-reset-tokens": "6ms"}, [("tokens", 149984, 0.006)]),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6ms"}, [("tokens", 0, 0.006)]),
+        (
+            {f"anthropic-ratelimit-{name}-remaining": "70" for name in ("requests", "tokens", "input-tokens")}
+            | {f"anthropic-ratelimit-{name}-reset": IN_FIVE for name in ("requests", "tokens", "input-tokens")},
+            [("requests", 70, 5), ("input", 70, 5)],
+        ),
+        (
+            {"anthropic-ratelimit-output-tokens-remaining": "70", "anthropic-ratelimit-output-tokens-reset": IN_FIVE},
+            [("output", 70, 5)],
+        ),
+        ({"x-ratelimit-remaining-tokens": "7"}, []),
+        ({"x-ratelimit-remaining-tokens": "7", "x-ratelimit-reset-tokens": "0s"}, []),
+        ({"x-ratelimit-remaining-tokens": "-7", "x-ratelimit-reset-tokens": "1s"}, []),
+        ({"x-ratelimit-remaining-tokens": "nan", "x-ratelimit-reset-tokens": "1s"}, []),
+        ({"x-ratelimit-remaining-tokens": "inf", "x-ratelimit-reset-tokens": "1s"}, []),
+        ({"x-ratelimit-remaining-tokens": "7", "x-ratelimit-reset-tokens": "soon"}, []),
+    ],
+)
+def test_what_is_left_of_a_limit_is_read_with_what_it_counts(
+    headers: dict[str, str], rooms: list[tuple[str, float, float]]
+) -> None:
+    read = retry_after.read_rooms({"date": NOW, **headers})
+    assert [(room.counted, room.left, room.seconds) for room in read] == rooms
 
 
 def test_a_limit_that_is_not_exhausted_or_has_no_reset_says_nothing() -> None:

@@ -34,6 +34,7 @@ class LimitedServer:
         per_minute: The limit.
         tells: A refusal has Retry-After.
         headers: Every response says what is left.
+        counts: What the limit counts, as the headers name it; where they are tokens, all requests take the same.
         latency: Seconds until a response; a refusal takes a tenth of a second at most.
         tokens: Tokens that each response used.
     """
@@ -42,6 +43,7 @@ class LimitedServer:
     per_minute: int = 60
     tells: bool = True
     headers: bool = False
+    counts: str = "requests"
     latency: float = 0.5
     tokens: int = 10
     accepted: list[float] = field(default_factory=list[float])
@@ -61,8 +63,8 @@ class LimitedServer:
         headers: dict[str, str] = {}
         if self.headers:
             headers = {
-                "x-ratelimit-remaining-requests": str(left),
-                "x-ratelimit-reset-requests": f"{reset:.3f}s",
+                f"x-ratelimit-remaining-{self.counts}": str(left * (1 if self.counts == "requests" else self.tokens)),
+                f"x-ratelimit-reset-{self.counts}": f"{reset:.3f}s",
             }
         if ok:
             usage = Usage(prompt_tokens=self.tokens, total_tokens=self.tokens)

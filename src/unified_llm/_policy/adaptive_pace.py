@@ -25,7 +25,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from unified_llm._core.seconds import FOREVER
-from unified_llm._policy import retry_after
+from unified_llm._policy.server_room import SLACK, ServerRoom
+from unified_llm.types.records import Usage
 
 # Requests in flight at first: so many are refused at once where a limit is reached with the first ones.
 _FIRST_WINDOW: Final = 8.0
@@ -57,11 +58,7 @@ _MUCH_EVIDENCE: Final = 10.0
 _MUCH_SLOWER: Final = 1.2
 _FIRST_STEP: Final = 0.02
 _LONGEST_STEP: Final = 0.5
-# Seconds that a limit may be back later than the server says, which rounds.
-_SLACK: Final = 0.05
 _FASTER: Final = 0.05  # growth after as long again as it was held; after twice as long four times as much
-# The longest pause for which headers are believed: a limit of a day need not be spread over the day.
-_LONGEST_SPACING: Final = 60.0
 # Calls that wait for one in flight to end look after this share of the time that it will probably take, in seconds from
 # and to.
 _SHARE_OF_WAIT: Final = 0.5
@@ -108,25 +105,30 @@ class AdaptivePace:
         self._gap = 0.0  # seconds between two requests, lately
         self._slowed = False  # after the last 429, which no success has followed yet
         self._free_at = 0.0  # the instant at which the server accepts the next request, as it says
-        self._room = FOREVER  # requests that the server has left, by its last response
-        self._room_pace = 0.0
-        self._room_until = float("-inf")
+        self._room = ServerRoom()
         self._given_at_pace = 0.0
 
     def window(self, now: float) -> int:
         """Return how many requests may be in flight."""
         if self._pauses:
             return 1
-        if now >= self._room_until:
-            self._room, self._room_pace = FOREVER, 0.0
         pace = self._pace_at(now)
         needed = 1 + self._seconds / pace if pace else 1
-        return max(1, int(min(max(self._window, needed), self._room)))
+        return max(1, int(min(max(self._window, needed), self._room.requests(now))))
 
-    def is_full(self, now: float) -> bool:
-        """Return whether the requests in flight alone hold back the next one: the server has refused none so far."""
-        window = self.window(now)
-        return not (self._pauses or self._pace or self._room < FOREVER) and self.in_flight >= window
+    def is_full(self, now: float, waiting: int) -> bool:
+        """Return whether requests in flight alone hold back the next one, and not a limit.
+
+        That is where the server has refused none so far, and has room for all of them, if it tells.
+
+        Args:
+            now: The current instant.
+            waiting: How many calls wait.
+        """
+        if self._pauses or self._pace:
+            return False
+        room = self._room.requests(now)
+        return self.in_flight >= self.window(now) if room == FOREVER else room > self.in_flight + waiting
 
     def next_turn(self, now: float) -> float:
         """Return the instant of the next turn."""
@@ -166,8 +168,8 @@ class AdaptivePace:
         """Let the next turns come sooner: less was used than was reserved."""
         self._next -= seconds
 
-    def accept(self, sent: float, now: float, headers: Mapping[str, str]) -> None:
-        """Note a request that succeeded."""
+    def accept(self, sent: float, now: float, headers: Mapping[str, str], usage: Usage | None = None) -> None:
+        """Note a request that succeeded, the headers of its response and the tokens that it used."""
         self._count(sent)
         self._evidence += 1
         self._accepted_since += 1
@@ -181,8 +183,8 @@ class AdaptivePace:
             self._slowed, self.refused_since = False, None
         if 2 * self.in_flight >= self.window(now) and not self._pace:
             self._window = min(_LARGEST_WINDOW, self._window + _GROWTH)
-        if headers and (room := retry_after.read_room(headers)):
-            self._note_room(*room, sent)
+        self._room.note(headers, usage, sent)
+        self._paused_until = max(self._paused_until, self._room.closed_until)
         self._renew_turns(now)
 
     def refuse(self, sent: float, now: float, pause: float | None) -> None:
@@ -190,7 +192,7 @@ class AdaptivePace:
         if self.refused_since is None:
             self.refused_since = now
         if pause is not None:
-            pause += _SLACK
+            pause += SLACK
             self._free_at = sent + pause
             self._paused_until = max(self._paused_until, sent + pause)
         if sent < self._reacted_at:
@@ -218,14 +220,6 @@ class AdaptivePace:
         self.version += 1
 
     # What responses tell
-
-    def _note_room(self, room: float, seconds: float, sent: float) -> None:
-        """Note what a server has left; it counts a request when it arrives."""
-        self._room = room
-        self._room_pace = min(seconds / max(1.0, room), _LONGEST_SPACING)
-        self._room_until = sent + seconds + _SLACK
-        if room < 1 and seconds <= _LONGEST_SPACING:
-            self._paused_until = max(self._paused_until, self._room_until)
 
     def _renew_turns(self, now: float) -> None:
         """Let the turns to come be given again where the pace is another than that at which they were given."""
@@ -310,4 +304,4 @@ class AdaptivePace:
         if pace and (longer := now - self._learned_at - self._held) > 0:
             faster = _FASTER if max(self._basis, self._evidence) >= _MUCH_EVIDENCE else 4 * _FASTER
             pace /= 1 + faster * (longer / self._held) ** 2
-        return max(pace, self._room_pace)
+        return max(pace, self._room.pace(now))

@@ -27,6 +27,7 @@ from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.adaptive_pace import AdaptivePace
 from unified_llm._policy.limit_leases import PARTS, Lease, Usage
 from unified_llm._policy.rate_window import WINDOW, Limit, RateWindow, Turn
+from unified_llm.types.records import Usage as TokenUsage
 
 _MOST_LIMITS: Final = 4096
 # Seconds for which the calls of a batch are held although every request is refused.
@@ -105,6 +106,7 @@ class Outcome(NamedTuple):
         ok: True where it was accepted, False where it was refused with 429, None where neither shows.
         pause: The pause that the server asked for, in seconds.
         headers: The response headers about rate limits.
+        usage: The tokens as the server counted them.
     """
 
     sent: bool
@@ -112,6 +114,7 @@ class Outcome(NamedTuple):
     ok: bool | None = None
     pause: float | None = None
     headers: Mapping[str, str] = {}
+    usage: TokenUsage | None = None
 
 
 _UNSENT: Final = Outcome(sent=False)
@@ -186,7 +189,7 @@ class RateLimits:
         """Return whether a call of a batch has to wait for those in flight alone, for no limit and after no 429."""
         with self._lock:
             state, limit = self._look_up(target, now)
-            return state.pace.is_full(now) and _free_at(state, limit, tokens, now) <= now
+            return state.pace.is_full(now, state.waiting) and _free_at(state, limit, tokens, now) <= now
 
     def reserve(self, target: Target, tokens: int, now: float, *, queued: bool) -> HeldTurn:
         """Take the next turn, whenever it is."""
@@ -369,6 +372,6 @@ def _settle(held: HeldTurn, outcome: Outcome, at: float, now: float) -> None:
     if tpm and outcome.tokens is not None and outcome.tokens < reserved:
         state.pace.refund(WINDOW * min(1.0, (reserved - outcome.tokens) / tpm))
     if outcome.ok:
-        state.pace.accept(sent, at, outcome.headers)
+        state.pace.accept(sent, at, outcome.headers, outcome.usage)
     elif outcome.ok is False:
         state.pace.refuse(sent, at, outcome.pause)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from unified_llm._core.outcome import Failure
 
@@ -26,6 +26,9 @@ _LONGEST_POLL: Final = 60.0
 _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 # An instant beyond this many seconds since 1970 (the year 5138) is in milliseconds, as OpenRouter writes it.
 _MILLISECONDS: Final = 1e11
+
+Counted: TypeAlias = Literal["requests", "tokens", "input", "output"]
+"""What a limit of a server counts: requests, all tokens, or those of the input or the output alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,21 @@ class Hints:
 
     retry_after: float | None = None
     should_retry: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a server has left of one limit.
+
+    Attributes:
+        counted: What the limit counts.
+        left: So many of them are left.
+        seconds: Seconds until the whole limit is back.
+    """
+
+    counted: Counted
+    left: float
+    seconds: float
 
 
 def read(failure: Failure) -> Hints:
@@ -88,20 +106,28 @@ def read_reset(headers: Mapping[str, str]) -> float | None:
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def read_room(headers: Mapping[str, str]) -> tuple[float, float] | None:
-    """Return how many requests a server has left, and the seconds until its limit is back; None where it tells neither.
+def read_rooms(headers: Mapping[str, str]) -> list[Room]:
+    """Return what a server has left of each limit that it names with the time of its reset. Names as in ``read_reset``.
 
-    Of several limits, that which leaves the fewest requests for its time. The names are as in ``read_reset``.
+    Where it names limits of input and of output tokens, one of all tokens says nothing more: Anthropic's repeats the
+    one of them that is closer to its end.
     """
     rooms = [
-        (left, seconds)
+        Room(_counted(name), left, seconds)
         for name, remaining in headers.items()
-        if "ratelimit-" in name and "remaining" in name and "token" not in name
-        if (left := _plausible(_parse_number(remaining))) is not None
+        if "ratelimit-" in name and "remaining" in name
+        if (left := _parse_number(remaining)) is not None and math.isfinite(left) and left >= 0
         if (reset := headers.get(name.replace("remaining", "reset"))) is not None
         if (seconds := _parse_reset(reset, headers))
     ]
-    return min(rooms, key=lambda room: room[0] / room[1], default=None)
+    parts = any(room.counted in {"input", "output"} for room in rooms)
+    return [room for room in rooms if not (parts and room.counted == "tokens")]
+
+
+def _counted(name: str) -> Counted:
+    if "token" not in name:
+        return "requests"
+    return "input" if "input" in name else "output" if "output" in name else "tokens"
 
 
 def _parse_reset(value: str, headers: Mapping[str, str]) -> float | None:

@@ -179,7 +179,7 @@ def _read_outcome(outcome: Done | Failure | None) -> Outcome:
     if isinstance(outcome, Done):
         usage = getattr(outcome.value, "usage", None)
         tokens = usage.total_tokens or usage.prompt_tokens + usage.completion_tokens if usage is not None else None
-        return Outcome(sent=True, tokens=tokens, ok=True, headers=outcome.headers)
+        return Outcome(sent=True, tokens=tokens, ok=True, headers=outcome.headers, usage=usage)
     if outcome.unsent or outcome.kind in _UNSENT:
         return Outcome(sent=False)
     if _is_for_now(outcome):
