@@ -6,6 +6,9 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from llama_index.core.async_utils import run_jobs
+from llama_index.core.llms import ChatMessage
+
 from tests.support import fake_time_loop
 from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU
@@ -14,7 +17,8 @@ from unified_llm import LLMClient
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm.langchain import ChatUnified
-from unified_llm.types import LLMRequest, LLMResponse
+from unified_llm.llama_index import UnifiedLLM
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
 
 PROMPTS = [f"p{number}" for number in range(500)]
 
@@ -33,7 +37,10 @@ class Exchange:
         if isinstance(self.response, Failure):
             return self.response
         assert isinstance(self.response.value, LLMResponse)
-        return replace(self.response, value=replace(self.response.value, content=self.request.messages[-1].text))
+        text = self.request.messages[-1].text
+        if self.request.stream:
+            return replace(self.response, value=LLMChunk(text, finish_reason="stop"))
+        return replace(self.response, value=replace(self.response.value, content=text))
 
     async def close(self) -> None:
         pass
@@ -114,6 +121,34 @@ def test_a_request_that_is_too_large_for_the_limit_fails_alone() -> None:
     errors, _ = run(kinds(LLMClient(GPT, api_key="sk-1").amap(PROMPTS[:3])), openai=small)
     assert errors == ["RateLimitError"] * 3
     assert len(small.refused) == 3
+
+
+async def asked_for(llm: UnifiedLLM, prompt: str, way: str) -> str:
+    if way == "complete":
+        return (await llm.acomplete(prompt)).text
+    if way == "stream":
+        return "".join([str(chunk.delta) async for chunk in await llm.astream_complete(prompt)])
+    return str((await llm.achat([ChatMessage(prompt)])).message.content)
+
+
+@each("way, show_progress", [("chat", False), ("complete", True), ("stream", False)])
+def test_the_same_holds_for_jobs_of_llama_index(*, way: str, show_progress: bool) -> None:
+    server = LimitedServer()
+    llm = UnifiedLLM(model=GPT, api_key="sk-1")
+    jobs = [asked_for(llm, prompt, way) for prompt in PROMPTS[:200]]
+    texts, seconds = run(run_jobs(jobs, workers=20, show_progress=show_progress), openai=server)
+    assert texts == PROMPTS[:200]
+    assert seconds <= 240
+    assert len(server.refused) <= 0.1 * len(server.received)
+
+
+def test_a_single_call_is_no_job_of_llama_index() -> None:
+    async def ask() -> Any:
+        llm = UnifiedLLM(model=GPT, api_key="sk-1")
+        await llm.acomplete("Hello?")
+        return llm.health()[0]["rate_limit"]
+
+    assert run(ask(), openai=LimitedServer())[0] is None
 
 
 def test_a_fallback_gets_what_is_beyond_the_limit() -> None:

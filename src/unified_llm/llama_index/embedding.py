@@ -23,6 +23,7 @@ from unified_llm._client.read_texts import list_of_texts, one_text
 from unified_llm._client.vector_space import check_fallbacks
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm.llama_index._batches import queued_in_run_jobs
 
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
@@ -141,7 +142,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     async def _aget_query_embedding(self, query: str) -> Embedding:
         given = _one(Hidden(query), "get_query_embedding")
         del query
-        return (await self.client.aembed(given.value, **self._options("query"))).vectors[0]
+        return (await self._aembed(given, "query"))[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
         given = _one(Hidden(text), "get_text_embedding")
@@ -151,7 +152,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     async def _aget_text_embedding(self, text: str) -> Embedding:
         given = _one(Hidden(text), "get_text_embedding")
         del text
-        return (await self.client.aembed(given.value, **self._options("document"))).vectors[0]
+        return (await self._aembed(given, "document"))[0]
 
     # One batch
 
@@ -165,7 +166,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         given = Hidden(texts)
         del texts
         with self._errors_of_batch(given):
-            return (await self.client.aembed(given.value, **self._options("document", self._finished))).vectors
+            return await self._aembed(given, "document", self._finished)
 
     @contextmanager
     def _errors_of_batch(self, batch: Hidden[list[str]]) -> Generator[None]:
@@ -179,6 +180,12 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
                 known = self._finished.by_text
                 error.partial = {number: known[text] for number, text in enumerate(whole.value) if text in known}
             raise
+
+    async def _aembed(
+        self, texts: Hidden[Any], purpose: str, finished: FinishedVectors | None = None
+    ) -> list[Embedding]:
+        with queued_in_run_jobs():
+            return (await self.client.aembed(texts.value, **self._options(purpose, finished))).vectors
 
     def _options(self, purpose: str, finished: FinishedVectors | None = None) -> dict[str, Any]:
         return {"purpose": purpose, "finished": finished}

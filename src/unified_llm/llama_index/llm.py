@@ -36,6 +36,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._observe.tracing_tools import find_model_spans
 from unified_llm.exceptions import LLMError
 from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
+from unified_llm.llama_index._batches import queued_in_run_jobs
 from unified_llm.llama_index._call_kwargs import read_call
 from unified_llm.llama_index._constants import REQUEST_FIELDS
 from unified_llm.llama_index._metadata import chain_metadata
@@ -299,7 +300,8 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
 
     async def _achat(self, given: _Arguments) -> ChatResponse:
         request, options = self._read_call(given, stream=False)
-        return read_response(await self.client.arun(request, options))
+        with queued_in_run_jobs():
+            return read_response(await self.client.arun(request, options))
 
     def _stream(self, given: _Arguments, read: Callable[[LLMChunk], Read]) -> Generator[Read, None, None]:
         request, options = self._read_call(given, stream=True)
@@ -322,7 +324,9 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     async def _achunks(
         self, request: LLMRequest, options: CallOptions, read: Callable[[LLMChunk], Read]
     ) -> AsyncGenerator[Read, None]:
-        async with self.client.aopen_stream(request, options) as chunks:
+        with queued_in_run_jobs():
+            stream = self.client.aopen_stream(request, options)
+        async with stream as chunks:
             async for chunk in chunks:
                 yield read(chunk)
 
