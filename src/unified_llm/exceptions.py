@@ -28,7 +28,7 @@ any of these: ``detail`` holds it. With ``configure(error_details=True)`` it is 
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,6 +131,13 @@ class LLMError(Exception):
         """Pickle without texts of a provider, and without what cannot be pickled (causes, tracebacks)."""
         state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
         return (restore, (type(self), Exception.__str__(self), state))
+
+    def __copy__(self) -> Self:
+        """Copy everything but the traceback, so that the copy keeps no frame alive that raises this error."""
+        twin = type(self).__new__(type(self))
+        twin.args, twin.__cause__ = self.args, self.__cause__
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 def restore(kind: type[LLMError], message: str, state: dict[str, Any]) -> LLMError:

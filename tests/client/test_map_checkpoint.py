@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from unified_llm._client.map.response_records import make_record, read_record
 from unified_llm._core.outcome import Failure
 from unified_llm._lib.bounded_json import dump, parse
 from unified_llm._lib.checkpoint import Checkpoint
-from unified_llm.exceptions import ConfigurationError
+from unified_llm.exceptions import BadRequestError, ConfigurationError
 from unified_llm.types import Attempt, Citation, EmbeddingResponse, ProviderState, TokenLogprob
 
 REFUSED = Failure("bad_request", 400)
@@ -143,6 +144,39 @@ def test_two_runs_of_one_file_are_refused_and_one_after_the_other_are_not(path: 
         (path.parent / "other.txt").write_text("mine")
         with pytest.raises(ConfigurationError, match="is no checkpoint"):
             next(client.map(PROMPTS, checkpoint=path.parent / "other.txt"))
+
+
+@each("path, reason", [("", "is empty"), ("a\0b", "null"), ("x" * 300, "too long"), ("/dev/null/x", "Not a directory")])
+def test_a_path_that_cannot_be_used_is_one_clear_error(path: str, reason: str) -> None:
+    with PromptTargets().running() as targets, pytest.raises(ConfigurationError, match=reason):
+        list(LLMClient(GPT).map(PROMPTS, checkpoint=path))
+    assert targets.asked == []
+
+
+def test_a_run_that_an_error_of_a_prompt_ended_lets_the_next_one_have_its_file(path: Path) -> None:
+    def read_all() -> list[str]:
+        run = LLMClient(GPT).map(PROMPTS, checkpoint=path)
+        return [result.text for result in run]
+
+    gc.disable()  # the run is closed as soon as nobody has the error
+    try:
+        with PromptTargets(answer=lambda text: REFUSED if text == "p3" else text).running():
+            with pytest.raises(BadRequestError) as refused:
+                read_all()
+            assert refused.value.status_code == 400
+            del refused
+        with PromptTargets().running():
+            assert len(read_all()) == 6
+    finally:
+        gc.enable()
+
+
+def test_a_custom_id_that_utf_8_cannot_carry_fails_alone(path: Path) -> None:
+    prompts = [{"custom_id": "half \ud800", "messages": "x"}, "y"]
+    with PromptTargets().running():
+        results = list(LLMClient(GPT).map(prompts, checkpoint=path))
+    assert [result.ok for result in results] == [False, True]
+    assert "surrogate" in str(results[0].error)
 
 
 def test_a_checkpoint_of_the_caller_stays_open(path: Path) -> None:

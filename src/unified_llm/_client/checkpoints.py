@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from unified_llm._core import runtime
 from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
+from unified_llm._lib.short_repr import printable
 from unified_llm.exceptions import ConfigurationError
 
 
@@ -19,13 +19,15 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         ConfigurationError: It is another file, another run writes to it, or it cannot be read or written.
     """
-    checkpoint = Checkpoint(path, clock=runtime.current().now)
+    if not os.fspath(path):
+        raise ConfigurationError("The path of the checkpoint is empty: write that of a file, or of a folder.")
     try:
-        return checkpoint.open()
+        return Checkpoint(path, clock=runtime.current().now).open()
     except CheckpointError as error:
         raise ConfigurationError(str(error)) from None
-    except OSError as error:
-        raise ConfigurationError(f"The checkpoint {Path(path)} cannot be used: {error.strerror}.") from None
+    except (OSError, ValueError) as error:  # a ValueError where a path has a null character
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(f"The checkpoint {printable(str(path))} cannot be used: {reason}.") from None
 
 
 def keep(checkpoint: Checkpoint, key: str, fingerprint: str, record: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Results of a run over many prompts, and its totals. Both classes are frozen."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
@@ -69,7 +70,9 @@ class MapResult(HintsAtOtherNames, Generic[ResponseT]):
 
     def _answer(self) -> LLMResponse | EmbeddingResponse | None:
         if self.error is not None:
-            raise self.error
+            # The error itself would keep the frame that it passes through, and the run in it, which it is a part of:
+            # the calls of a run end when nobody has it any more.
+            raise copy(self.error)
         return self.response
 
     def __repr__(self) -> str:

@@ -211,11 +211,15 @@ def _split_custom_id(prompt: Any) -> tuple[Any, str | None]:
     """Return a prompt without its ``custom_id``, and that.
 
     Raises:
-        ValidationError: It is no text.
+        ValidationError: It is no text, or none that UTF-8 can carry.
     """
     if not isinstance(prompt, Mapping) or "custom_id" not in prompt:
         return prompt, None
     custom_id = prompt["custom_id"]
     if not isinstance(custom_id, str) or not custom_id:
         raise ValidationError("custom_id is a text that is not empty.")
+    try:
+        custom_id.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("custom_id holds a lone surrogate, which UTF-8 cannot carry.") from None
     return {name: value for name, value in prompt.items() if name != "custom_id"}, custom_id
