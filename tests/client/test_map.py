@@ -314,6 +314,22 @@ def test_an_error_of_the_iterable_is_raised_after_the_results_of_what_was_read(w
         assert (targets.in_flight, threads()) == (0, set())
 
 
+@each("error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
+def test_an_async_iterable_that_was_cancelled_or_interrupted_has_not_come_to_its_end(
+    client: LLMClient, error: type[BaseException]
+) -> None:
+    async def prompts() -> AsyncIterator[str]:
+        yield "a"
+        raise error
+
+    async def read_all() -> None:
+        async for _ in client.amap(prompts()):
+            pass
+
+    with PromptTargets().running(), pytest.raises(error):
+        asyncio.run(read_all())
+
+
 def test_an_interruption_in_the_iterable_ends_the_run_at_once(client: LLMClient) -> None:
     def prompts() -> Iterator[str]:
         yield "a"

@@ -19,7 +19,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         ConfigurationError: It is another file, another run writes to it, or it cannot be read or written.
     """
-    if not os.fspath(path):
+    path = os.fsdecode(path)
+    if not path:
         raise ConfigurationError("The path of the checkpoint is empty: write that of a file, or of a folder.")
     try:
         return Checkpoint(path, clock=runtime.current().now).open()
@@ -27,7 +28,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ConfigurationError(str(error)) from None
     except (OSError, ValueError) as error:  # a ValueError where a path has a null character
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigurationError(f"The checkpoint {printable(str(path))} cannot be used: {reason}.") from None
+        raise ConfigurationError(f"The checkpoint {printable(path)} cannot be used: {reason}.") from None
 
 
 def keep(checkpoint: Checkpoint, key: str, fingerprint: str, record: Mapping[str, Any]) -> None:

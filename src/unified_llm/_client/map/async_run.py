@@ -50,8 +50,8 @@ class _AsyncReader:
     def __init__(self, source: AsyncIterable[Any], wake: Callable[[], None]) -> None:
         self._source, self._wake = source, wake
         self._prompts: asyncio.Queue[Any] = asyncio.Queue(1)
-        self._is_done = False
-        self._error: Exception | None = None
+        self._is_done = self._is_cancelled = False
+        self._error: BaseException | None = None
         self._task = asyncio.get_running_loop().create_task(self._pump())
 
     async def _pump(self) -> None:
@@ -59,8 +59,10 @@ class _AsyncReader:
             async for prompt in self._source:
                 await self._prompts.put(prompt)
                 self._wake()
-        except Exception as error:  # noqa: BLE001 - raised after the results of what was read
-            self._error = error
+        except BaseException as error:
+            if self._is_cancelled:
+                raise
+            self._error = error  # raised by ``read``: an iterable that was cancelled has not come to its end
         finally:
             self._is_done = True
             self._wake()
@@ -84,11 +86,12 @@ class _AsyncReader:
 
     def cancel(self) -> None:
         """Read no more."""
+        self._is_cancelled = True
         self._task.cancel()
 
     async def stop(self) -> None:
         """Do the same, and wait until the iterable has noticed."""
-        self._task.cancel()
+        self.cancel()
         await asyncio.wait([self._task])
 
 
