@@ -172,7 +172,7 @@ def test_a_run_that_an_error_of_a_prompt_ended_lets_the_next_one_have_its_file(p
 
 
 def test_a_custom_id_that_utf_8_cannot_carry_fails_alone(path: Path) -> None:
-    prompts = [{"custom_id": "half \ud800", "messages": "x"}, "y"]
+    prompts: list[Any] = [{"custom_id": "half \ud800", "messages": "x"}, "y"]
     with PromptTargets().running():
         results = list(LLMClient(GPT).map(prompts, checkpoint=path))
     assert [result.ok for result in results] == [False, True]

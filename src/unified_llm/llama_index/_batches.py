@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
+from types import FrameType
 from typing import Final
 
 from unified_llm._client.queued_calls import is_queued, queued_if
@@ -26,7 +27,7 @@ def queued_in_run_jobs() -> AbstractContextManager[None]:
 
 
 def _is_in_run_jobs() -> bool:
-    frame = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         if frame.f_code.co_qualname == _WORKER and frame.f_globals.get("__name__") == _MODULE:
             return True
