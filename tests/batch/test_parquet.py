@@ -13,6 +13,9 @@ import pytest
 from tests.support.batch_files import HERE, MODEL, answer, line, read_lines
 from tests.support.scripted_targets import say
 from unified_llm._core.outcome import Failure
+from unified_llm.batch._input import Input
+from unified_llm.batch._lines import BatchLine
+from unified_llm.batch._prompts import PromptReader
 
 pa: Any = pytest.importorskip("pyarrow")
 pq: Any = pytest.importorskip("pyarrow.parquet")
@@ -119,3 +122,43 @@ def test_without_pyarrow_one_error_names_it(folder: Path, schema: Any, monkeypat
     ended, sent = answer("in.parquet", "out.jsonl", "--column", "text", *HERE)
     assert (ended.code, sent) == (2, [])
     assert "needs the package pyarrow" in ended.err
+
+
+def test_columns_of_bytes_are_texts_where_they_are_in_utf_8(folder: Path) -> None:
+    rows = [{"text": "größe".encode(), "custom_id": b"a"}, {"text": b"\xff", "custom_id": b"b"}]
+    for kind in (pa.binary(), pa.large_binary()):
+        schema = pa.schema([("text", kind), ("custom_id", kind)])
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "in.parquet")
+        for old in folder.glob("out*"):
+            old.unlink()
+        ended, sent = answer("in.parquet", "out.jsonl", "--column", "text", *HERE)
+        assert (ended.code, [request.messages[0].content for request in sent]) == (1, ["größe"])
+        assert read_lines(folder / "out.jsonl")[0]["custom_id"] == "a"
+        [failed] = read_lines(folder / "out.failed.jsonl")
+        assert (failed["custom_id"], failed["text"]) == ("b", "/w==")
+        assert "has bytes that are no text in UTF-8" in failed["error"]["message"]
+
+
+def test_two_columns_of_one_name_are_one_error(folder: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, folder / "in.parquet")
+    ended, sent = answer("in.parquet", "out.parquet", "--column", "text", *HERE)
+    assert (ended.code, sent) == (2, [])
+    assert "has two columns of the name 'text'" in ended.err
+
+
+def test_objects_have_no_fields_of_other_rows(folder: Path) -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    conversations = [
+        [{"role": "user", "content": [{"type": "text", "text": "a"}, image]}],
+        [{"role": "user", "content": [{"type": "text", "text": "b"}], "name": "n"}],
+    ]
+    bodies = [{"messages": made, "tools": None} for made in conversations]
+    bodies[0]["max_tokens"] = 5
+    pq.write_table(pa.table({"url": ["/v1/chat/completions"] * 2, "body": bodies}), folder / "in.parquet")
+    pq.write_table(pa.table({"asked": conversations}), folder / "rows.parquet")
+    column = PromptReader("asked")
+    for source in (Input("in.parquet"), Input("rows.parquet", column)):
+        read = [one.body for one in source.lines() if isinstance(one, BatchLine)]
+        assert [body["messages"] for body in read] == conversations
+        assert "tools" not in read[0]

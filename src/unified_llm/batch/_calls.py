@@ -110,12 +110,13 @@ class Calls:
         self, chain: Mapping[str, Any] | None, shared: Mapping[str, Any] | None = None, *, names_model: bool = False
     ) -> None:
         self._arguments = Hidden((chain, shared, names_model))
-        self._names_model = names_model
         self.replaced: set[str] = set()
         self._chain = self._by_model = None
+        self._model: frozenset[str | None] | None = None  # names of that of all lines
         if chain is not None:
             self._chain = Settings(_Chain(chain, names_model=names_model))
-            self._chain.targets.default_client()  # what is wrong with it is no failure of each line
+            first = self._chain.targets.default_client().targets[0]  # what is wrong with it is no failure of each line
+            self._model = frozenset({first.name, first.model}) if names_model else None
         if shared is not None:
             self._by_model = Settings.read(dict(shared))
             self._by_model.targets.prefixed = True
@@ -144,7 +145,8 @@ class Calls:
         return _PREPARE[line.url](settings, Hidden(dict(line.body)))
 
     def _settings_of(self, model: Any) -> Settings:
-        if self._names_model and isinstance(model, str) and len(self.replaced) < _MOST_NAMED:
+        is_replaced = self._model is not None and isinstance(model, str) and model not in self._model
+        if is_replaced and len(self.replaced) < _MOST_NAMED:
             self.replaced.add(model)
         settings = self._chain if self._by_model is None or model is None else self._by_model
         if settings is None:

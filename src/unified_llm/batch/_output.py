@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from base64 import b64encode
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Protocol, Self
 
+from unified_llm._lib.bounded_json import without_nan
 from unified_llm._lib.whole_file import write_whole
 from unified_llm.batch._input import STDIN, Input
 from unified_llm.batch._lines import BatchLine, Line
@@ -48,8 +50,21 @@ class _JSONLines:
 
     def write(self, line: Line, fields: Mapping[str, Any]) -> None:
         """Write a line."""
-        text = json.dumps(self._make(line, fields), ensure_ascii=False, separators=(",", ":"), default=str)
+        made = self._make(line, fields)
+        try:
+            text = _as_json(made)
+        except ValueError:  # NaN of a column of numbers
+            text = _as_json(without_nan(made))
         self._file.write(text.encode(errors="replace") + b"\n")
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_text, allow_nan=False)
+
+
+def _as_text(value: Any) -> str:
+    """Write what JSON has no type for, of a column of Parquet: a date as it is read, bytes in Base64."""
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def answered(line: BatchLine, response: Mapping[str, Any]) -> dict[str, Any]:

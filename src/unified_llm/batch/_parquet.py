@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow.parquet as pq  # pyright: ignore[reportMissingTypeStubs]
 
-from unified_llm.batch._lines import Line
+from unified_llm.batch._lines import Line, shown
 from unified_llm.exceptions import ValidationError
 
 _ROWS_AT_ONCE: Final = 1024
@@ -23,12 +23,24 @@ def read_rows(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
         file: The file.
         name: What it is called in errors.
 
+    Texts are often columns of bytes there: writers before 2017, and Impala and Spark until today, leave out the mark
+    of a text. Bytes in UTF-8 are a text here.
+
     Raises:
-        ValidationError: It is damaged, or has values that Python has no type for.
+        ValidationError: It is damaged, has two columns of one name, or values that Python has no type for.
     """
     with _read_errors(name):
-        for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+        table = pq.ParquetFile(file)
+        schema = table.schema_arrow
+        if len(set(schema.names)) < len(schema.names):
+            double = next(column for column in schema.names if schema.names.count(column) > 1)
+            raise ValidationError(f"{name} has two columns of the name {shown(double)}: rename one of them")
+        binary = [field.name for field in schema if _is_binary(field.type)]
+        for batch in table.iter_batches(_ROWS_AT_ONCE):
+            rows = batch.to_pylist()
+            for row in rows if binary else ():
+                row.update({column: _as_text(row[column]) for column in binary})
+            yield from rows
 
 
 def count_rows(file: BinaryIO, name: str) -> int:
@@ -36,6 +48,17 @@ def count_rows(file: BinaryIO, name: str) -> int:
     with _read_errors(name):
         count: int = pq.ParquetFile(file).metadata.num_rows
         return count
+
+
+def _is_binary(kind: Any) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _as_text(value: bytes | None) -> str | bytes | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from unified_llm.batch._lines import CHAT, COMPLETIONS, EMBEDDINGS, BadLine, BatchLine, default_id
+from unified_llm.batch._lines import CHAT, COMPLETIONS, RESPONSES, BadLine, BatchLine, default_id, without_nulls
 from unified_llm.batch._template import MissingColumnError, Template, as_text, value_of
 
 
@@ -51,14 +51,16 @@ class PromptReader:
             prompt = value_of(row, self.column or "") if self.template is None else self.template.fill(row)
         except MissingColumnError as error:
             return BadLine(number, str(error), custom_id, row)
+        if prompt == "":
+            return BadLine(number, "its prompt is empty", custom_id, row)
         return BatchLine(number, custom_id, self.url, self._body(prompt), row, is_row=True)
 
     def _body(self, prompt: Any) -> dict[str, Any]:
-        if self.url == COMPLETIONS:
-            return {"prompt": prompt}
+        value = without_nulls(prompt) if isinstance(prompt, list) else as_text(prompt)
         if self.url == CHAT:
             system = [] if self.system is None else [{"role": "system", "content": self.system}]
-            messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": as_text(prompt)}]
-            return {"messages": [*system, *cast("list[Any]", messages)]}
-        body: dict[str, Any] = {"input": prompt if isinstance(prompt, list) else as_text(prompt)}
-        return body if self.system is None or self.url == EMBEDDINGS else {"instructions": self.system, **body}
+            messages = value if isinstance(value, list) else [{"role": "user", "content": value}]
+            return {"messages": [*system, *messages]}
+        if self.url == RESPONSES and self.system is not None:
+            return {"instructions": self.system, "input": value}
+        return {"prompt" if self.url == COMPLETIONS else "input": value}

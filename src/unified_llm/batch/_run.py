@@ -23,6 +23,7 @@ from unified_llm._client.map.options import RunOptions, read_options
 from unified_llm._client.map.run import MapRun
 from unified_llm._client.read_request import check_whole_number
 from unified_llm._lib.checkpoint import Checkpoint
+from unified_llm._lib.whole_file import is_stream
 from unified_llm.batch._calls import Calls, fingerprint_of
 from unified_llm.batch._input import STDIN, Input
 from unified_llm.batch._lines import BadLine, BatchLine, bad_line_error, error_of
@@ -59,7 +60,7 @@ class Files:
         Raises:
             ValidationError: The output is a folder.
         """
-        if output is None or output == STDIN:
+        if output is None or output == STDIN or is_stream(output):
             return cls(output, failed, checkpoint)
         path = Path(output)
         if not path.name or path.is_dir():
@@ -74,10 +75,12 @@ class Files:
         """Refuse files that cannot be used, before anything is paid for.
 
         Raises:
-            ValidationError: Two are one, the folder of one does not exist, or standard output is closed.
+            ValidationError: Two are one, one cannot be written, or standard output is closed.
         """
         if self.output == STDIN and sys.stdout is None:
             raise ValidationError("standard output is closed: name a file for the answers")
+        if self.checkpoint is not None and (self.checkpoint == STDIN or is_stream(self.checkpoint)):
+            raise ValidationError(f"--checkpoint cannot be {self.checkpoint}: it is no file")
         seen: dict[Path, str] = {}
         named = {
             "the input": source,
@@ -86,7 +89,7 @@ class Files:
             "--checkpoint": self.checkpoint,
         }
         for name, path in named.items():
-            if path is None or path == STDIN:
+            if path is None or path == STDIN or is_stream(path):
                 continue
             whole = Path(path).resolve()
             if (other := seen.setdefault(whole, name)) != name:
@@ -95,6 +98,8 @@ class Files:
                 raise ValidationError(f"{name} cannot be {path}: there is no folder {whole.parent}")
             if name == "--failed" and whole.is_dir():
                 raise ValidationError(f"{name} cannot be {path}: it is a folder")
+            if name in {"the output", "--failed"} and not os.access(whole.parent, os.W_OK):
+                raise ValidationError(f"{name} cannot be {path}: the folder {whole.parent} cannot be written to")
 
 
 @dataclass(slots=True)
@@ -124,7 +129,7 @@ def open_run(files: Files, source: Input) -> Generator[Checkpoint]:
         checkpoint = open_checkpoint(files.checkpoint or Path(folder, "checkpoint.jsonl"))
         with checkpoint:
             for path in (files.output, files.failed):
-                if path is not None and path != STDIN:
+                if path is not None and path != STDIN and not is_stream(path):
                     _claim(checkpoint, Path(path), source)
             checkpoint.flush()
             yield checkpoint
@@ -133,8 +138,8 @@ def open_run(files: Files, source: Input) -> Generator[Checkpoint]:
 def _claim(checkpoint: Checkpoint, path: Path, source: Input) -> None:
     """Refuse a file of another run; note that it is of this one."""
     home = checkpoint.path.resolve().parent
-    mine = {"of": source.path if source.path == STDIN else os.path.relpath(Path(source.path).resolve(), home)}
-    key = os.path.relpath(path.resolve(), home)
+    mine = {"of": source.path if source.path == STDIN else _relative(Path(source.path), home)}
+    key = _relative(path, home)
     known = checkpoint.get(key, _OUTPUT)
     if known == mine:
         return
@@ -144,6 +149,11 @@ def _claim(checkpoint: Checkpoint, path: Path, source: Input) -> None:
             f"{path} is there and is {owner}: name another output, or remove it. (The checkpoint is {checkpoint.path}.)"
         )
     checkpoint.put(key, _OUTPUT, mine)
+
+
+def _relative(path: Path, home: Path) -> str:
+    """Return a path for a checkpoint, which may be moved with its files; bytes that are no text are escaped."""
+    return os.path.relpath(path.resolve(), home).encode(errors="backslashreplace").decode()
 
 
 class Run:

@@ -20,7 +20,7 @@ _MOST_COLUMNS: Final = 20
 
 
 class MissingColumnError(ValueError):
-    """A row lacks a column; the message names it."""
+    """A row lacks a column, or has nothing in it that a prompt can be made of; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Template:
         """Return the text for a row.
 
         Raises:
-            MissingColumnError: It lacks a column, or has nothing in it.
+            MissingColumnError: It lacks a column, or has nothing in it, or bytes.
         """
         return "".join(text + (as_text(value_of(row, name)) if name else "") for text, name in self.pieces)
 
@@ -78,12 +78,14 @@ def value_of(row: Mapping[str, Any], name: str) -> Any:
     """Return what a row has in a column.
 
     Raises:
-        MissingColumnError: It has no such column, or nothing in it.
+        MissingColumnError: It has no such column, or nothing in it, or bytes.
     """
     if name not in row:
         raise MissingColumnError(no_column(row, name))
     if row[name] is None:
         raise MissingColumnError(f"its column {shown(name)} is empty")
+    if isinstance(row[name], bytes):
+        raise MissingColumnError(f"its column {shown(name)} has bytes that are no text in UTF-8")
     return row[name]
 
 

@@ -150,17 +150,18 @@ def batch(
     The answers are in OpenAI's batch format, in the order of the input. A run that was interrupted goes on where it was
     when the same command is given again; lines that failed are sent again.
     """
+    from unified_llm._lib.whole_file import is_stream
     from unified_llm.batch._input import Input
     from unified_llm.batch._output import check_formats
     from unified_llm.batch._run import Files
 
     prompts, deadline, cluster = _read_prompts(rows, sampling), service.read_deadline(), _read_cluster(run)
-    if service.service and output == _STDOUT:
-        raise ValidationError("--service keeps its batches beside the output: name a file for it, not -")
+    if service.service and output is not None and (output == _STDOUT or is_stream(output)):
+        raise ValidationError(f"--service keeps its batches beside the output: name a file for it, not {output}")
     if run.limit is not None and run.limit < 1:
         raise ValidationError("--limit must be 1 or greater")
-    if run.json and output == _STDOUT and not run.plan:
-        raise ValidationError("--json prints to standard output, which has the answers: name a file for these")
+    if run.json and _STDOUT in {output, run.failed} and not run.plan:
+        raise ValidationError("--json prints to standard output, which has lines already: name a file for these")
     files = Files.beside(output, run.failed, run.checkpoint)
     files.check(source)
     if output is None and not run.plan:
@@ -187,7 +188,7 @@ def _read_prompts(rows: RowOptions, sampling: SamplingOptions) -> Any:
     Raises:
         ValidationError: Options do not fit together.
     """
-    from unified_llm.batch._lines import CHAT, ENDPOINTS
+    from unified_llm.batch._lines import CHAT, COMPLETIONS, EMBEDDINGS, ENDPOINTS
     from unified_llm.batch._prompts import PromptReader
     from unified_llm.batch._template import Template
     from unified_llm.cli._prompt import check_argument
@@ -199,6 +200,8 @@ def _read_prompts(rows: RowOptions, sampling: SamplingOptions) -> Any:
         return None
     if rows.endpoint is not None and rows.endpoint not in ENDPOINTS:
         raise ValidationError(f"--endpoint is one of {', '.join(ENDPOINTS)}")
+    if sampling.system is not None and rows.endpoint in {COMPLETIONS, EMBEDDINGS}:
+        raise ValidationError(f"{rows.endpoint} has no system prompt: leave out --system")
     column = None if rows.column is None else check_argument(rows.column, "--column")
     template = None if rows.template is None else Template.parse(check_argument(rows.template, "--template"))
     system = None if sampling.system is None else check_argument(sampling.system, "--system")
@@ -308,7 +311,8 @@ class _Job:
             for line in str(outcome.totals).splitlines():
                 terminal.note(line)
         if outcome.first_error is not None:
-            where = f"they are in {files.failed}" if files.failed else "--failed FILE keeps them"
+            location = "on standard output" if files.failed == _STDOUT else f"in {files.failed}"
+            where = f"they are {location}" if files.failed else "--failed FILE keeps them"
             terminal.note(f"{outcome.failed} failed, {where}; the first: {outcome.first_error['message']}")
 
     def show_plan(self) -> int:

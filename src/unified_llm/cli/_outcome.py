@@ -63,7 +63,8 @@ def describe(error: Exception) -> tuple[str, int]:
         is_usage = isinstance(error, _USAGE_ERRORS) and not isinstance(error, _OF_A_CALL)
         return name_options(str(error)), USAGE if is_usage else FAILED
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}:
-        return f"the output cannot be written: {error.strerror}", FAILED
+        where = error.filename if isinstance(error.filename, str) else "the output"
+        return f"{where} cannot be written: {error.strerror}", FAILED
     if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
         return f"{error.filename} cannot be used: {error.strerror}", FAILED
     kind = type(error).__name__
