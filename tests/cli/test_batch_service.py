@@ -152,6 +152,9 @@ def test_lines_of_several_models_and_endpoints_become_a_batch_each(
         (("--service", "batch", "--deadline", "-2h"), "--deadline"),
         (("--service", "batch", "--deadline", "40d"), "--deadline is a length of time"),
         (("--service", "batch", "-m", "ollama/llama3.2"), "ollama/llama3.2 has no batch service"),
+        (("--service", "batch", "--engine", "ray"), "--service sends none without --deadline"),
+        (("--service", "batch", "--max-failed", "-1"), "--max-failed must be"),
+        (("--service", "batch", "--concurrency", "0"), "--concurrency must be"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_sent(
@@ -163,3 +166,55 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(
     assert problem in ended.err
     ended = run("batch", str(source), "-", "--service", "batch", "-m", "openai-compatible/m")
     assert (ended.code, "beside the output" in ended.err) == (2, True)
+
+
+def test_without_a_deadline_nothing_is_sent_in_calls(world: ServiceWorld) -> None:
+    world.provider.duration = 90_000.0
+
+    class Interrupted(list[str]):
+        def append(self, target: str) -> None:
+            raise KeyboardInterrupt(target)
+
+    world.called = Interrupted()
+    assert batch(world, "--deadline", "2h").code == 130
+    world.called, world.provider.duration = [], 600.0
+    ended = batch(world)
+    assert (ended.code, world.called) == (0, []), ended.err
+    assert texts(world)["q4"] == "echo e"
+
+
+def test_a_line_that_is_added_while_a_batch_runs_is_in_no_call(world: ServiceWorld) -> None:
+    def grow(kind: str) -> bool:
+        if kind == "BatchLookRequest":
+            write_lines(world.folder / "in.jsonl", [line(number, text) for number, text in enumerate("abcdef")])
+        return False
+
+    world.kill_at = grow
+    ended = batch(world)
+    assert (ended.code, world.called) == (1, []), ended.err
+    [failed] = read_lines(world.folder / "out.failed.jsonl")
+    assert "It was in no batch" in failed["error"]["message"]
+    assert (batch(world).code, world.called) == (0, [])
+
+
+def test_no_file_of_the_run_is_another_one(world: ServiceWorld) -> None:
+    with world.running():
+        for source, output, further in (
+            ("in.jsonl", "duplicates.jsonl", []),
+            ("in.jsonl", "out.jsonl", ["--failed", "duplicates.jsonl"]),
+            ("in.jsonl", "out.jsonl", ["--failed", "out.jsonl.batches.jsonl"]),
+            ("in.jsonl", "out.jsonl", ["--checkpoint", "out.jsonl.batches.jsonl"]),
+        ):
+            ended = run("batch", source, output, "-m", world.model, "--service", "batch", *further)
+            assert (ended.code, world.provider.log) == (2, [])
+            assert "are one file" in ended.err
+
+
+def test_a_plan_names_lines_that_no_batch_can_have(world: ServiceWorld) -> None:
+    several = line(1, url="/v1/completions", model="ollama/m", prompt=["a", "b"])
+    write_lines(world.folder / "in.jsonl", [line(0, "a", model=world.model), several, line(2, "b", model="ollama/m")])
+    with world.running():
+        ended = run("batch", "in.jsonl", "--plan", "--service", "batch")
+    assert (ended.code, world.provider.log) == (1, [])
+    assert "line 2: It has several prompts" in ended.err
+    assert "line 3: ollama/m has no batch service" in ended.err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,13 +95,19 @@ class Plan:
         }  # fmt: skip
 
 
-def make_plan(lines: Iterable[Line], calls: Calls, checkpoint: Checkpoint | None) -> Plan:
+def make_plan(
+    lines: Iterable[Line],
+    calls: Calls,
+    checkpoint: Checkpoint | None,
+    check: Callable[[PreparedCall], None] = lambda _: None,
+) -> Plan:
     """Return what a run over these lines would do.
 
     Args:
         lines: The lines of the input.
         calls: Reads their bodies.
         checkpoint: That of an earlier run, if there is one.
+        check: Raises ``LLMError`` for a call that cannot be sent in the way of this run.
     """
     plan = Plan()
     for line in lines:
@@ -111,6 +117,7 @@ def make_plan(lines: Iterable[Line], calls: Calls, checkpoint: Checkpoint | None
             continue
         try:
             call = calls.prepare(line)
+            check(call)
             digest = "" if checkpoint is None else fingerprint_of(call)
         except LLMError as error:
             plan.wrong.append((line.number, str(error).rstrip(".")))

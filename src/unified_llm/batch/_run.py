@@ -28,7 +28,7 @@ from unified_llm.batch._calls import Calls, fingerprint_of
 from unified_llm.batch._input import STDIN, Input
 from unified_llm.batch._lines import BadLine, BatchLine, bad_line_error, error_of
 from unified_llm.batch._output import Failures, open_answers
-from unified_llm.batch._work import LineWork, read_record
+from unified_llm.batch._work import LineWork, Refusals, read_record
 from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.types.map_results import MapTotals
 
@@ -71,8 +71,12 @@ class Files:
             checkpoint or str(path.with_name(f"{path.name}.checkpoint.jsonl")),
         )
 
-    def check(self, source: str) -> None:
+    def check(self, source: str, further: Mapping[str, str] | None = None) -> None:
         """Refuse files that cannot be used, before anything is paid for.
+
+        Args:
+            source: The input.
+            further: Other files of the run, by what they are.
 
         Raises:
             ValidationError: Two are one, one cannot be written, or standard output is closed.
@@ -87,6 +91,7 @@ class Files:
             "the output": self.output,
             "--failed": self.failed,
             "--checkpoint": self.checkpoint,
+            **(further or {}),
         }
         for name, path in named.items():
             if path is None or path == STDIN or is_stream(path):
@@ -165,8 +170,7 @@ class Run:
         source: The input.
         calls: Reads the bodies of lines.
         checkpoint: Where answers are stored.
-        refused: Errors of lines that are not sent, by their ``custom_id``: their batch did not answer them. None where
-            no line was in a batch.
+        refused: The lines that are not sent in calls; None where no line was in a batch.
     """
 
     def __init__(
@@ -174,7 +178,7 @@ class Run:
         source: Input,
         calls: Calls,
         checkpoint: Checkpoint,
-        refused: Mapping[str, LLMError] | None = None,
+        refused: Refusals | None = None,
     ) -> None:
         self._source, self._calls, self._checkpoint, self._refused = source, calls, checkpoint, refused
         self._folder = TemporaryDirectory(prefix="unified-llm-")

@@ -23,15 +23,21 @@ from unified_llm.batch._calls import Calls, PreparedCall, fingerprint_of
 from unified_llm.batch._input import Input
 from unified_llm.batch._lines import BatchLine, Line
 from unified_llm.batch._output import answered
+from unified_llm.batch._services.access import target_of
 from unified_llm.batch._services.journal import Journal
+from unified_llm.batch._services.parts import check_service
 from unified_llm.batch._services.service import BatchService
 from unified_llm.batch._services.work import AnyResponse, ServiceLine
-from unified_llm.batch._work import make_record
+from unified_llm.batch._work import Refusals, make_record
 from unified_llm.exceptions import ConfigurationError, GenerationError, LLMError, UnsupportedOperationError
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 
 DUPLICATES: Final = "duplicates.jsonl"
 """Name of the file, beside the output, for answers that came after a call had answered their lines."""
+
+
+_SEVERAL: Final = "It has several prompts: for --service, write a line for each."
+_NOT_IN_BATCH: Final = GenerationError("It was in no batch, since the input was changed meanwhile: run it again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +131,7 @@ class FileWork:
                 return FileLine(position, line, call, fingerprint_of(call))
         except LLMError:
             return None
-        self.refused[line.custom_id] = UnsupportedOperationError(
-            f"Line {line.number} has several prompts: for --service, write a line for each."
-        )
+        self.refused[line.custom_id] = UnsupportedOperationError(_SEVERAL)
         return None
 
     def is_finished(self, line: ServiceLine) -> bool:
@@ -207,27 +211,47 @@ class ServiceRun:
     Args:
         work: The lines and the checkpoint.
         service: The batches.
+        leaves_rest: What they do not answer is left to calls: there is a deadline.
     """
 
-    def __init__(self, work: FileWork, service: BatchService) -> None:
-        self._work, self._service = work, service
+    def __init__(self, work: FileWork, service: BatchService, *, leaves_rest: bool) -> None:
+        self._work, self._service, self._leaves_rest = work, service, leaves_rest
 
-    def collect(self) -> dict[str, LLMError]:
-        """Wait for the batches, and store what they bring; return the errors of lines by their ``custom_id``.
-
-        A line without an answer or an error is to be sent in a call.
+    def collect(self) -> Refusals:
+        """Wait for the batches, and store what they bring; return which lines are not to be sent in calls.
 
         Raises:
             LLMError: The provider refuses to begin or to show batches.
         """
         outcome = self._service.run()
         self._work.rewind()
-        return {**self._work.refused, **outcome.errors}
+        return Refusals({**self._work.refused, **outcome.errors}, None if self._leaves_rest else _NOT_IN_BATCH)
 
     def collect_late(self) -> None:
         """Look once more at what had not ended at the deadline, after the calls."""
         self._work.rewind()
         self._service.collect_late()
+
+
+def files_beside(output: str) -> dict[str, str]:
+    """Return the files that a run has beside its output, by what they are."""
+    path = Path(output)
+    return {
+        "the file of batches": str(path.with_name(f"{path.name}.batches.jsonl")),
+        "the file of late answers": str(path.with_name(DUPLICATES)),
+    }
+
+
+def check_service_line(call: PreparedCall) -> None:
+    """Refuse a line that no batch can have.
+
+    Raises:
+        LLMError: It has several prompts, its target has no batch service, or its batches have no such request.
+    """
+    if len(call.requests) != 1:
+        raise UnsupportedOperationError(_SEVERAL)
+    check_service(target_of(call.client, call.requests[0].model))
+    call.client.write_entry(call.requests[0])
 
 
 @contextmanager
@@ -253,14 +277,15 @@ def open_service(
     Raises:
         ConfigurationError: The file of the batches cannot be used.
     """
-    path = Path(output)
-    journal = Journal(path.with_name(f"{path.name}.batches.jsonl"))
+    batches, duplicates = files_beside(output).values()
+    journal = Journal(batches)
     try:
         journal.open()
     except CheckpointError as error:
         raise ConfigurationError(str(error)) from None
     try:
-        work = FileWork(source, calls, checkpoint, path.with_name(DUPLICATES))
-        yield ServiceRun(work, BatchService(work, journal, deadline=deadline, note=note))
+        work = FileWork(source, calls, checkpoint, Path(duplicates))
+        service = BatchService(work, journal, deadline=deadline, note=note)
+        yield ServiceRun(work, service, leaves_rest=deadline is not None)
     finally:
         journal.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from unified_llm._client.checkpoints import store
@@ -20,16 +20,33 @@ from unified_llm.types.map_results import MapResult
 from unified_llm.types.records import Usage
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Lines that are not sent in calls, after batches of the provider have answered others.
+
+    Attributes:
+        errors: Why lines were not answered, by their ``custom_id``.
+        rest: The error of each further line without an answer; None: it is sent in a call.
+    """
+
+    errors: Mapping[str, LLMError]
+    rest: LLMError | None = None
+
+    def of(self, custom_id: str) -> LLMError | None:
+        """Return the error of a line that has no answer; None where it is sent."""
+        return self.errors.get(custom_id, self.rest)
+
+
 class LineWork(Work[Any]):
     """Lines, each of which is a call. The response of a result is that of the output: status, ID and body.
 
     Args:
         calls: Reads their bodies.
         checkpoint: Where answers are stored.
-        refused: Errors of lines that are not sent, by their ``custom_id``; None where no line was in a batch.
+        refused: The lines that are not sent; None where no line was in a batch.
     """
 
-    def __init__(self, calls: Calls, checkpoint: Checkpoint, refused: Mapping[str, LLMError] | None = None) -> None:
+    def __init__(self, calls: Calls, checkpoint: Checkpoint, refused: Refusals | None = None) -> None:
         self._calls, self._answers, self._refused = calls, checkpoint, refused
 
     def read(self, number: int, prompt: Any) -> Item | Finished[Any]:
@@ -46,7 +63,7 @@ class LineWork(Work[Any]):
         if record is not None:
             # What a batch has brought is of this run; of what was there before nothing is known by then.
             return _stored(number, line.custom_id, record, from_checkpoint=self._refused is None)
-        if self._refused and (refusal := self._refused.get(line.custom_id)) is not None:
+        if self._refused and (refusal := self._refused.of(line.custom_id)) is not None:
             return Finished(MapResult(number, line.custom_id, error=refusal.with_traceback(None)), refusal.attempts)
         return Item(number, line.custom_id, call, call.options, digest)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 from collections.abc import Generator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from unified_llm.cli._completion import complete_endpoint
+from unified_llm.cli._batch_options import STDOUT, RowOptions, RunOptions, ServiceOptions
 from unified_llm.cli._options import SamplingOptions, TargetOptions
 from unified_llm.cli._outcome import FAILED, INTERRUPTED
 from unified_llm.cli._terminal import Terminal
@@ -30,106 +29,6 @@ if TYPE_CHECKING:
 
 _TERMINATED: Final = 143  # 128 and the number of SIGTERM
 _MOST_SHOWN: Final = 20  # lines that are wrong
-_STDOUT: Final = "-"
-_LENGTH_OF_TIME: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", re.ASCII)
-_SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_LONGEST_DEADLINE: Final = 30 * 86_400.0
-
-
-@dataclass(frozen=True)
-class RowOptions:
-    """Rows with a prompt in a column, in place of lines in OpenAI's format."""
-
-    column: Annotated[
-        str | None, typer.Option("--column", metavar="NAME", help="Column of the prompts, of rows with any columns.")
-    ] = None
-    template: Annotated[
-        str | None,
-        typer.Option(
-            "--template", metavar="TEXT", help="Prompt of each row, with columns in braces: 'Translate: {text}'."
-        ),
-    ] = None
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--endpoint", metavar="PATH", autocompletion=complete_endpoint,
-            help="Where the prompts are sent. [default: /v1/chat/completions]",
-        ),
-    ] = None  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ServiceOptions:
-    """Batches of the provider in place of calls."""
-
-    service: Annotated[
-        str | None,
-        typer.Option("--service", metavar="NAME", help="batch: use the batch service of the provider, not calls."),
-    ] = None
-    deadline: Annotated[
-        str | None,
-        typer.Option(
-            "--deadline",
-            metavar="TIME",
-            help="With --service: cancel the batch then, and call for the rest: 2h, 30m.",
-        ),
-    ] = None
-
-    def read_deadline(self) -> float | None:
-        """Return the deadline in seconds.
-
-        Raises:
-            ValidationError: It is no length of time, or there is no service; or there is no such service.
-        """
-        if self.service not in {None, "batch"}:
-            raise ValidationError("--service has one value: batch")
-        if self.deadline is None:
-            return None
-        if self.service is None:
-            raise ValidationError("--deadline is for --service batch: --timeout bounds a call")
-        match = _LENGTH_OF_TIME.fullmatch(self.deadline)
-        seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
-        if not 0 < seconds < _LONGEST_DEADLINE:
-            raise ValidationError("--deadline is a length of time up to 30 days: 2h, 90m, 45s or 1d")
-        return seconds
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run goes."""
-
-    concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", help="The most calls at once.")] = 20
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Read the first N lines alone.")] = None
-    max_failed: Annotated[
-        int | None, typer.Option("--max-failed", metavar="N", help="End the run when more lines have failed.")
-    ] = None
-    failed: Annotated[
-        str | None,
-        typer.Option(
-            "--failed", metavar="FILE", help="Where lines that failed go. [default: OUTPUT with .failed in it]"
-        ),
-    ] = None
-    checkpoint: Annotated[
-        str | None,
-        typer.Option("--checkpoint", metavar="FILE", help="Where answers are kept. [default: OUTPUT.checkpoint.jsonl]"),
-    ] = None
-    progress: Annotated[
-        bool | None,
-        typer.Option("--progress/--no-progress", help="Show a bar. [default: on a terminal]", show_default=False),
-    ] = None
-    engine: Annotated[
-        str | None, typer.Option("--engine", metavar="ray", help="What sends the lines. [default: this process]")
-    ] = None
-    address: Annotated[
-        str | None, typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster. [default: RAY_ADDRESS]")
-    ] = None
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", help="Workers on Ray, each with --concurrency. [default: 2]")
-    ] = None
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Send nothing: count lines, tokens and minutes, and name wrong lines.")
-    ] = False
-    json: Annotated[bool, typer.Option("--json", help="Print the plan or the summary as one JSON object.")] = False
 
 
 def batch(
@@ -150,20 +49,15 @@ def batch(
     The answers are in OpenAI's batch format, in the order of the input. A run that was interrupted goes on where it was
     when the same command is given again; lines that failed are sent again.
     """
-    from unified_llm._lib.whole_file import is_stream
     from unified_llm.batch._input import Input
     from unified_llm.batch._output import check_formats
     from unified_llm.batch._run import Files
 
     prompts, deadline, cluster = _read_prompts(rows, sampling), service.read_deadline(), _read_cluster(run)
-    if service.service and output is not None and (output == _STDOUT or is_stream(output)):
-        raise ValidationError(f"--service keeps its batches beside the output: name a file for it, not {output}")
-    if run.limit is not None and run.limit < 1:
-        raise ValidationError("--limit must be 1 or greater")
-    if run.json and _STDOUT in {output, run.failed} and not run.plan:
-        raise ValidationError("--json prints to standard output, which has lines already: name a file for these")
+    run.check(output)
+    service.check(output, run)
     files = Files.beside(output, run.failed, run.checkpoint)
-    files.check(source)
+    files.check(source, service.files_beside(output))
     if output is None and not run.plan:
         raise ValidationError("the output is missing: unified-llm batch INPUT OUTPUT")
     with Input(source, prompts, run.limit) as lines:
@@ -311,7 +205,7 @@ class _Job:
             for line in str(outcome.totals).splitlines():
                 terminal.note(line)
         if outcome.first_error is not None:
-            location = "on standard output" if files.failed == _STDOUT else f"in {files.failed}"
+            location = "on standard output" if files.failed == STDOUT else f"in {files.failed}"
             where = f"they are {location}" if files.failed else "--failed FILE keeps them"
             terminal.note(f"{outcome.failed} failed, {where}; the first: {outcome.first_error['message']}")
 
@@ -337,12 +231,17 @@ class _Job:
     def _make_plan(self) -> Plan:
         from unified_llm._client.checkpoints import open_checkpoint
         from unified_llm.batch._plan import make_plan
+        from unified_llm.batch._service_run import check_service_line
 
-        path = self.files.checkpoint
+        path, check = self.files.checkpoint, check_service_line if self.uses_service else _accept
         if path is None or not Path(path).exists():
-            return make_plan(self.lines.lines(), self.calls, None)
+            return make_plan(self.lines.lines(), self.calls, None, check)
         with open_checkpoint(path) as checkpoint:
-            return make_plan(self.lines.lines(), self.calls, checkpoint)
+            return make_plan(self.lines.lines(), self.calls, checkpoint, check)
+
+
+def _accept(_: object) -> None:
+    """Accept a call."""
 
 
 class _TerminatedError(KeyboardInterrupt):

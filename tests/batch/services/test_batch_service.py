@@ -20,6 +20,7 @@ from tests.support.batch_services import (
 )
 from unified_llm import LLMClient
 from unified_llm._formats.batch_limits import batch_limits
+from unified_llm._lib.checkpoint import CheckpointError
 from unified_llm.batch._services import begin, parts
 from unified_llm.exceptions import (
     AuthenticationError,
@@ -289,3 +290,59 @@ def test_no_error_and_no_note_shows_a_prompt_or_a_key(one_of_two: ServiceWorld) 
     assert "secretprompt" not in shown
     assert "CANARY" not in shown
     assert isinstance(outcome.errors["key-0"], LLMError)
+
+
+def test_of_two_results_of_one_request_the_response_counts(one_of_two: ServiceWorld) -> None:
+    world, on_end = one_of_two, one_of_two.provider.on_end
+
+    def on_doubled(job: Any, not_done: list[str]) -> None:
+        results = job.results
+        refused = (results[0][0], (400, error_of(world.model, 400)))
+        expired = [(identifier, "expired") for identifier, _ in results]
+        job.results = [refused, *expired[1:], *results, refused, *expired, ("unknown", results[0][1])]
+        on_end(job, not_done)
+
+    world.provider.on_end = on_doubled  # type: ignore[method-assign]
+    work = world.work("a", "b", "c")
+    assert world.run(work).errors == {}
+    assert len(work.stored) == 3
+
+
+def test_a_batch_is_collected_where_the_input_has_changed_around_its_requests(one_of_two: ServiceWorld) -> None:
+    world = one_of_two
+    world.kill_after = lambda kind: kind == "BatchCreateRequest"
+    with pytest.raises(KilledError):
+        world.run(world.work("a", "b", "c", "d"))
+    world.kill_after = lambda _: False
+    lines = chat_lines(world.model, "x", "y", "d", "a", "c")
+    keys = {"a": "key-0", "c": "key-2", "d": "key-3"}
+    work = MemoryWork([replace(one, key=keys.get(one.fingerprint, f"new-{one.fingerprint}")) for one in lines])
+    assert world.run(work).errors == {}
+    assert work.texts == {
+        "new-x": "echo x", "new-y": "echo y", "key-0": "echo a", "key-2": "echo c", "key-3": "echo d",
+    }  # fmt: skip
+    assert sorted(len(job.entries) for job in world.provider.jobs.values()) == [2, 4]
+    assert any("1 request of a batch" in note and "are not kept" in note for note in world.notes)
+
+
+def test_what_a_deadline_left_is_in_a_new_batch_of_a_run_without_one(one_of_two: ServiceWorld) -> None:
+    world = one_of_two
+    world.provider.duration = 90_000.0
+    work = world.work("a", "b", "c", "d")
+    assert world.run(work, deadline=7_200.0).errors == {}
+    assert len(work.stored) == 2
+    world.provider.duration = 600.0
+    assert world.run(work).errors == {}
+    assert len(work.stored) == 4
+    assert [len(job.entries) for job in world.provider.jobs.values()] == [4, 2]
+
+
+def test_a_damaged_file_of_batches_is_one_error(tmp_path: Path) -> None:
+    world = ServiceWorld("openai/gpt-5-mini", tmp_path)
+    world.run(world.work("a"))
+    path = tmp_path / "out.batches.jsonl"
+    whole = path.read_text()
+    for name in ("count", "token", "digests"):
+        path.write_text(whole.replace(f'"{name}"', '"other"'))
+        with pytest.raises(CheckpointError, match="is damaged"):
+            world.run(world.work("a"))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from unified_llm._core import runtime
-from unified_llm._lib.checkpoint import Checkpoint
+from unified_llm._lib.checkpoint import Checkpoint, CheckpointError
 
 State: TypeAlias = Literal["planned", "uploaded", "creating", "created", "left", "closed"]
 
@@ -108,10 +108,16 @@ class Journal:
             run = {"token": secrets.token_hex(5), "version": _VERSION}
             self._file.put(_RUN, _STATE, run)
             self._file.flush()
-        self.token = str(run["token"])
-        self.parts = []
-        while (part := self._read(len(self.parts))) is not None:
-            self.parts.append(part)
+        try:
+            self.token = str(run["token"])
+            self.parts = []
+            while (part := self._read(len(self.parts))) is not None:
+                self.parts.append(part)
+        except (KeyError, TypeError):
+            self.close()
+            raise CheckpointError(
+                f"{self.path} is damaged: write to another output, or remove it, with which its batches are forgotten."
+            ) from None
 
     def _read(self, number: int) -> Part | None:
         state, entries = self._file.get(_key(number), _STATE), self._file.get(_key(number), _ENTRIES)

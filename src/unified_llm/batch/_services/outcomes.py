@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +14,21 @@ from unified_llm.batch._services.work import ServiceLine, Work
 from unified_llm.exceptions import GenerationError, LLMError
 
 _NO_RESPONSE: Final = "no_response"
+
+
+def merge_results(results: dict[str, BatchResult], more: Iterable[BatchResult]) -> dict[str, BatchResult]:
+    """Add results to others by their identifiers; of two of one request, the response counts, else the first."""
+    for result in more:
+        known = results.get(result.id)
+        if known is None or _worth(result) > _worth(known):
+            results[result.id] = result
+    return results
+
+
+def _worth(result: BatchResult) -> int:
+    if result.status is None:
+        return 0
+    return 2 if 200 <= result.status < 300 else 1
 
 
 class Outcomes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from unified_llm._client.batch_entries import WrittenEntry
@@ -54,9 +55,18 @@ class Planner:
     def __init__(self, clients: Clients, work: Work, journal: Journal, errors: dict[str, LLMError]) -> None:
         self._clients, self._work, self._journal, self._errors = clients, work, journal, errors
 
-    def new_parts(self) -> Iterator[tuple[Part, list[BatchEntry]]]:
-        """Yield a batch as soon as it is full, and the rest at the end. Memory holds what is not full."""
-        taken = {digest for part in self._journal.parts if part.is_open or part.released for digest in part.digests}
+    def new_parts(self, *, leaves_released: bool) -> Iterator[tuple[Part, list[BatchEntry]]]:
+        """Yield a batch as soon as it is full, and the rest at the end. Memory holds what is not full.
+
+        Args:
+            leaves_released: What a batch had not answered at its deadline is left to calls.
+        """
+        taken = {
+            digest
+            for part in self._journal.parts
+            if part.is_open or (part.released and leaves_released)
+            for digest in part.digests
+        }
         groups: dict[tuple[str, str | None, str], _Group] = {}
         for line in self._work.lines():
             digest = digest_of(line.key, line.fingerprint)
@@ -105,6 +115,27 @@ class Planner:
         )
         self._clients.put(part, group.client)
         return part, group.entries
+
+
+def locate(parts: Sequence[Part], work: Work, clients: Clients) -> Counter[int]:
+    """Find the requests of batches of earlier runs in the input, which may have changed since they were planned.
+
+    The positions of the batches become those of this input, and their clients are kept.
+
+    Returns:
+        The number of requests that were found, by the number of their batch.
+    """
+    located: Counter[int] = Counter()
+    for line in work.lines() if parts else ():
+        digest = digest_of(line.key, line.fingerprint)
+        for part in parts:
+            if digest in part.digests:
+                if not located[part.number]:
+                    part.first = line.position
+                    clients.put(part, line.client)
+                part.last = line.position
+                located[part.number] += 1
+    return located
 
 
 def lines_of(part: Part, work: Work) -> Iterator[ServiceLine]:

@@ -28,8 +28,8 @@ from unified_llm.batch._services.access import Ask, Clients, Step, Steps, target
 from unified_llm.batch._services.begin import Begin
 from unified_llm.batch._services.errors import is_gone, is_refusal
 from unified_llm.batch._services.journal import Journal, Part
-from unified_llm.batch._services.outcomes import Outcomes
-from unified_llm.batch._services.parts import Planner, check_service, lines_of
+from unified_llm.batch._services.outcomes import Outcomes, merge_results
+from unified_llm.batch._services.parts import Planner, check_service, locate
 from unified_llm.batch._services.work import Work
 from unified_llm.exceptions import ConfigurationError, LLMError
 
@@ -127,8 +127,8 @@ class BatchService:
         """Yield requests and pauses, and return the outcome."""
         self._find_clients()
         yield from self._late_steps()
-        planner = Planner(self._clients, self._work, self._journal, self._outcomes.errors)
-        for part, entries in planner.new_parts():
+        planner = self._planner()
+        for part, entries in planner.new_parts(leaves_released=self._deadline is not None):
             if self._begin.is_due(part):
                 yield from self._begin.begin(part, entries)
         self._close_refused()
@@ -151,16 +151,19 @@ class BatchService:
         first = next(iter(self._work.lines()), None)
         if first is not None:
             check_service(target_of(first.client, first.request.model))
-        for part in self._journal.parts:
-            if part.state == "closed":
-                continue
-            line = next(lines_of(part, self._work), None)
-            if line is not None:
-                self._clients.put(part, line.client)
-            elif part.is_open:
+        parts = [part for part in self._journal.parts if part.state != "closed"]
+        located = locate(parts, self._work, self._clients)
+        for part in parts:
+            missing = part.count - located[part.number]
+            if part.is_open and missing == part.count:
                 raise ConfigurationError(
                     f"{self._journal.path} has a batch of {part.target} with none of the requests of this run: give "
                     "the same command as before, with the same input and model, or write to another output."
+                )
+            if part.is_open and missing:
+                self._note(
+                    f"{count(missing, 'request')} of a batch at {part.target} are not in this input: their responses "
+                    "are not kept"
                 )
 
     def _late_steps(self) -> Steps:
@@ -211,9 +214,11 @@ class BatchService:
                 self._close(part)
             return True
         if self._begin.is_due(part):
-            planner = Planner(self._clients, self._work, self._journal, self._outcomes.errors)
-            yield from self._begin.begin(part, planner.entries_of(part))
+            yield from self._begin.begin(part, self._planner().entries_of(part))
         return self._close_refused()
+
+    def _planner(self) -> Planner:
+        return Planner(self._clients, self._work, self._journal, self._outcomes.errors)
 
     def _close_refused(self) -> bool:
         """Close the batches that were refused: their requests have that error; return whether there was one."""
@@ -282,12 +287,12 @@ class BatchService:
         """Store what a batch brings; return whether it is closed, or will be begun again."""
         if job.state == "failed":
             return self._on_failed_batch(part, job)
-        results = {result.id: result for result in job.results or ()}
+        results = merge_results({}, job.results or ())
         for source in job.sources:
             fetched = yield self._clients.ask(part, BatchResultsRequest(source, part.model))
             if isinstance(fetched, LLMError):
                 return self._on_failed_look(part, fetched)
-            results = {**{result.id: result for result in fetched}, **results}
+            merge_results(results, fetched)
         self._note_answer(part)
         if not part.certain and not self._outcomes.are_of(part, results):
             self._begin.on_other_batch(part)
@@ -320,6 +325,6 @@ class BatchService:
         ended = sum(not part.is_open for part in parts)
         done, total = sum(self._done.values()), sum(part.count for part in parts)
         line = f"batches ended: {ended} of {len(parts)}; requests done: {done:,} of {total:,}"
-        if line != self._shown:
+        if parts and line != self._shown:
             self._shown = line
             self._note(line)
