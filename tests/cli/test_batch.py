@@ -89,7 +89,7 @@ WRONG: list[tuple[Any, str]] = [
     ('"text"', "line 1: it is no JSON object"),
     ({"url": "/v1/chat/completions"}, "has no body"),
     ({"body": {}}, "names no url"),
-    (line(1, url="/v1/chat/completion", messages=[]), "did you mean /v1/chat/completions"),
+    (line(1, url="/v1/chat/completion", messages=[]), "did you mean /v1/chat/completions?"),
     ({**line(1), "method": "GET"}, "method is not POST"),
     ({**line(1), "custom_id": 5}, "custom_id is no text"),
     (line(1, stream=True), "leave out stream"),

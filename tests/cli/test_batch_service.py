@@ -78,6 +78,7 @@ def test_after_the_deadline_calls_answer_the_rest_and_late_answers_are_kept_apar
     assert world.called == [world.model] * 5
     assert not (world.folder / "duplicates.jsonl").exists()
     world.clock += 5_000.0
+    (world.folder / "duplicates.jsonl").write_text('{"torn by a full')
     for _ in range(2):
         ended = batch(world, "--deadline", "2h")
         assert ended.code == 0

@@ -66,6 +66,11 @@ class BadLine:
     custom_id: str
     fields: Mapping[str, Any] | None = field(default=None, repr=False)
 
+    @property
+    def message(self) -> str:
+        """The problem as a sentence, with the number of the line."""
+        return f"Line {self.number}: {self.problem}{'' if self.problem.endswith('?') else '.'}"
+
 
 Line: TypeAlias = BatchLine | BadLine
 
@@ -147,6 +152,5 @@ def error_of(error: LLMError) -> dict[str, Any]:
 def bad_line_error(line: BadLine) -> dict[str, Any]:
     """Return the error of a line that is no request."""
     return {
-        "code": "invalid_line", "message": f"Line {line.number}: {line.problem}.", "status_code": None,
-        "request_id": None,
+        "code": "invalid_line", "message": line.message, "status_code": None, "request_id": None,
     }  # fmt: skip

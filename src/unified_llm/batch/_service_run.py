@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +105,7 @@ class FileWork:
         self._source, self._calls, self._checkpoint, self._duplicates = source, calls, checkpoint, duplicates
         self.refused: dict[str, LLMError] = {}
         self._reader: _Reader | None = None
+        self._late: set[bytes] | None = None  # digests of the lines of the file of late answers
 
     def lines(self, start: int = 0) -> Iterator[FileLine]:
         """Read the lines from a position on. One that is wrong is left out: the run itself reports it.
@@ -176,12 +178,15 @@ class FileWork:
         text = json.dumps(answered(line.line, record["response"]), ensure_ascii=False, separators=(",", ":")) + "\n"
         data = text.encode(errors="replace")
         try:
-            if self._duplicates.exists() and data in self._duplicates.read_bytes():
+            if self._late is None:
+                self._late = _digests_of_lines(self._duplicates)
+            if (digest := _digest(data)) in self._late:
                 return
             with self._duplicates.open("ab") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            self._late.add(digest)
         except OSError as error:
             raise _unwritable(self._duplicates, error) from None
 
@@ -189,6 +194,26 @@ class FileWork:
 def _record(line: FileLine, response: AnyResponse) -> dict[str, Any]:
     target = served_by(response.attempts)
     return make_record(line.call.answer_of([response]), target, response.usage)
+
+
+def _digests_of_lines(path: Path) -> set[bytes]:
+    """Return digests of the lines of a file, and cut off a last one that a full disk has torn."""
+    digests: set[bytes] = set()
+    if not path.exists():
+        return digests
+    with path.open("r+b") as lines:
+        end = 0
+        for line in lines:
+            if not line.endswith(b"\n"):
+                lines.truncate(end)
+                break
+            digests.add(_digest(line))
+            end += len(line)
+    return digests
+
+
+def _digest(line: bytes) -> bytes:
+    return blake2b(line, digest_size=16).digest()
 
 
 def _identity(record: dict[str, Any]) -> Any:

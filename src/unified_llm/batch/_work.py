@@ -54,7 +54,7 @@ class LineWork(Work[Any]):
         line: BatchLine | BadLine = prompt
         try:
             if isinstance(line, BadLine):
-                raise ValidationError(f"Line {line.number}: {line.problem}.")
+                raise ValidationError(line.message)
             call = self._calls.prepare(line)
             digest = fingerprint_of(call)
         except LLMError as error:
