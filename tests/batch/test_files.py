@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.batch_files import HERE, answer, line, read_lines, text_of, write_lines
+from tests.support.batch_files import HERE, MODEL, answer, line, read_lines, text_of, write_lines
 from tests.support.each import each
+from tests.support.scripted_targets import say
 from unified_llm._lib.whole_file import is_stream, write_whole
 from unified_llm.batch._input import Input
 from unified_llm.batch._run import Files
@@ -164,3 +165,21 @@ def test_the_model_of_all_lines_is_not_said_to_replace_itself(folder: Path) -> N
     source = write_lines(folder / "in.jsonl", [line(number, model=name) for number, name in enumerate(names)])
     ended, _ = answer(source, "out.jsonl", *HERE)
     assert "--model was used for all lines, also for those that name other\n" in ended.err
+
+
+@each("left", [0, 2])
+def test_an_input_that_loses_lines_while_they_are_answered_is_one_error(folder: Path, left: int) -> None:
+    lines = [line(number, f"text {number}") for number in range(3)]
+    source = write_lines(folder / "in.jsonl", lines)
+
+    class Lost(list[Any]):
+        def __iter__(self) -> Any:
+            write_lines(source, lines[:left])
+            return super().__iter__()
+
+    for old in folder.glob("out*"):
+        old.unlink()
+    ended, sent = answer(source, "out.jsonl", *HERE, scripts={MODEL: [say("A"), say("B"), Lost(say("C"))]})
+    assert (ended.code, len(sent)) == (1, 3)
+    assert f"has lost {3 - left} of its 3 lines" in ended.err
+    assert not (folder / "out.jsonl").exists()

@@ -243,13 +243,15 @@ class Run:
 
         Raises:
             OSError: The disk is full, or failed. What is stored in the checkpoint remains.
+            LLMError: The input has lost lines since they were answered.
         """
-        outcome = Outcome(totals)
+        outcome, lines = Outcome(totals), 0
         with (
             open_answers(files.output or STDIN, self._source) as output,
             Failures(files.failed, self._source) as failures,
         ):
             for index, line in enumerate(self._source.lines()):
+                lines += 1
                 result = self._result(index, line)
                 if isinstance(line, BatchLine) and "body" in result:
                     output.write(line, result)
@@ -257,6 +259,11 @@ class Run:
                     outcome.failed += 1
                     outcome.first_error = outcome.first_error or result
                     failures.write(line, result)
+            if lines < totals.done:
+                raise LLMError(
+                    f"{self._source.name} has lost {totals.done - lines} of its {totals.done} lines while they were "
+                    "answered, so that no output was written: give the same command again."
+                )
         return outcome
 
     def _result(self, index: int, line: BatchLine | BadLine) -> dict[str, Any]:
