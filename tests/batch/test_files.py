@@ -143,15 +143,33 @@ def test_names_that_are_no_files_are_refused(folder: Path) -> None:
         Input("")
 
 
-def test_an_endpoint_without_a_system_prompt_refuses_one(folder: Path) -> None:
+def test_an_endpoint_refuses_what_it_does_not_take(folder: Path) -> None:
     write_lines(folder / "in.jsonl", [{"text": 5}])
-    for endpoint in ("/v1/embeddings", "/v1/completions"):
-        rows = ["in.jsonl", "out.jsonl", "--column", "text", "--endpoint", endpoint]
-        ended, sent = answer(*rows, "--system", "Be brief.", *HERE)
+    rows = ["in.jsonl", "out.jsonl", "--column", "text"]
+    for endpoint, option, value in (
+        ("/v1/embeddings", "--system", "Be brief."),
+        ("/v1/completions", "--system", "Be brief."),
+        ("/v1/embeddings", "--temperature", "0.5"),
+        ("/v1/embeddings", "--max-tokens", "5"),
+    ):
+        ended, sent = answer(*rows, "--endpoint", endpoint, option, value, *HERE)
         assert (ended.code, sent) == (2, [])
-        assert f"{endpoint} has no system prompt: leave out --system" in ended.err
-    ended, _ = answer(*rows, *HERE)
+        assert f"{endpoint} takes no {option}" in ended.err
+    ended, sent = answer(*rows, "--template", "{text}", *HERE)
+    assert (ended.code, sent) == (2, [])
+    assert "leave out --column" in ended.err
+    ended, _ = answer(*rows, "--endpoint", "/v1/completions", *HERE)
     assert ended.code == 0, "a number in a column is a prompt, at each endpoint"
+
+
+def test_the_terminal_names_options_and_the_file_arguments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    source = write_lines(folder / "in.jsonl", [line(0, model="gpt-5-mini")])
+    ended, _ = answer(source, "out.jsonl")
+    planned, _ = answer(source, "--plan")
+    for shown in (ended.err, planned.err):
+        assert "--skip-unconfigured" in shown
+        assert "api_key=" not in shown
 
 
 def test_a_full_disk_names_the_file() -> None:

@@ -17,7 +17,7 @@ class PromptReader:
     """Makes a request of a row.
 
     Attributes:
-        column: The column with the prompt, a text or a list of messages; None with a template that names its columns.
+        column: The column with the prompt, a text or a list of messages; None with a template.
         template: The template, or None for the column as it is.
         system: The system prompt, or None.
         url: The endpoint that the prompts are sent to.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from unified_llm.cli._batch_options import STDOUT, RowOptions, RunOptions, ServiceOptions
+from unified_llm.cli._option_names import name_options
 from unified_llm.cli._options import SamplingOptions, TargetOptions
 from unified_llm.cli._outcome import FAILED, INTERRUPTED
 from unified_llm.cli._terminal import Terminal
@@ -94,8 +95,12 @@ def _read_prompts(rows: RowOptions, sampling: SamplingOptions) -> Any:
         return None
     if rows.endpoint is not None and rows.endpoint not in ENDPOINTS:
         raise ValidationError(f"--endpoint is one of {', '.join(ENDPOINTS)}")
-    if sampling.system is not None and rows.endpoint in {COMPLETIONS, EMBEDDINGS}:
-        raise ValidationError(f"{rows.endpoint} has no system prompt: leave out --system")
+    if rows.column is not None and rows.template is not None:
+        raise ValidationError("--template names the columns of the prompt: leave out --column")
+    unused = {EMBEDDINGS: ("system", "temperature", "max_tokens"), COMPLETIONS: ("system",)}
+    for name in unused.get(rows.endpoint or CHAT, ()):
+        if getattr(sampling, name) is not None:
+            raise ValidationError(f"{rows.endpoint} takes no --{name.replace('_', '-')}: leave it out")
     column = None if rows.column is None else check_argument(rows.column, "--column")
     template = None if rows.template is None else Template.parse(check_argument(rows.template, "--template"))
     system = None if sampling.system is None else check_argument(sampling.system, "--system")
@@ -207,7 +212,8 @@ class _Job:
         if outcome.first_error is not None:
             location = "on standard output" if files.failed == STDOUT else f"in {files.failed}"
             where = f"they are {location}" if files.failed else "--failed FILE keeps them"
-            terminal.note(f"{outcome.failed} failed, {where}; the first: {outcome.first_error['message']}")
+            problem = name_options(str(outcome.first_error["message"]))
+            terminal.note(f"{outcome.failed} failed, {where}; the first: {problem}")
 
     def show_plan(self) -> int:
         """Say what would be sent."""
@@ -223,7 +229,7 @@ class _Job:
         wrong = f", {len(plan.wrong)} wrong" if plan.wrong else ""
         terminal.note(f"{plan.lines} lines{answered}{wrong}; nothing was sent. Tokens are estimates")
         for number, problem in plan.wrong[:_MOST_SHOWN]:
-            terminal.note(f"line {number}: {problem}")
+            terminal.note(f"line {number}: {name_options(problem)}")
         if len(plan.wrong) > _MOST_SHOWN:
             terminal.note(f"... and {len(plan.wrong) - _MOST_SHOWN} more lines; --json lists them all")
         return FAILED if plan.wrong else 0
