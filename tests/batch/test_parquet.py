@@ -153,7 +153,7 @@ def test_objects_have_no_fields_of_other_rows(folder: Path) -> None:
         [{"role": "user", "content": [{"type": "text", "text": "a"}, image]}],
         [{"role": "user", "content": [{"type": "text", "text": "b"}], "name": "n"}],
     ]
-    bodies = [{"messages": made, "tools": None} for made in conversations]
+    bodies: list[Any] = [{"messages": made, "tools": None} for made in conversations]
     bodies[0]["max_tokens"] = 5
     pq.write_table(pa.table({"url": ["/v1/chat/completions"] * 2, "body": bodies}), folder / "in.parquet")
     pq.write_table(pa.table({"asked": conversations}), folder / "rows.parquet")

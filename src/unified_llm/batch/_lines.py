@@ -124,9 +124,8 @@ def _problem(line: Mapping[str, Any]) -> str | None:
 def without_nulls(value: Any) -> Any:
     """Return JSON without the fields that are null: an object in a column of Parquet has the fields of all rows."""
     if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        return {name: without_nulls(child) for name, child in fields.items() if child is not None}
-    return [without_nulls(child) for child in cast("list[Any]", value)] if isinstance(value, list) else value
+        return {name: without_nulls(child) for name, child in value.items() if child is not None}
+    return [without_nulls(child) for child in value] if isinstance(value, list) else value
 
 
 def shown(text: str) -> str:
