@@ -14,8 +14,10 @@ from unified_llm import __version__
 REPOSITORY = Path(__file__).parent.parent
 REQUIREMENTS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# The extras that have code; the names of the others are reserved.
-IN_USE = ("langchain", "agents", "llama-index", "mlx", "otel", "redis", "yaml", "cli", "system-certs")
+# The extras that have code; the names of the others are reserved. The last two are not among the lowest versions: the tests
+# run without them, and each is hundreds of megabytes.
+WITH_TESTS = ("langchain", "agents", "llama-index", "mlx", "otel", "redis", "yaml", "cli", "system-certs")
+IN_USE = (*WITH_TESTS, "vision", "ray")
 
 
 def lines_of(path: Path) -> list[str]:
@@ -31,7 +33,7 @@ def lower_bound(required: Requirement) -> Version:
 def test_the_lowest_versions_are_those_that_the_package_allows() -> None:
     """``make lowest`` would test others: ``make lock`` writes the file again."""
     extras = PROJECT["optional-dependencies"]
-    required = map(Requirement, [*PROJECT["dependencies"], *(line for name in IN_USE for line in extras[name])])
+    required = map(Requirement, [*PROJECT["dependencies"], *(line for name in WITH_TESTS for line in extras[name])])
     outside = [requirement for requirement in required if requirement.name != PROJECT["name"]]  # not its own extras
     lowest = {requirement.name: lower_bound(requirement) for requirement in outside}
     pins = map(Requirement, lines_of(REPOSITORY / "requirements" / "lowest.txt"))

@@ -56,10 +56,12 @@ class ConstrainedTokens:
         self._blocks = {tag.encode(): TAGS[tag].encode() for tag in constraint.blocks}
         self._masks: _Masks | None = None  # made once the number of logits is known
         self._tokens: list[int] = []
+        self._beyond = 0  # how many of them, at the end, stand behind the end of the response: the matcher took them not
         self._begin()
 
     def _begin(self) -> None:
         self._tokens.clear()
+        self._beyond = 0
         self._matcher: LLMatcher = self._start.deep_copy()
         self._wait(self._after or self._opening, b"")
         # What was written so far, while that may be the beginning of a tag of reasoning; None once it is not.
@@ -109,8 +111,10 @@ class ConstrainedTokens:
         """Take back all tokens but the first ``kept``; return False where all have to be taken once more."""
         if kept < self._since or self._begun is not None:
             return False
-        if not self._awaited and not self._matcher.rollback(len(self._tokens) - kept):
+        dropped = len(self._tokens) - kept
+        if not self._awaited and not self._matcher.rollback(max(0, dropped - self._beyond)):
             return False
+        self._beyond = max(0, self._beyond - dropped)
         del self._tokens[kept:]
         if self._awaited:
             first = max(self._since, kept - len(self._awaited))
@@ -130,9 +134,11 @@ class ConstrainedTokens:
             self._wait(self._opening, b"")
 
     def _consume(self, token: int) -> bool:
-        """Take a token that the grammar allows, or one more after the end of the response, as the batch does."""
-        is_end = self._matcher.is_stopped() and token in self._guide.eos_tokens
-        return is_end or self._matcher.try_consume_tokens([token]) == 1
+        """Take a token that the grammar allows, or one more after the end, as the batch and draft models write it."""
+        if self._matcher.is_stopped() and token in self._guide.eos_tokens:
+            self._beyond += 1
+            return True
+        return self._matcher.try_consume_tokens([token]) == 1
 
     def _take_first(self, token: int, begun: bytes) -> bool:
         """Take a token of a response that may begin with reasoning.
