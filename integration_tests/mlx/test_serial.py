@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -12,11 +14,12 @@ from typing import Any
 import pytest
 
 from integration_tests.support.tiny_models import Shape, make_model
+from tests.support.each import each
 from tests.support.mlx_calls import Answer, collect, prompt, submit
 from unified_llm import LLMClient, MLXConfig
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, EngineKey, Finished, Output
+from unified_llm._backends.mlx.engine_types import Constraint, EngineError, EngineKey, Finished, Output
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
@@ -70,6 +73,22 @@ def test_a_draft_model_changes_no_response(models: dict[str, Path], engine: Engi
                 assert drafted.text == alone.text
                 assert drafted.end.completion_tokens == alone.end.completion_tokens
     itself.close()
+
+
+@each("proposed", [2, 5])
+@each("after", [None, "</think>"])
+def test_a_constraint_holds_whatever_a_draft_model_proposes_beyond_the_end(
+    models: dict[str, Path], engine: Engine, after: str | None, proposed: int
+) -> None:
+    tokens = json.loads((models["model"] / "tokenizer.json").read_text())["added_tokens"]
+    (tag,) = [token["id"] for token in tokens if token["content"] == "</think>"]
+    way = {"temperature": 1.5, "logit_bias": {tag: 7.0}, "draft_tokens": proposed, "max_tokens": 400}
+    for expression in ("[a-c]{1,8}", "(yes|no|yes no)"):
+        constraint = Constraint("regex", expression, after=after)
+        for seed in range(4):
+            text = ask(engine, "Why?", seed=seed, constraint=constraint, **way).text
+            held = text if after is None else text.partition(after)[2].lstrip()
+            assert re.fullmatch(expression, held), text
 
 
 @WAYS
