@@ -14,8 +14,8 @@ from unified_llm import __version__
 REPOSITORY = Path(__file__).parent.parent
 REQUIREMENTS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# The extras that have code; the names of the others are reserved. The last two are not among the lowest versions: the tests
-# run without them, and each is hundreds of megabytes.
+# The extras that have code; the names of the others are reserved. The last two are not among the lowest versions: the
+# tests run without them, and each is hundreds of megabytes.
 WITH_TESTS = ("langchain", "agents", "llama-index", "mlx", "otel", "redis", "yaml", "cli", "system-certs")
 IN_USE = (*WITH_TESTS, "vision", "ray")
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
 from tests.support.command_line import Ended, run
+from tests.support.mlx_calls import TIMEOUT
 from unified_llm._backends.mlx import engines, process_file
+from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.process_file import ProcessFile, ProcessModel, program_name, read_processes
 from unified_llm._core import runtime
 from unified_llm._core.runtime import Runtime
@@ -118,13 +123,38 @@ PID  PROGRAM  MODEL                  STATE  SIZE    REQUESTS  IDLE  UNLOADED IN
     file.write([])
 
 
+class Waiting:
+    """A model that serves nothing until its engine ends."""
+
+    size = 0
+
+    def serve(self, queue: SimpleQueue[Any]) -> None:
+        while queue.get() is not None:
+            pass
+
+
 def test_the_engines_of_this_process_describe_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is being loaded, or could not be, is not idle: it is not unloaded after a time."""
+    go_on = threading.Event()
+
+    def load(_: Engine) -> Waiting:
+        assert go_on.wait(TIMEOUT)
+        return Waiting()
+
+    monkeypatch.setattr(Engine, "_load", load)
     monkeypatch.setattr(engines, "unavailable_reason", lambda: "no memory is reserved")
     engine = engines.get_engine(tmp_path)
-    (described,) = engines._describe()
-    assert (described.pid, described.model, described.requests) == (os.getpid(), str(engine.folder), 0)
-    assert described.unload_at is not None
-    assert described.idle_since is not None
-    assert described.unload_at - described.idle_since == pytest.approx(1800)
+    (loading,) = engines._describe()
+    assert (loading.pid, loading.model, loading.requests) == (os.getpid(), str(engine.folder), 0)
+    assert (loading.state, loading.idle_since, loading.unload_at) == ("loading", None, None)
+    go_on.set()
+    assert engine.wait_loaded(TIMEOUT)
+    (ready,) = engines._describe()
+    assert ready.unload_at is not None
+    assert ready.idle_since is not None
+    assert ready.unload_at - ready.idle_since == pytest.approx(1800)
+    engine.close()
+    (ended,) = engines._describe()
+    assert (ended.state, ended.idle_since, ended.unload_at) == ("ended", None, None)
     engines.close_engines()
     assert engines._describe() == []

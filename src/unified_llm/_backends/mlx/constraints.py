@@ -56,7 +56,7 @@ class ConstrainedTokens:
         self._blocks = {tag.encode(): TAGS[tag].encode() for tag in constraint.blocks}
         self._masks: _Masks | None = None  # made once the number of logits is known
         self._tokens: list[int] = []
-        self._beyond = 0  # how many of them, at the end, stand behind the end of the response: the matcher took them not
+        self._beyond = 0  # how many of them stand after the end of the response: the matcher did not take them
         self._begin()
 
     def _begin(self) -> None:

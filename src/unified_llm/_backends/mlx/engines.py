@@ -282,7 +282,8 @@ def _describe() -> list[ProcessModel]:
     models: list[ProcessModel] = []
     for facts in snapshot():
         adapter, draft = (None if folder is None else str(folder) for folder in (facts.key.adapter, facts.key.draft))
-        idle_since = None if facts.pending else round(wall - now + facts.last_used, 1)
+        is_idle = facts.state == "ready" and not facts.pending
+        idle_since = round(wall - now + facts.last_used, 1) if is_idle else None
         unload_at = None if idle_since is None else idle_since + facts.unload_after
         models.append(
             ProcessModel(

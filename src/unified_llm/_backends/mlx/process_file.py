@@ -38,8 +38,9 @@ class ProcessModel:
         state: ``loading``, ``ready`` or ``ended`` (it could not be loaded).
         size: The bytes that it takes in memory; 0 while not known.
         requests: The requests that wait or run.
-        idle_since: The time of day, in seconds since the epoch, of the last request; None while one waits or runs.
-        unload_at: The time of day at which it is unloaded; None while a request waits or runs, and for never.
+        idle_since: The time of day, in seconds since the epoch, of the last request; None while one waits or runs, and
+            unless it is ready.
+        unload_at: The time of day at which it is unloaded; None where that is, too, and for never.
     """
 
     pid: int
