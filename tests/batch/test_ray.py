@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._core.outcome import Failure
+from unified_llm.batch._failure_count import job_name
 from unified_llm.batch.ray import Embed, Generate
 from unified_llm.exceptions import ConfigurationError, LLMError, UnconfiguredError, ValidationError
 
@@ -94,9 +97,38 @@ def test_a_row_without_a_prompt_fails_unless_an_earlier_step_has() -> None:
     assert rows["error"] == ["ValidationError: The column 'prompt' of this row is empty.", "timeout: late", None]
 
 
+def test_no_value_of_a_row_ends_the_job(tmp_path: Path) -> None:
+    wrong: list[Any] = [{"a": 1, 2: 3}, {1, 2}, b"x", [[]], "x"]
+    rows = generate(
+        {"prompt": [*wrong, "right"], "custom_id": [None] * 4 + ["\ud800", float("nan")]}, checkpoint=tmp_path
+    )
+    assert rows["response"] == [None] * 5 + ["Hello"]
+    assert all(error.startswith("ValidationError: ") for error in rows["error"][:5])
+    earlier = generate({"prompt": [None] * 3, "error": [5, {"code": 1}, [True]]})
+    assert earlier["error"] == ["5", '{"code":1}', "[true]"]
+
+
+def test_a_column_for_which_arrow_has_no_type_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text, and a list of parts with an image, are no one type of Arrow; the responses are paid for by then."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    messages = [[{"role": "user", "content": content}] for content in ("x", [{"type": "text", "text": "x"}])]
+    rows = generate({"prompt": messages, "tags": [["a"], []]})
+    assert rows["prompt"] == messages
+    assert [rows[name].to_pylist() for name in ("tags", "response")] == [[["a"], []], ["Hello"] * 2]
+
+
+def test_a_relative_checkpoint_is_refused_within_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    with pytest.raises(ConfigurationError, match="checkpoint=finished must be a whole path"):
+        Generate(MODEL, checkpoint="finished")
+
+
 def test_what_is_wrong_with_the_rows_is_one_error() -> None:
     with pytest.raises(ValidationError, match=r"The rows have no column 'prompt'; they have: text\."):
         generate({"text": ["x"]})
+    with pytest.raises(ValidationError, match=r"one length: 'prompt' has 2, 'custom_id' has 1\."):
+        generate({"prompt": ["x", "y"], "custom_id": ["a"]})
     with pytest.raises(ValidationError, match=r"A batch of rows is a dict of arrays, .* got list"):
         generate(["x"])
 
@@ -112,6 +144,8 @@ def test_what_is_wrong_with_the_rows_is_one_error() -> None:
         (LLMConfig(model=MODEL), "Generate takes a model string, or a mapping .* got LLMConfig"),
         ({"model": MODEL, "fallbacks": [LLMConfig(model=MODEL)]}, "fallbacks of Generate are .* got LLMConfig"),
         ({"model": MODEL, "temprature": 1}, "did you mean 'temperature'"),
+        ({"model": MODEL, "fallbacks": 5}, "fallbacks is a list of model strings"),
+        ({"model": MODEL, 5: 6}, "names of fields; got int"),
     ],
 )
 def test_settings_are_plain_data_without_keys(settings: Any, message: str) -> None:
@@ -127,6 +161,9 @@ def test_settings_are_plain_data_without_keys(settings: Any, message: str) -> No
         ({"concurrency": 0}, "concurrency must be a whole number, 1 or greater"),
         ({"max_failed": -1}, "max_failed must be a whole number, 0 or greater"),
         ({"checkpoint": ""}, "checkpoint must be the path of a folder"),
+        ({"checkpoint": "s3://bucket/finished"}, "and no URL"),
+        ({"output": "error"}, "output cannot be 'error'"),
+        ({"output": "served_by"}, "output cannot be 'served_by'"),
         ({"state": "http://redis"}, "must be a URL that begins with redis://"),
     ],
 )
@@ -191,6 +228,18 @@ def test_failures_are_counted_over_the_batches_of_a_worker() -> None:
             worker({"prompt": ["x"]})
 
 
+def test_each_execution_of_a_dataset_counts_its_failures_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook runs many datasets in one job of the cluster."""
+    cluster = SimpleNamespace(get_session_name=lambda: "session", get_job_id=lambda: "01")
+    ray = SimpleNamespace(is_initialized=lambda: True, get_runtime_context=lambda: cluster)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    assert job_name() == "session:01"
+    context = SimpleNamespace(dataset_logger_id="dataset_1_0")
+    data = SimpleNamespace(DataContext=SimpleNamespace(get_current=lambda: context))
+    monkeypatch.setitem(sys.modules, "ray.data", data)
+    assert job_name() == "dataset_1_0"
+
+
 def test_texts_are_embedded_many_in_a_request() -> None:
     targets = ScriptedTargets({"ollama/nomic-embed-text": [say("")]})
     with targets.running():
@@ -198,3 +247,9 @@ def test_texts_are_embedded_many_in_a_request() -> None:
     assert [vector is None for vector in rows["embedding"]] == [False, False, True]
     assert rows["served_by"] == ["ollama/nomic-embed-text"] * 2 + [None]
     assert len(targets.asked) == 1
+
+
+def test_the_target_of_a_vector_is_named_as_that_of_a_response() -> None:
+    settings = {"model": "ollama/nomic-embed-text", "name": "mine"}
+    with ScriptedTargets({"ollama/nomic-embed-text": [say("")]}).running(), Embed(settings) as embed:
+        assert embed({"text": ["a"]})["served_by"] == ["mine"]

@@ -237,7 +237,7 @@ def test_a_prompt_that_fails_has_its_error_as_a_value(way: str) -> None:
 WRONG_PROMPTS: list[Any] = [
     "", 3, None, b"bytes", [], {"temperature": 1}, {"messages": "x", "temprature": 1}, ["a", "b"],
     {"messages": "x", "custom_id": 1}, {"messages": "x", "temperature": "hot"}, object(), [object()],
-    {"messages": "x", "n": 0},
+    {"messages": "x", "n": 0}, {"messages": "x", "custom_id": "\ud800"},
 ]  # fmt: skip
 
 

@@ -142,6 +142,8 @@ def test_two_runs_of_one_file_are_refused_and_one_after_the_other_are_not(path: 
                 next(client.map(PROMPTS, checkpoint=path))
         assert len(list(client.map(PROMPTS, checkpoint=path))) == 6
         (path.parent / "other.txt").write_text("mine")
+        with pytest.raises(ConfigurationError, match="and no URL"):
+            next(client.map(PROMPTS, checkpoint="s3://bucket/run.jsonl"))
         with pytest.raises(ConfigurationError, match="is no checkpoint"):
             next(client.map(PROMPTS, checkpoint=path.parent / "other.txt"))
 
@@ -252,6 +254,16 @@ def test_every_text_has_its_vector_and_texts_share_requests(path: Path) -> None:
     assert run.totals.retries == 0
 
 
+def test_totals_count_the_requests_of_a_list_of_which_one_text_is_refused() -> None:
+    client = LLMClient("openai/text-embedding-3-small")
+    with PromptTargets(answer=lambda text: REFUSED if text == "bad" else text).running() as targets:
+        run = client.map_embed(["bad", "b", "c", "d"])
+        results = list(run)
+    assert [result.ok for result in results] == [False, True, True, True]
+    assert run.totals.by_target == {"openai/text-embedding-3-small": 3}
+    assert run.totals.retries <= len([*targets.asked]) - 1
+
+
 @each("way", ["map_embed", "amap_embed"])
 def test_a_text_that_is_refused_by_itself_fails_alone(way: str) -> None:
     texts: list[Any] = ["a", "bad", "c", 3, {"text": "d", "custom_id": "four"}, {"text": "e", "more": 1}, "bad", ""]
@@ -267,6 +279,8 @@ def test_a_text_that_is_refused_by_itself_fails_alone(way: str) -> None:
         "BadRequestError", "ValidationError", "ValidationError", "BadRequestError",
     ]  # fmt: skip
     assert results[4].custom_id == "four"
+    answered = [result.response for result in results if result.response is not None]
+    assert {f"{response.provider}/{response.model}" for response in answered} == {"openai/text-embedding-3-small"}
     with pytest.raises(TypeError, match=r"use \.vector"):
         _ = results[0].text
 

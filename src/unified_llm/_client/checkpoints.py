@@ -19,9 +19,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         ConfigurationError: It is another file, another run writes to it, or it cannot be read or written.
     """
-    path = os.fsdecode(path)
-    if not path:
-        raise ConfigurationError("The path of the checkpoint is empty: write that of a file, or of a folder.")
+    path = check_path(path)
     try:
         return Checkpoint(path, clock=runtime.current().now).open()
     except CheckpointError as error:
@@ -29,6 +27,22 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except (OSError, ValueError) as error:  # a ValueError where a path has a null character
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigurationError(f"The checkpoint {printable(path)} cannot be used: {reason}.") from None
+
+
+def check_path(path: str | os.PathLike[str]) -> str:
+    """Return the path of a checkpoint as a text.
+
+    Raises:
+        ConfigurationError: It is empty, or a URL, of which a local folder with a strange name would be made.
+    """
+    path = os.fsdecode(path)
+    if not path:
+        raise ConfigurationError("The path of the checkpoint is empty: write that of a file, or of a folder.")
+    if "://" in path:
+        raise ConfigurationError(
+            "A checkpoint is a path on this machine or a network file system, and no URL: lines are appended to it."
+        )
+    return path
 
 
 def keep(checkpoint: Checkpoint, key: str, fingerprint: str, record: Mapping[str, Any]) -> None:

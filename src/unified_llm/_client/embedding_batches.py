@@ -15,7 +15,7 @@ The requests of a split are no retries: each is a call of its own, with its own 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -83,6 +83,19 @@ class FinishedVectors:
     """
 
     by_text: dict[str, Vector] = field(default_factory=dict[str, Vector], repr=False)
+
+
+class PartialVectors(dict[int, Vector]):
+    """The vectors so far of a call that failed, by the index of their text.
+
+    Args:
+        vectors: The vectors.
+        response: What else is known of them: model, provider, tokens, attempts.
+    """
+
+    def __init__(self, vectors: Mapping[int, Vector], response: EmbeddingResponse | None = None) -> None:
+        super().__init__(vectors)
+        self.response = response or EmbeddingResponse([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +237,8 @@ class Embedding:
         call = FailedCall(self._attempts, self._chain, same_model=True, deadline=self._deadline)
         error = from_call_failed(unserved.failed, call)
         texts = self._request.texts
-        error.partial = {position: self._vectors[text] for position, text in enumerate(texts) if text in self._vectors}
+        vectors = {position: self._vectors[text] for position, text in enumerate(texts) if text in self._vectors}
+        error.partial = PartialVectors(vectors, replace(self._last, usage=self._usage, attempts=error.attempts))
         if unserved.alone:
             error.position = texts.index(unserved.texts[0])
         return error

@@ -62,10 +62,23 @@ class FailureCount:
         )
 
 
-def job_name() -> str:
-    """Return what names the job of this worker in its cluster; empty outside of Ray."""
+def is_within_ray() -> bool:
+    """Return whether this process is connected to a Ray cluster."""
     ray: Any = sys.modules.get("ray")
-    if ray is None or not ray.is_initialized():
+    return ray is not None and bool(ray.is_initialized())
+
+
+def job_name() -> str:
+    """Return what names the execution that this worker is part of; empty outside of Ray.
+
+    It is Ray's identifier of a dataset and its execution, the same in all workers and never used again: a notebook runs
+    many datasets in one job of the cluster, and the first job of every cluster has the same number.
+    """
+    if not is_within_ray():
         return ""
-    context = ray.get_runtime_context()
-    return f"{context.namespace}:{context.get_job_id()}"
+    data: Any = sys.modules.get("ray.data")
+    execution = data.DataContext.get_current().dataset_logger_id if data else None
+    if execution:
+        return str(execution)
+    context: Any = sys.modules["ray"].get_runtime_context()
+    return f"{context.get_session_name()}:{context.get_job_id()}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -46,17 +47,24 @@ def column_names(batch: Any) -> list[str]:
     )
 
 
-def read_column(batch: Any, name: str) -> list[Any]:
-    """Return the values of a column as plain Python objects; None where there is none.
+def read_columns(batch: Any, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values of columns as plain Python objects; None where there is none.
 
     Raises:
-        ValidationError: There is no such column.
+        ValidationError: There is no such column, there are two, or one is longer than another.
     """
-    names = column_names(batch)
-    if name not in names:
-        raise ValidationError(f"The rows have no column {name!r}; they have: {', '.join(names) or 'none'}.")
-    values = batch[name]
-    return [_plain(value) for value in (values.to_pylist() if _is_table(batch) else values)]
+    known, columns = column_names(batch), dict[str, list[Any]]()
+    for name in names:
+        if name not in known:
+            raise ValidationError(f"The rows have no column {name!r}; they have: {', '.join(known) or 'none'}.")
+        if known.count(name) > 1:
+            raise ValidationError(f"The rows have {known.count(name)} columns {name!r}: rename all but one.")
+        values = batch[name]
+        columns[name] = [_plain(value) for value in (values.to_pylist() if _is_table(batch) else values)]
+    if len({len(values) for values in columns.values()}) > 1:
+        lengths = ", ".join(f"{name!r} has {len(values)}" for name, values in columns.items())
+        raise ValidationError(f"The columns of a batch have one length: {lengths}.")
+    return columns
 
 
 def with_columns(batch: Any, columns: Mapping[str, Column]) -> Any:
@@ -106,8 +114,13 @@ def _with_structs(batch: Mapping[str, Any]) -> Mapping[str, Any]:
         first = next((value for value in values if value is not None), None)
         return str(getattr(first, "dtype", "")) == "object" or isinstance(first, (list, Mapping))
 
-    nested = {name: [_plain(value) for value in values] for name, values in batch.items() if is_nested(values)}
-    return {**batch, **{name: pa.array(values) for name, values in nested.items()}}
+    columns = dict(batch)
+    for name, values in batch.items():
+        if is_nested(values):
+            # Contents of messages may be texts and lists of parts, for which Arrow has no type.
+            with suppress(pa.ArrowException):
+                columns[name] = pa.array([_plain(value) for value in values])
+    return columns
 
 
 def _arrow(column: Column) -> Any:

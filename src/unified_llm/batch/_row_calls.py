@@ -9,16 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, cast
 
+from unified_llm._client.checkpoints import check_path, open_checkpoint
 from unified_llm._client.map.tally import kind_of
 from unified_llm._config.process_defaults import configure
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._state import sharing
-from unified_llm.batch._failure_count import FailureCount, job_name
-from unified_llm.batch._row_batches import Column, column_names, read_column, with_columns
-from unified_llm.batch._template import MissingColumnError, Template
+from unified_llm.batch._failure_count import FailureCount, is_within_ray, job_name
+from unified_llm.batch._row_batches import Column, column_names, read_columns, with_columns
+from unified_llm.batch._template import MissingColumnError, Template, as_text
 from unified_llm.batch._worker_settings import make_client
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 from unified_llm.types.map_results import MapResult, ResponseT
@@ -42,11 +44,13 @@ class _Row:
 
     Attributes:
         value: The prompt or text.
+        key: What names it in the checkpoint: its ``custom_id``, else the digest of what is sent for it.
         problem: What is wrong with the row.
         earlier: The error of an earlier step, because of which there is no prompt.
     """
 
     value: Any = field(default=None, repr=False)
+    key: str | None = None
     problem: ValidationError | None = None
     earlier: str | None = None
 
@@ -78,10 +82,18 @@ class RowOptions:
             is_number = isinstance(number, int) and not isinstance(number, bool) and number >= least
             if not is_number and (number is not None or name == "concurrency"):
                 raise ConfigurationError(f"{name} must be a whole number, {least} or greater.")
-        if self.checkpoint is not None and (
-            not isinstance(self.checkpoint, str | os.PathLike) or not os.fspath(self.checkpoint)
-        ):
+        if self.checkpoint is not None:
+            self._check_checkpoint(self.checkpoint)
+
+    def _check_checkpoint(self, folder: object) -> None:
+        if not isinstance(folder, str | os.PathLike) or not os.fspath(cast("str", folder)):
             raise ConfigurationError("checkpoint must be the path of a folder.")
+        check_path(cast("str", folder))
+        if is_within_ray() and not Path(cast("str", folder)).is_absolute():
+            raise ConfigurationError(
+                f"checkpoint={folder!s} must be a whole path, such as /shared/finished: a worker of Ray may have "
+                "another working directory, and the next job another one again."
+            )
 
 
 class RowCalls(Generic[ResponseT]):
@@ -100,6 +112,7 @@ class RowCalls(Generic[ResponseT]):
             options.check()
             self._template = None if options.template is None else Template.parse(options.template)
             self._client, self._of_requests = make_client(settings.value, type(self).__name__, self._request)
+            self._check_output()
             if options.state is not None:
                 configure(state=options.state)
             sharing.catch_up(_CATCH_UP)
@@ -147,7 +160,6 @@ class RowCalls(Generic[ResponseT]):
 
     def _answer(self, batch: Any) -> Any:
         rows = self._read(batch)
-        keys = self._keys(batch, rows)
         responses: list[ResponseT | None] = [None] * len(rows)
         errors, failures = [row.earlier for row in rows], self._count_failures()
 
@@ -159,7 +171,7 @@ class RowCalls(Generic[ResponseT]):
             if row.problem:
                 fail(index, row.problem)
         sent = [index for index, row in enumerate(rows) if not (row.problem or row.earlier)]
-        with self._run([self._item(rows[index].value, keys[index]) for index in sent]) as results:
+        with self._run([self._item(rows[index].value, rows[index].key) for index in sent]) as results:
             for index, result in zip(sent, results, strict=True):
                 responses[index] = result.response
                 if result.error is not None:
@@ -167,38 +179,47 @@ class RowCalls(Generic[ResponseT]):
         failures.share()
         if self._checkpoint is not None:
             self._checkpoint.flush()
-        return with_columns(batch, {**self._columns(responses), _ERROR: Column("text", errors)})
+        output = {self._options.output: self._output(responses)}
+        return with_columns(batch, {**output, **self._columns(responses), _ERROR: Column("text", errors)})
+
+    def _check_output(self) -> None:
+        """Refuse an output that another column of the result would replace.
+
+        Raises:
+            ConfigurationError: It is one.
+        """
+        others = [*self._columns([]), _ERROR]
+        if self._options.output in others:
+            raise ConfigurationError(
+                f"output cannot be {self._options.output!r}: that column has something else ({', '.join(others)} are "
+                "taken)."
+            )
 
     def _read(self, batch: Any) -> list[_Row]:
         """Return what is to be sent for each row. One that failed in an earlier step keeps its error."""
         names = [self._options.column] if self._template is None else self._template.columns
-        columns = {name: read_column(batch, name) for name in names}
-        earlier = read_column(batch, _ERROR) if _ERROR in column_names(batch) else []
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        return [self._read_row(row, earlier[index] if earlier else None) for index, row in enumerate(rows)]
+        optional = [name for name in (CUSTOM_ID, _ERROR) if name in column_names(batch)]
+        columns = read_columns(batch, [*dict.fromkeys([*names, *optional])])
+        nothing = repeat(None)
+        keys, earlier = columns.get(CUSTOM_ID, nothing), columns.get(_ERROR, nothing)
+        prompts = zip(*(columns[name] for name in names), strict=True)
+        return [
+            self._read_row(dict(zip(names, values, strict=True)), key, error)
+            for values, key, error in zip(prompts, keys, earlier, strict=False)
+        ]
 
-    def _read_row(self, row: Mapping[str, Any], earlier: str | None) -> _Row:
+    def _read_row(self, row: Mapping[str, Any], custom_id: Any, earlier: Any) -> _Row:
         if earlier and None in row.values():
-            return _Row(earlier=earlier)
+            return _Row(earlier=as_text(earlier))
         try:
             value = row[self._options.column] if self._template is None else self._template.fill(row)
         except MissingColumnError as error:
             return _Row(problem=ValidationError(f"No prompt can be made of this row: {error}."))
         if value is None:
             return _Row(problem=ValidationError(f"The column {self._options.column!r} of this row is empty."))
-        return _Row(value)
-
-    def _keys(self, batch: Any, rows: Sequence[_Row]) -> list[str | None]:
-        """Return what names each row in the checkpoint: its ``custom_id``, else the digest of what is sent for it."""
         if self._options.checkpoint is None:
-            return [None] * len(rows)
-        given: Sequence[Any] = rows
-        if CUSTOM_ID in column_names(batch):
-            given = read_column(batch, CUSTOM_ID)
-        return [
-            _digest(row.value) if identifier is row or identifier is None or identifier == "" else str(identifier)
-            for row, identifier in zip(rows, given, strict=True)
-        ]
+            return _Row(value)
+        return _Row(value, _digest(value) if custom_id in (None, "") else str(custom_id))
 
     def _count_failures(self) -> FailureCount:
         if self._failures is None:
@@ -208,8 +229,6 @@ class RowCalls(Generic[ResponseT]):
     def _open_checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint, with a part for this process alone."""
         if self._checkpoint is None and self._options.checkpoint is not None:
-            from unified_llm._client.checkpoints import open_checkpoint
-
             self._checkpoint = open_checkpoint(f"{Path(self._options.checkpoint).absolute()}{os.sep}")
         return self._checkpoint
 
@@ -224,8 +243,12 @@ class RowCalls(Generic[ResponseT]):
         """Begin the requests."""
 
     @abstractmethod
+    def _output(self, responses: Sequence[ResponseT | None]) -> Column:
+        """Return the column of the responses; None where a row has none."""
+
+    @abstractmethod
     def _columns(self, responses: Sequence[ResponseT | None]) -> dict[str, Column]:
-        """Return the columns of the responses; None where a row has none."""
+        """Return the columns of what is known of the responses."""
 
 
 def _make_again(kind: Any, settings: Any, options: Mapping[str, Any]) -> Any:
@@ -236,4 +259,8 @@ def _make_again(kind: Any, settings: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _digest(value: Any) -> str:
-    return sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
+    try:
+        text = json.dumps(value, sort_keys=True, default=repr)
+    except (TypeError, ValueError):  # names of several types: no request, which is said of this row alone
+        text = repr(value)
+    return sha256(text.encode(errors="backslashreplace")).hexdigest()

@@ -12,7 +12,7 @@ from dataclasses import fields as fields_of
 from typing import Any, Final, cast
 
 from unified_llm._client.client import LLMClient
-from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._config.without_keys import without_secrets
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
@@ -43,8 +43,10 @@ def make_client(
     of_client = {name: given.pop(name) for name in _OF_CLIENT if name in given}
     of_requests = {name: given.pop(name) for name in _of_requests(request) & given.keys()}
     target = LLMConfig(**given)
-    for config in (target, *_fallbacks(of_client.get("fallbacks"), owner)):
-        _refuse_keys(config, owner)
+    of_client["fallbacks"] = fallbacks = _fallbacks(of_client.get("fallbacks"), owner)
+    for config in (target, *fallbacks):
+        if isinstance(config, LLMConfig):
+            _refuse_keys(config, owner)
     return LLMClient(target, **of_client), of_requests
 
 
@@ -52,6 +54,8 @@ def _as_mapping(settings: Any, owner: str) -> dict[str, Any]:
     if isinstance(settings, str):
         return {"model": settings}
     if isinstance(settings, Mapping):
+        if wrong := [name for name in cast("Mapping[object, Any]", settings) if not isinstance(name, str)]:
+            raise ConfigurationError(f"The settings of {owner} have names of fields; got {type(wrong[0]).__name__}.")
         return dict(cast("Mapping[str, Any]", settings))
     raise ConfigurationError(
         f"{owner} takes a model string, or a mapping such as "
@@ -65,16 +69,15 @@ def _of_requests(request: type[LLMRequest | EmbeddingRequest]) -> frozenset[str]
     return frozenset(field.name for field in fields_of(request)) - LLMConfig.model_fields.keys() - _NOT_FOR_ALL
 
 
-def _fallbacks(given: Any, owner: str) -> list[LLMConfig]:
-    """Return those of the fallbacks that are mappings."""
-    listed = [given] if isinstance(given, (str, Mapping)) else [*(given or ())]
-    for fallback in listed:
+def _fallbacks(given: Any, owner: str) -> tuple[str | LLMConfig, ...]:
+    """Return the fallbacks, mappings as configurations."""
+    for fallback in given if isinstance(given, (list, tuple)) else ():
         if not isinstance(fallback, (str, Mapping)):
             raise ConfigurationError(
                 f"The fallbacks of {owner} are model strings or mappings, which can be sent to workers; got "
                 f"{type(fallback).__name__}."
             )
-    return [LLMConfig(**fallback) for fallback in listed if isinstance(fallback, Mapping)]
+    return read_fallbacks(given)
 
 
 def _refuse_keys(config: LLMConfig, owner: str) -> None:

@@ -99,11 +99,13 @@ class Generate(RowCalls[LLMResponse]):
             **self._of_requests,
         )
 
+    def _output(self, responses: Sequence[LLMResponse | None]) -> Column:
+        return Column("text", [response.content if response else None for response in responses])
+
     def _columns(self, responses: Sequence[LLMResponse | None]) -> dict[str, Column]:
         usages = [response.usage if response else None for response in responses]
         columns = {
-            self._options.output: Column("text", [response.content if response else None for response in responses]),
-            "served_by": Column("text", [served_by(response.attempts) if response else None for response in responses]),
+            "served_by": Column("text", [_target_of(response) for response in responses]),
             "prompt_tokens": Column("number", [usage.prompt_tokens if usage else None for usage in usages]),
             "completion_tokens": Column("number", [usage.completion_tokens if usage else None for usage in usages]),
         }
@@ -162,10 +164,15 @@ class Embed(RowCalls[EmbeddingResponse]):
             **self._of_requests,
         )
 
+    def _output(self, responses: Sequence[EmbeddingResponse | None]) -> Column:
+        return Column("vector", [response.vectors[0] if response else None for response in responses])
+
     def _columns(self, responses: Sequence[EmbeddingResponse | None]) -> dict[str, Column]:
-        names = [f"{response.provider}/{response.model}" if response else None for response in responses]
-        vectors = [response.vectors[0] if response else None for response in responses]
-        return {self._options.output: Column("vector", vectors), "served_by": Column("text", names)}
+        return {"served_by": Column("text", [_target_of(response) for response in responses])}
+
+
+def _target_of(response: LLMResponse | EmbeddingResponse | None) -> str | None:
+    return served_by(response.attempts) if response else None
 
 
 def _tool_calls(response: LLMResponse | None) -> str | None:

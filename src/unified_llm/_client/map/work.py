@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias
 
 from unified_llm._client.checkpoints import store
+from unified_llm._client.embedding_batches import PartialVectors
 from unified_llm._client.map.tally import Finished, served_by
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._lib.bounded_json import JSONError
@@ -174,12 +175,16 @@ class EmbeddingWork(Work[EmbeddingResponse]):
                 whole = await self._send_request(replace(left[0].request, texts=texts), left[0].options)
                 error, vectors = None, dict(enumerate(whole.vectors))
             except Exception as raised:  # noqa: BLE001 - as of a chat
-                whole, error, vectors = EmbeddingResponse([]), _as_value(raised), getattr(raised, "partial", None) or {}
+                error, partial = _as_value(raised), getattr(raised, "partial", None)
+                vectors = partial if isinstance(partial, PartialVectors) else PartialVectors({})
+                whole = vectors.response
+            first = min(vectors, default=0)
             for position, item in enumerate(left):
                 if position in vectors:
-                    usage = None if position else whole.usage  # that of the whole request
+                    usage = whole.usage if position == first else None  # that of the whole request
                     response = replace(whole, vectors=[vectors[position]], usage=usage)
-                    finished[item.number] = _finished(item, response, counts=not position)
+                    # The attempts of a call that failed in part are counted with its error.
+                    finished[item.number] = _finished(item, response, counts=error is None and position == first)
                 elif error is not None and error.position in {None, position}:
                     finished[item.number] = _failed(item, error)
         return [finished[item.number] for item in items]
