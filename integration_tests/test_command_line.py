@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from integration_tests.fakes.local_servers import MODEL, Ollama
 from integration_tests.support.loopback import Loopback
+from integration_tests.support.processes import killed_at_the_end
 from integration_tests.support.terminal import CTRL_C, CTRL_D, HAS_TERMINALS, Terminal
 from integration_tests.support.waiting import PATIENCE
 
@@ -212,7 +213,7 @@ def test_ctrl_c_ends_the_program_without_a_word(endless: Endless, prompt: str) -
         [*PROGRAM, "generate", *endless.arguments, "--stream", prompt],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
-    with process:
+    with killed_at_the_end(process):
         assert process.stdout is not None
         if prompt == "go":
             assert process.stdout.readline() == "word 0\n"
@@ -229,7 +230,7 @@ def test_ctrl_c_ends_watching_without_a_word(ollama: Ollama) -> None:
         [*PROGRAM, "health", "-p", "ollama", "-u", ollama.address, "--watch", "--json"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
-    with process:
+    with killed_at_the_end(process):
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())[0]["ok"]
         process.send_signal(signal.SIGINT)

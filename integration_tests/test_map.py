@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from integration_tests.support.processes import killed_at_the_end
 from integration_tests.support.waiting import PATIENCE, wait_until
 from tests.support.doc_pages import ROOT
 
@@ -72,7 +73,7 @@ def start(program: str, providers: Any, checkpoint: Path) -> subprocess.Popen[st
 
 def outcome(program: str, providers: Any, checkpoint: Path) -> str:
     """Run a program to its end, and return what it printed."""
-    with start(program, providers, checkpoint) as running:
+    with killed_at_the_end(start(program, providers, checkpoint)) as running:
         out, err = running.communicate(timeout=2 * PATIENCE)
     assert (running.returncode, err) == (0, "")
     return out.strip()
@@ -114,7 +115,7 @@ def test_ctrl_c_ends_a_run_at_once_and_keeps_what_arrived(providers: Any, tmp_pa
         "try:\n    for result in run: pass\n"
         "except KeyboardInterrupt:\n    print(left(), run.totals.done > 50, flush=True)\n    raise SystemExit(3)"
     )
-    with start(program, providers, tmp_path / "run.jsonl") as running:
+    with killed_at_the_end(start(program, providers, tmp_path / "run.jsonl")) as running:
         assert wait_until(lambda: providers.answered and len(providers.requests) >= 200)
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=2 * PATIENCE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
 
 
 def free_port() -> int:
@@ -11,6 +13,16 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+@contextmanager
+def killed_at_the_end(process: subprocess.Popen[str]) -> Generator[subprocess.Popen[str]]:
+    """Kill a process that a failed test leaves running: otherwise its ``with`` block waits for it forever."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
