@@ -159,7 +159,7 @@ def test_a_text_that_is_not_read_is_noted(ollama: Ollama, tmp_path: Path) -> Non
     note = "unified-llm: standard input was not read: add - to the command to make it a part of the prompt\n"
     for redirection in (f"< {tmp_path}/text", f"< <(cat {tmp_path}/text)"):
         assert shell(f"{command} {redirection}").stderr == note
-    for redirection in ("< /dev/null", "<&-", f"- < {tmp_path}/text", "< <(sleep 9)"):
+    for redirection in ("< /dev/null", "<&-", f"- < {tmp_path}/text", "< <(sleep 60 2>&-)"):
         ended = shell(f"{command} {redirection}")
         assert (ended.returncode, ended.stderr) == (0, "")
 
