@@ -51,7 +51,7 @@ def test_thousands_of_interruptions_lose_no_connection_permit(shape: str) -> Non
     with FaultServer([Send(streamed() if shape == "stream" else answer())]) as server:
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, f"{server.url}/v1", shape, FIRST],
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     interrupted, in_use, answers, sockets = done.stdout.splitlines()
