@@ -2,17 +2,21 @@
 
     this process                                          worker 1                          worker 2
     read lines, look into the checkpoint
+    wait until a worker runs  <----------------------   runs                              waits for a processor
     the next 100 that have no answer  ---------------->   send them, 20 at once             the same
     store each answer, show totals  <------------------   each answer, as soon as it comes
 
-Where a worker ends, Ray starts it again, and those of its lines that have no answer yet go to the workers once more: at
-most those are sent twice that it had in flight, or whose answers it had not delivered yet.
+A worker that has no processor gets no lines: where the cluster is full, the others send all of them. Where a worker
+ends, Ray starts it again, and those of its lines that have no answer yet go to the workers once more: at most those are
+sent twice that it had in flight, or whose answers it had not delivered yet.
 """
 
 from __future__ import annotations
 
+import signal
 import socket
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +29,7 @@ from unified_llm._client.map.run import MapRun
 from unified_llm._client.map.tally import Finished, Tally
 from unified_llm._client.map.work import Item
 from unified_llm._core import runtime
+from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._lib.checkpoint import Checkpoint
 from unified_llm._state import sharing
 from unified_llm.batch._calls import Calls
@@ -43,6 +48,8 @@ _CHUNKS_AT_ONCE: Final = 2
 _CPUS: Final = 0.25
 # Ends of workers in a row, without an answer between them, after which the run ends.
 _MOST_ENDS: Final = 6
+# Seconds after which it is said that no worker runs.
+_SLOW_START: Final = 60.0
 _CATCH_UP: Final = 2.0
 _CONNECT_SECONDS: Final = 5.0
 
@@ -99,12 +106,17 @@ class LineWorker:
         self._arguments, self._concurrency = arguments, concurrency
         self._calls: Calls | None = None
 
+    def start(self) -> None:
+        """Return when this worker runs, and so can have lines.
+
+        Raises:
+            ConfigurationError: It lacks a key or a package.
+        """
+        self._open()
+
     def answer(self, lines: Sequence[tuple[int, BatchLine]]) -> Iterator[_Answer]:
         """Yield the answers as they come."""
-        if self._calls is None:
-            sharing.catch_up(_CATCH_UP)
-            self._calls = Calls.of(self._arguments)
-        work = _SentLines(self._calls)
+        work = _SentLines(self._open())
         options = read_options(
             None, concurrency=self._concurrency, ordered=False, progress=False,
             checkpoint=None, on_error="value", max_failed=None,
@@ -114,6 +126,12 @@ class LineWorker:
                 error = result.error
                 finished = work.finished.pop(result.index, None) or Finished(result, error.attempts if error else ())
                 yield lines[result.index][0], finished, work.records.by_key.pop(result.custom_id or "", None)
+
+    def _open(self) -> Calls:
+        if self._calls is None:
+            sharing.catch_up(_CATCH_UP)
+            self._calls = Calls.of(self._arguments)
+        return self._calls
 
 
 async def _nothing() -> None:
@@ -156,7 +174,9 @@ class RayRun:
         self._tally, self._began = Tally(), runtime.current().now()
         self._again: deque[tuple[int, BatchLine, str]] = deque()
         self._settled: deque[Finished[Any]] = deque()
+        self._next: dict[int, tuple[BatchLine, str]] = {}  # lines for the next worker that has few
         self._chunks: dict[Any, _Chunk] = {}
+        self._starting: dict[Any, int] = {}  # workers that do not run yet
         self._ends = 0
 
     def __enter__(self) -> Self:
@@ -168,15 +188,11 @@ class RayRun:
         self._ray = ray = _import_ray()
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
-            _check_reachable(self._cluster.address)
-            try:
-                ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                where = self._cluster.address or "this machine"
-                raise ConfigurationError(f"Ray cannot be used at {where}: {str(error).splitlines()[0]}") from None
+            _connect(ray, self._cluster.address)
         # Ray repeats no task: the lines of one whose worker ended are sent again without those that have an answer.
         kind = ray.remote(num_cpus=_CPUS, max_restarts=-1, max_task_retries=0)(LineWorker)
         self._workers = [kind.remote(self._arguments, self._options.concurrency) for _ in range(self._cluster.workers)]
+        self._starting = {worker.start.remote(): number for number, worker in enumerate(self._workers)}
         self._options.progress.start()
         return self
 
@@ -201,26 +217,43 @@ class RayRun:
             LLMError: An answer cannot be stored, or the workers end again and again.
         """
         self._submit()
-        while self._chunks or self._settled:
+        while self._chunks or self._next or self._settled:
             while self._settled:
                 finished = self._settled.popleft()
                 self._tally.add(finished)
                 self._options.progress.update(lambda: self.totals)
                 yield finished.result
-            if self._chunks:
-                for chunk in self._ray.wait([*self._chunks], num_returns=1, fetch_local=False)[0]:
-                    self._receive(chunk)
+            if self._chunks or self._next:
+                self._wait()
             self._submit()
 
+    def _wait(self) -> None:
+        """Wait for the next answer, or for a worker that runs."""
+        timeout = None if self._chunks else _SLOW_START
+        ready, _ = self._ray.wait([*self._chunks, *self._starting], num_returns=1, timeout=timeout, fetch_local=False)
+        if not ready:
+            warn_once("ray_start", "no worker on Ray runs after %d s: has the cluster a free processor?", timeout)
+        for reference in ready:
+            self._receive(reference)
+
     def _submit(self) -> None:
-        """Give lines to the workers that have few."""
-        for number, worker in enumerate(self._workers):
-            while sum(chunk.worker == number for chunk in self._chunks.values()) < _CHUNKS_AT_ONCE:
-                lines = {index: (line, digest) for index, line, digest in self._next_lines()}
-                if not lines:
-                    return
-                sent = [(index, line) for index, (line, _) in lines.items()]
-                self._chunks[worker.answer.options(num_returns="streaming").remote(sent)] = _Chunk(number, lines)
+        """Give lines to the workers that run and have few."""
+        while True:
+            self._next = self._next or {index: (line, digest) for index, line, digest in self._next_lines()}
+            number = self._free_worker()
+            if not self._next or number is None:
+                return
+            lines, self._next = self._next, {}
+            sent = [(index, line) for index, (line, _) in lines.items()]
+            answers = self._workers[number].answer.options(num_returns="streaming").remote(sent)
+            self._chunks[answers] = _Chunk(number, lines)
+
+    def _free_worker(self) -> int | None:
+        """Return the worker that runs and has the fewest lines; None where all have enough."""
+        starting, at_work = {*self._starting.values()}, Counter(chunk.worker for chunk in self._chunks.values())
+        running = [number for number in range(len(self._workers)) if number not in starting]
+        number = min(running, key=at_work.__getitem__, default=None)
+        return number if number is not None and at_work[number] < _CHUNKS_AT_ONCE else None
 
     def _next_lines(self) -> list[tuple[int, BatchLine, str]]:
         """Return the next lines that have no answer; those that have one, or are wrong, are settled."""
@@ -238,31 +271,49 @@ class RayRun:
                 chosen.append((index, line, item.fingerprint))
         return chosen
 
-    def _receive(self, generator: Any) -> None:
-        """Store the next answer of a worker; where the worker has ended, keep its lines to be sent again."""
+    def _receive(self, reference: Any) -> None:
+        """Store the next answer of a worker, or note that it runs; where it has ended, take its lines back."""
         exceptions = self._ray.exceptions
-        chunk = self._chunks[generator]
+        chunk = self._chunks.get(reference)
+        worker = self._starting.pop(reference) if chunk is None else chunk.worker
         try:
-            number, finished, record = self._ray.get(next(generator))
+            answer = self._ray.get(reference if chunk is None else next(reference))
         except StopIteration:
-            del self._chunks[generator]
-            self._again.extend((number, *line) for number, line in chunk.lines.items())
-            return
+            self._take_back(reference)
         except exceptions.RayActorError as error:
-            del self._chunks[generator]
-            self._again.extend((number, *line) for number, line in chunk.lines.items())
-            self._ends += 1
-            if self._ends > _MOST_ENDS * self._cluster.workers:
-                name = type(error).__name__
-                raise LLMError(
-                    f"The workers on Ray ended again and again ({name}), so the run has ended; what was answered is "
-                    "kept. The logs of Ray say why."
-                ) from None
-            return
+            self._take_back(reference)
+            self._start_again(worker, error)
         except exceptions.RayTaskError as error:
             cause = error.cause
             raise (cause if isinstance(cause, LLMError) else LLMError(f"A worker on Ray failed: {cause!r}")) from None
-        self._ends = 0
+        else:
+            if chunk is not None:
+                self._ends = 0
+                self._store(chunk, answer)
+
+    def _take_back(self, reference: Any) -> None:
+        """Keep those lines of a worker that have no answer to be sent again."""
+        chunk = self._chunks.pop(reference, None)
+        if chunk is not None:
+            self._again.extend((number, *line) for number, line in chunk.lines.items())
+
+    def _start_again(self, worker: int, error: Exception) -> None:
+        """Wait until Ray has started a worker again.
+
+        Raises:
+            LLMError: Workers end again and again.
+        """
+        self._ends += 1
+        if self._ends > _MOST_ENDS * self._cluster.workers:
+            raise LLMError(
+                f"The workers on Ray ended again and again ({type(error).__name__}), so the run has ended; what was "
+                "answered is kept. The logs of Ray say why."
+            ) from None
+        if worker not in self._starting.values():
+            self._starting[self._workers[worker].start.remote()] = worker
+
+    def _store(self, chunk: _Chunk, answer: _Answer) -> None:
+        number, finished, record = answer
         line, digest = chunk.lines.pop(number)
         if record is not None:
             try:
@@ -281,6 +332,31 @@ def _renumbered(finished: Finished[Any], number: int) -> Finished[Any]:
         finished.usage,
         finished.served_by,
     )
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    """Connect to a cluster, or start one.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if address == "" or (address or "").startswith("ray://"):
+        raise ConfigurationError(
+            f"The workers cannot be used through {address or 'an empty address'}: name the head of the cluster, such "
+            "as ray-head:6379, not its port for ray://."
+        )
+    _check_reachable(address)
+    # Ray takes SIGTERM for itself, and would end the process without a word.
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(f"Ray cannot be used at {address or 'this machine'}: {reason}") from None
+    finally:
+        if in_main and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_reachable(address: str | None) -> None:

@@ -157,15 +157,16 @@ class _Job:
     def answer(self) -> int:
         """Answer the lines, write the files, and say what was done."""
         files, terminal = self.files, self.terminal
+        terminated = threading.Event()
         try:
-            with _terminated_as_interrupted():
+            with _terminated_as_interrupted(terminated):
                 outcome = self._run()
-        except KeyboardInterrupt as interrupt:
+        except KeyboardInterrupt:
             if terminal.is_interactive:
                 terminal.write("\n")  # after the ^C that it shows
             kept = f"what has arrived is kept in {files.checkpoint}" if files.checkpoint else "no --checkpoint keeps it"
             terminal.note(f"interrupted; {kept}: give the same command again to go on")
-            return _TERMINATED if isinstance(interrupt, _TerminatedError) else INTERRUPTED
+            return _TERMINATED if terminated.is_set() else INTERRUPTED
         self._show_outcome(outcome)
         return FAILED if outcome.failed else 0
 
@@ -250,16 +251,13 @@ def _accept(_: object) -> None:
     """Accept a call."""
 
 
-class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM came."""
-
-
 @contextmanager
-def _terminated_as_interrupted() -> Generator[None]:
-    """Let SIGTERM end the block as Ctrl-C does."""
+def _terminated_as_interrupted(terminated: threading.Event) -> Generator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, and note that it came: Ray raises a KeyboardInterrupt of its own."""
 
     def end(*_: object) -> None:
-        raise _TerminatedError
+        terminated.set()
+        raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
