@@ -346,3 +346,33 @@ def test_a_damaged_file_of_batches_is_one_error(tmp_path: Path) -> None:
         path.write_text(whole.replace(f'"{name}"', '"other"'))
         with pytest.raises(CheckpointError, match="is damaged"):
             world.run(world.work("a"))
+
+
+@pytest.mark.parametrize("model", [model for model in ALL if not model.startswith("gemini")])
+def test_results_that_are_none_or_not_all_are_fetched_again(model: str, tmp_path: Path) -> None:
+    for damage in (lambda _: b"<html>502</html>", lambda _: b"", lambda data: data[: data.index(b"\n") + 9]):
+        folder = tmp_path / str(len([*tmp_path.iterdir()]))
+        folder.mkdir()
+        world = ServiceWorld(model, folder)
+        serve, damaged = world.provider.serve, list[bytes]()
+
+        def serve_damaged(*arguments: Any, serve: Any = serve, damaged: Any = damaged, damage: Any = damage) -> Any:
+            status, headers, data = serve(*arguments)
+            if b'"custom_id"' in data and b"msgbatch" not in data and not damaged:
+                damaged.append(data)
+                return status, headers, damage(data)
+            return status, headers, data
+
+        vars(world.provider)["serve"] = serve_damaged
+        work = world.work("a", "b", "c")
+        assert world.run(work).errors == {}
+        assert (len(work.stored), len(world.provider.jobs), len(damaged)) == (3, 1, 1)
+
+
+def test_results_that_stay_incomplete_are_taken_as_they_are(one_of_two: ServiceWorld) -> None:
+    world, counts = one_of_two, one_of_two.provider.counts
+    world.provider.answer = lambda body: "missing" if text_of_entry(body) == "b" else (200, reply_to(world.model, body))
+    world.provider.counts = lambda job: (3, 3, 0) if counts(job)[1] else counts(job)  # type: ignore[method-assign]
+    work = world.work("a", "b", "c")
+    assert world.run(work).errors.keys() == {"key-1"}
+    assert len(work.stored) == 2

@@ -46,9 +46,9 @@ class Outcomes:
         self._work, self._journal = work, journal
         self.errors: dict[str, LLMError] = {}
 
-    def are_of(self, part: Part, results: Mapping[str, BatchResult]) -> bool:
-        """Return whether results are those of a batch: one of its entries is among them."""
-        return not results.keys().isdisjoint(map(self._journal.entry_id, part.digests))
+    def count_of(self, part: Part, results: Mapping[str, BatchResult]) -> int:
+        """Return how many of the results are those of a batch."""
+        return sum(self._journal.entry_id(digest) in results for digest in part.digests)
 
     def store(self, part: Part, results: Mapping[str, BatchResult]) -> None:
         """Store what a batch brings, in any order; a request without a result was not answered.

@@ -12,7 +12,7 @@ to the target of its batch, with the retries of any call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from unified_llm._core.batch_service import (
     BatchCancelRequest,
     BatchJob,
     BatchLookRequest,
+    BatchResult,
     BatchResultsRequest,
 )
 from unified_llm._lib.short_repr import count
@@ -39,7 +40,8 @@ LONGEST_PAUSE: Final = 60.0
 CANCEL_WAIT: Final = 600.0
 """Seconds for which a batch that was cancelled is waited for."""
 MISSING: Final = 120.0
-"""Seconds for which a provider may say that it has no such batch: one that is new may not be everywhere yet."""
+"""Seconds for which a provider may say that it has no such batch, or has some of its results alone: what is new may not
+be everywhere yet."""
 MOST_SILENCE: Final = 3600.0
 """Seconds for which a provider may answer no look at all."""
 _NOT_RESUMED: Final = "the batches go on there: run the same command again to collect them"
@@ -86,6 +88,7 @@ class BatchService:
         self._shown = ""
         self._silent_since: float | None = None
         self._missing_since: dict[int, float] = {}
+        self._incomplete_since: dict[int, float] = {}
 
     # Callers
 
@@ -294,13 +297,24 @@ class BatchService:
                 return self._on_failed_look(part, fetched)
             merge_results(results, fetched)
         self._note_answer(part)
-        if not part.certain and not self._outcomes.are_of(part, results):
+        if part.state != "left" and self._waits_for_rest(part, job, results):
+            return False
+        if not part.certain and not self._outcomes.count_of(part, results):
             self._begin.on_other_batch(part)
             return True
         part.released = part.released or self._is_over(part)
         self._outcomes.store(part, results)
         self._close(part)
         return True
+
+    def _waits_for_rest(self, part: Part, job: BatchJob, results: Mapping[str, BatchResult]) -> bool:
+        """Return whether results are fetched again: fewer came than there are, or those of a proxy that is down."""
+        brought = self._outcomes.count_of(part, results) if part.certain else len(results)
+        if brought >= min(job.done, part.count):
+            return False
+        now = runtime.current().now()
+        longest = MISSING if brought or self._is_over(part) else MOST_SILENCE
+        return now - self._incomplete_since.setdefault(part.number, now) < longest
 
     def _on_failed_batch(self, part: Part, job: BatchJob) -> bool:
         if part.state == "created" and not self._is_over(part) and self._begin.may_begin_again(part, job):
