@@ -124,9 +124,31 @@ def test_a_template_that_builds_too_much_or_leaves_the_sandbox_is_stopped(source
 def test_a_template_that_takes_too_long_is_stopped_between_two_steps(source: str) -> None:
     ticks: Iterator[int] = count()
     template = BoundedTemplate(source, seconds=100, clock=lambda: next(ticks))
+    began = next(ticks)
     with pytest.raises(TemplateBoundsError, match="takes too long"):
         template.render({})
-    assert next(ticks) < 110, "it ended soon after its time"
+    assert next(ticks) < began + 110, "it ended soon after its time"
+
+
+@each(
+    ("source", "seconds", "error"),
+    [
+        ("{% if a %}" + "{% elif b %}" * 200 + "{% endif %}", 100, TemplateBoundsError),
+        ("{{ a }}" * 200, 100, TemplateBoundsError),
+        ("{% if a %}" + "{% elif b %}" * 5_000 + "{% endif %}", 10**9, TemplateBoundsError),
+        (" " * 100_001, 10**9, TemplateBoundsError),
+        ("{% for a in b %}" * 25 + "{% endfor %}" * 25, 10**9, TemplateFailedError),
+        ("{{ " + "9" * 5_000 + " }}", 10**9, TemplateFailedError),
+        ("{% break %}", 10**9, TemplateFailedError),
+        ("{{ f(a=1, a=2) }}", 10**9, TemplateFailedError),
+    ],
+)
+def test_a_template_that_cannot_be_compiled_in_time_or_by_python_is_refused(
+    source: str, seconds: int, error: type[Exception]
+) -> None:
+    ticks = count()
+    with pytest.raises(error):
+        BoundedTemplate(source, seconds=seconds, clock=lambda: next(ticks))
 
 
 def test_each_rendering_has_its_own_time_and_size() -> None:

@@ -222,6 +222,11 @@ def test_a_template_takes_tools_if_its_code_uses_the_variable(template: str, *, 
     assert uses_variable(template, "tools") is is_used
 
 
+def test_code_of_a_template_that_is_not_closed_is_looked_at_once() -> None:
+    assert not uses_variable("{%" * 200_000, "tools")  # each to the end would take hours
+    assert not uses_variable("{% '" + "\\'" * 200_000 + "%}", "tools")
+
+
 def test_a_call_that_is_required_is_constrained_to_the_schemas_of_the_tools() -> None:
     lines = constrain_calls(TOOLS, DEFAULT).text.splitlines()
     assert lines[:3] == ["start: calls", "calls: call", "call: call_0 | call_1"]

@@ -23,6 +23,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from jinja2 import TemplateError, nodes, pass_context
+from jinja2.compiler import CodeGenerator
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     from jinja2.parser import Parser
     from jinja2.runtime import Context
 
-MAX_SOURCE: Final = 1_000_000
-"""Characters of a template."""
-
+MAX_SOURCE: Final = 100_000  # characters: several times those of the largest chat templates
 _MAX_SECONDS: Final = 2.0  # of the thread's own time: what else the machine does is not counted
 _MAX_CHARACTERS: Final = 64_000_000  # that one rendering builds, with all that it drops again
 _ELEMENT: Final = 32  # characters that an element of a list counts as
@@ -73,7 +72,7 @@ class BoundedTemplate:
 
     Args:
         source: The template, with the extensions that chat templates have in Hugging Face's transformers.
-        seconds: The time that one rendering may take, of the clock.
+        seconds: The time that one rendering may take, and the compilation, of the clock.
         characters: The size of all that one rendering may build.
         clock: The time in seconds.
 
@@ -94,15 +93,16 @@ class BoundedTemplate:
             raise TemplateBoundsError("the template is too large")
         self._seconds, self._characters, self._clock = seconds, characters, clock
         self._environment = _Environment()
+        self._environment.budget = _Budget(seconds, characters, clock)
         try:
             tree = self._environment.parse(source)
             self._texts = {node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)}
             counted = cast("nodes.Template", _Counters().visit(tree))
             counted.set_environment(self._environment)
             self._template = self._environment.from_string(counted)
-        except RecursionError:
+        except (RecursionError, MemoryError):  # the latter is how Python refuses to compile what is nested too deeply
             raise TemplateBoundsError("the template is nested too deeply") from None
-        except TemplateError as error:
+        except (TemplateError, SyntaxError, ValueError) as error:  # the latter two of Python, for what Jinja made of it
             raise TemplateFailedError(type(error).__name__) from None
 
     def render(self, variables: Mapping[str, Any]) -> str:
@@ -191,9 +191,8 @@ class _Budget:
 
 
 class _Counters(NodeTransformer):
-    """Puts calls of the environment's methods into the tree of a template."""
+    """Puts calls of the environment's methods into the tree of a template; its own are named by the nodes."""
 
-    # The names are those of the nodes.
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
         node.body.insert(0, nodes.ExprStmt(_call("count_turn", [], node.lineno), lineno=node.lineno))
@@ -217,6 +216,14 @@ def _call(method: str, arguments: list[nodes.Expr], line: int) -> nodes.Call:
     return nodes.Call(nodes.EnvironmentAttribute(method, lineno=line), arguments, [], None, None, lineno=line)
 
 
+class _BoundedCodeGenerator(CodeGenerator):
+    """Looks at the clock: for some templates, code takes a time that grows with the square of their length."""
+
+    def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
+        cast("_Environment", self.environment).budget.check()
+        return super().visit(node, *args, **kwargs)
+
+
 class _Generation(Extension):
     """``{% generation %}``, which marks for a training what the model has written: its body alone."""
 
@@ -234,6 +241,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         budget: That of the current rendering.
     """
 
+    code_generator_class = _BoundedCodeGenerator
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
@@ -276,8 +284,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         if name == "sum" and any(isinstance(value, (list, tuple)) for value in values[1:]):
             raise TemplateBoundsError("the template adds up lists")  # which copies what was added before, each time
         if name == "replace" and len(values) > 2 and isinstance(values[0], str):
-            occurrences = values[0].count(str(values[1]))
-            self.budget.take(occurrences * len(str(values[2])) + len(values[0]))
+            self.budget.take(values[0].count(str(values[1])) * len(str(values[2])) + len(values[0]))
         elif name == "format" and isinstance(values[0], str):
             self._check_format(values[0], values[1:])
         elif name in {"join", "string", "length", "list", "indent", "e", "escape", "forceescape"}:
@@ -320,7 +327,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         if operator == "%" and isinstance(left, str):
             self._check_format(left, right if isinstance(right, tuple) else (right,))
         elif operator == "*":
-            _check_product(left, right)
+            if isinstance(left, int) and isinstance(right, int):
+                _check_bits(left.bit_length() + right.bit_length())
             self.budget.take(_size(left) * right if isinstance(right, int) and _size(left) else 0)
             self.budget.take(_size(right) * left if isinstance(left, int) and _size(right) else 0)
         elif operator == "**" and isinstance(left, int) and isinstance(right, int):
@@ -385,11 +393,6 @@ def _size(value: object) -> int:
     if isinstance(value, (str, bytes)):
         return len(value)
     return len(cast("Sized", value)) * _ELEMENT if isinstance(value, (list, tuple)) else 0
-
-
-def _check_product(left: object, right: object) -> None:
-    if isinstance(left, int) and isinstance(right, int):
-        _check_bits(left.bit_length() + right.bit_length())
 
 
 def _check_bits(bits: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,10 +13,11 @@ from unified_llm._backends.mlx.model_files import FURTHER_TEMPLATES, read_object
 
 _KEPT: Final = 64
 _MAX_SIZE: Final = 4_000_000  # bytes of a file
-# Where the libraries look, the newest place first: huggingface.co/docs/transformers/chat_templating
+# Where the libraries look, the newest position first: huggingface.co/docs/transformers/chat_templating
 _FILE: Final = "chat_template.jinja"
-_CODE: Final = re.compile(r"\{[%{].*?[%}]\}", re.DOTALL)
-_TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_BEGIN, _END = re.compile(r"\{[%{]"), re.compile(r"[%}]\}")
+# One that is not closed goes on to the end, or the next quote would be looked at in the same way, and so on.
+_TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'?|\"(?:[^\"\\]|\\.)*\"?", re.DOTALL)
 
 
 def read_template(folder: Path) -> str:
@@ -31,7 +32,15 @@ def read_template(folder: Path) -> str:
 def uses_variable(template: str, name: str) -> bool:
     """Return whether the code of a template uses a variable, rather than a field or a text of this name."""
     variable = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
-    return any(variable.search(_TEXT.sub("''", code)) for code in _CODE.findall(template))
+    return any(variable.search(_TEXT.sub("''", code)) for code in _code_in(template))
+
+
+def _code_in(template: str) -> Iterator[str]:
+    """Yield the parts of a template that are code, in a time that grows with its length alone."""
+    position = 0
+    while (begin := _BEGIN.search(template, position)) and (end := _END.search(template, begin.end())):
+        position = end.end()
+        yield template[begin.start() : position]
 
 
 def takes_tools(folder: Path) -> bool:
