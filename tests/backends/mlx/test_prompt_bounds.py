@@ -18,6 +18,14 @@ BYTES: dict[str, Any] = {
 }
 
 
+def test_a_tokenizer_may_have_more_parts_than_any_other_file_of_a_model(tmp_path: Path) -> None:
+    text = json.dumps({**BYTES, "model": {**BYTES["model"], "merges": "-"}}).replace('"-"', f"[{'[],' * 600_000}[]]")
+    (tmp_path / "tokenizer.json").write_text(text)  # as of Gemma, with 515,000 pairs
+    PromptBounds(tmp_path).check("x" * 100, 20)
+    with pytest.raises(EngineError, match="at least 100 tokens"):
+        PromptBounds(tmp_path).check("x" * 1200, 20)
+
+
 def test_no_token_stands_for_more_than_the_longest_of_the_vocabulary() -> None:
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     shrinking = {"type": "Replace", "pattern": {"Regex": "x+"}, "content": "x"}

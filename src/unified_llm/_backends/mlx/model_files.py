@@ -16,18 +16,18 @@ from typing import Any, Final, cast
 from unified_llm._backends.mlx.engine_types import UnloadableError
 from unified_llm._backends.mlx.model_paths import check_inside, file_of_model
 from unified_llm._formats.json_values import is_object
-from unified_llm._lib.bounded_json import JSONError, parse_lenient
+from unified_llm._lib.bounded_json import MAX_STRUCTURE, JSONError, parse_lenient
 
 INDEX: Final = "model.safetensors.index.json"
 FURTHER_TEMPLATES: Final = "additional_chat_templates"
 """A folder that transformers reads as well (huggingface.co/docs/transformers/chat_templating)."""
 
 _MIB: Final = 1 << 20
-# Bytes. The largest files of models that are in use have a tenth of these.
+# Bytes. The largest files of models that are in use have about a tenth of these.
 _LARGEST_JSON: Final = 32 * _MIB
 _LARGEST_TEXT: Final = 256 * _MIB  # tokenizer.json, vocabularies, templates: libraries read them whole
 _LARGEST_HEADER: Final = 100 * _MIB  # github.com/huggingface/safetensors: the format's own limit
-_MOST_TENSORS: Final = 4_000_000  # braces, brackets and commas in a header
+_MOST_PARTS: Final = 4_000_000  # braces, brackets and commas in a header of weights, or in a tokenizer
 # What libraries read of a folder.
 _READ: Final = frozenset({".json", ".jinja", ".model", ".safetensors", ".tiktoken", ".txt"})
 # JSON files that libraries parse without a bound of their depth.
@@ -147,7 +147,7 @@ def read_tensors(path: Path) -> list[Tensor]:
             problem = "is no whole safetensors file"
             length = int.from_bytes(start, "little") if len(start) == 8 else size
             if length <= min(size - 8, _LARGEST_HEADER):
-                header = parse_lenient(file.read(length), max_structure=_MOST_TENSORS)
+                header = parse_lenient(file.read(length), max_structure=_MOST_PARTS)
                 return list(_tensors_in(header, size - 8 - length))
     except (OSError, ValueError):
         pass
@@ -196,18 +196,32 @@ def read_object(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", content)
 
 
+def read_tokenizer(folder: Path) -> dict[str, Any]:
+    """Read ``tokenizer.json``, which has a vocabulary, and for each pair of tokens that makes another one a list.
+
+    Raises:
+        UnloadableError: As for ``read_object``.
+    """
+    content = _read(folder / "tokenizer.json", _LARGEST_TEXT, _MOST_PARTS)
+    return content if is_object(content) else {}
+
+
 def read_json(path: Path) -> object:
     """Read a JSON file; None if there is none.
 
     Raises:
         UnloadableError: It cannot be read, or is larger or deeper than any such file.
     """
+    return _read(path, _LARGEST_JSON, MAX_STRUCTURE)
+
+
+def _read(path: Path, largest: int, max_structure: int) -> object:
     if not path.is_file():
         return None
     try:
-        if _size(path) > _LARGEST_JSON:
-            raise UnloadableError(f"{path} is larger than {_LARGEST_JSON // _MIB} MiB, which no such file needs.")
-        return cast("object", parse_lenient(path.read_bytes(), allow_nan=True))
+        if _size(path) > largest:
+            raise UnloadableError(f"{path} is larger than {largest // _MIB} MiB, which no such file needs.")
+        return cast("object", parse_lenient(path.read_bytes(), allow_nan=True, max_structure=max_structure))
     except (OSError, JSONError) as error:
         raise UnloadableError(f"{path} cannot be read as JSON: check that the file is whole.") from error
 

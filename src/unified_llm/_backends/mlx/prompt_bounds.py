@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from unified_llm._backends.mlx.engine_types import EngineError
-from unified_llm._backends.mlx.model_files import read_object
+from unified_llm._backends.mlx.model_files import read_tokenizer
 
 # Unicode normalisation composes some characters: at most so many become one (unicode.org/faq/normalization.html says
 # up to three for NFC; one more as a margin).
@@ -46,7 +46,7 @@ class PromptBounds:
 
     @cached_property
     def _longest(self) -> int | None:
-        return longest_token(read_object(self._folder / "tokenizer.json"))
+        return longest_token(read_tokenizer(self._folder))
 
 
 def longest_token(tokenizer: Mapping[str, Any]) -> int | None:
