@@ -104,6 +104,10 @@ def test_a_model_that_prefers_to_end_may_not_before_its_response_is_complete(sub
     assert (answer.text, answer.end.finish_reason) == ("aaa", "stop")
 
 
+def test_a_grammar_may_name_the_token_that_ends_a_turn(submit: Ask) -> None:
+    assert collect(submit(constraint=Constraint("lark", 'start: "yes" <|im_end|>'))).text == "yes"
+
+
 def test_a_constraint_begins_after_a_text(submit: Ask) -> None:
     # The bias makes the model write the tag (token 1019) at some place.
     constraint = Constraint("lark", 'start: "yes" | "no"', after="</think>")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
     from numpy.typing import NDArray
 
-_LEFT: Final = "The model left the grammar of its response: report it, with the grammar."
+_TOO_COMPLEX: Final = "The grammar of the response is too complex, or allows no response: simplify it."
 
 
 class ConstrainedTokens:
@@ -129,16 +129,22 @@ class ConstrainedTokens:
         if self._awaited:
             self._look_for_awaited(token)
         elif not self._consume(token):
-            raise EngineError("server", _LEFT)
+            raise self._leaving_error()
         elif self._opening and self._may_repeat and self._matcher.is_accepting():
             self._wait(self._opening, b"")
 
     def _consume(self, token: int) -> bool:
         """Take a token that the grammar allows, or one more after the end, as the batch and draft models write it."""
-        if self._matcher.is_stopped() and token in self._guide.eos_tokens:
-            self._beyond += 1
+        if self._matcher.try_consume_tokens([token]) == 1:
             return True
-        return self._matcher.try_consume_tokens([token]) == 1
+        self._beyond += 1
+        return token in self._guide.eos_tokens  # also where a grammar names it: the matcher takes it at the end alone
+
+    def _leaving_error(self) -> EngineError:
+        """Return the error for a token that the matcher does not take, though its mask allowed it."""
+        if self._matcher.is_error():
+            return EngineError("unsupported", _TOO_COMPLEX)
+        return EngineError("server", "The model left the grammar of its response: report it, with the grammar.")
 
     def _take_first(self, token: int, begun: bytes) -> bool:
         """Take a token of a response that may begin with reasoning.
@@ -157,7 +163,7 @@ class ConstrainedTokens:
         tag = next((tag for tag in self._blocks if tag.startswith(written) or written.startswith(tag)), None)
         if tag is None or (written.startswith(tag) and is_held and self._fits):
             if is_held and not self._fits:
-                raise EngineError("server", _LEFT)
+                raise self._leaving_error()
             self._begun, self._since = None, len(self._tokens)
             return is_held
         self._begun = written
@@ -240,14 +246,13 @@ class _Masks:
         if matcher is None:
             self._allowed[:] = False
         elif matcher.is_error():
-            raise EngineError("unsupported", "The grammar of the response is too complex: simplify it.")
+            raise EngineError("unsupported", _TOO_COMPLEX)
         elif matcher.is_stopped():
             return _array(self._end)
         else:
             fill_next_token_bitmask(matcher, self._bits)
             if matcher.is_error():
-                message = "The grammar of the response is too complex, or allows no response: simplify it."
-                raise EngineError("unsupported", message)
+                raise EngineError("unsupported", _TOO_COMPLEX)
             bits = np.unpackbits(self._bits.view(np.uint8)[0], count=self._known, bitorder="little")
             self._allowed[: self._known] = bits
         for token in further:
