@@ -96,7 +96,7 @@ OPTIONS: Final = (
         refused=({"max_tokens": 0}, "ValidationError"),
     ),
     Option(
-        "`stop`", "texts", "ends the response before the text, wherever tokens begin",
+        "`stop`", "texts", "ends the response before the text, wherever tokens begin, but no call that is required",
         {"extra_body": {"guided_regex": "one two three"}, "max_tokens": 40},
         cases=(({"stop": "wo th"}, lambda _, other: other.content == "one t"),),
         refused=({"stop": [""]}, "ValidationError"),
@@ -149,7 +149,8 @@ OPTIONS: Final = (
         refused=({"repetition_penalty": 0}, "BadRequestError"),
     ),
     Option(
-        "`logit_bias`", "token ids to -100 to 100", "makes tokens likelier or less likely", {"logprobs": True},
+        "`logit_bias`", "the model's token ids to -100 to 100", "makes tokens likelier or less likely",
+        {"logprobs": True},
         cases=(({"logit_bias": {str(DRAWN_TOKEN): 100}}, is_certain),),
         refused=({"logit_bias": {"yes": 1}}, "BadRequestError"),
     ),

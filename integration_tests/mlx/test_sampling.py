@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.each import each
 from unified_llm._backends.mlx import unavailable_reason
-from unified_llm._backends.mlx.engine_types import Sampling
+from unified_llm._backends.mlx.engine_types import EngineError, Sampling
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
@@ -60,7 +60,6 @@ def counted(presence: float, frequency: float) -> Callable[[list[int]], Any]:
         (Sampling(frequency_penalty=-0.3), counted(0, -0.3)),
         (Sampling(presence_penalty=1.0, frequency_penalty=0.5), counted(1.0, 0.5)),
         (Sampling(logit_bias={0: 5.0, 11: -100.0}), lambda _: LOGITS + np.array([5, *[0] * 10, -100])),
-        (Sampling(logit_bias={999: 5.0}), lambda _: LOGITS),
     ],
 )
 def test_penalties_are_as_defined_at_each_length_also_where_a_draft_is_taken_back(
@@ -109,6 +108,17 @@ def test_a_number_of_tokens_beyond_the_vocabulary_means_all() -> None:
     everything = drawn(Sampling(temperature=5.0, seed=1))
     assert drawn(Sampling(temperature=5.0, seed=1, top_k=10**6)) == everything
     assert set(everything) == set(range(SIZE))
+
+
+def test_a_temperature_that_is_next_to_nothing_takes_the_likeliest_token() -> None:
+    from unified_llm._backends.mlx.sampling import make_sampler
+
+    assert make_sampler(Sampling(temperature=1e-40, seed=1)) is None
+
+
+def test_a_bias_of_a_token_that_the_model_has_not_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"logit_bias has the token 999, and the tokens of the model are 0 to 11\."):
+        penalised(Sampling(logit_bias={1: 5.0, 999: 5.0}), [0])
 
 
 def test_the_temperature_changes_how_often_a_token_is_drawn() -> None:

@@ -20,6 +20,7 @@ from unified_llm._backends.mlx.grammars import Grammars
 from unified_llm._backends.mlx.tool_formats import find_format
 from unified_llm._backends.mlx.tool_formats.grammars import constrain_calls
 from unified_llm._lib.json_schema import find_mismatch
+from unified_llm.exceptions import BadRequestError
 from unified_llm.types import ResponseFormat, Tool
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
@@ -111,6 +112,22 @@ def test_a_named_tool_is_called(folder: Path) -> None:
         response = client(folder).generate("x", tools=[WEATHER, UNIT], tool_choice=name, seed=1)
         assert [call.name for call in response.tool_calls] == [name]
         assert response.content == ""
+
+
+def test_a_stop_string_does_not_end_a_call_that_is_required(folder: Path) -> None:
+    for stop in ("{", "\n", "name", "</tool_call>"):
+        response = client(folder).generate("x", tools=[UNIT], tool_choice="required", seed=1, stop=[stop])
+        assert response.tool_calls[0].arguments["unit"] in {"C", "F"}
+        assert len(response.attempts) == 1
+
+
+def test_a_call_that_is_required_conforms_to_nothing_else(folder: Path) -> None:
+    body = {"structured_outputs": {"regex": "[ab]{3}"}}
+    for choice in ("required", "unit"):
+        with pytest.raises(BadRequestError, match="has to be a call, and cannot conform to extra_body") as refused:
+            client(folder).generate("x", tools=[UNIT], tool_choice=choice, extra_body=body)
+        assert len(refused.value.attempts) == 1
+    assert set(client(folder).generate("x", tools=[UNIT], extra_body=body).content) <= {"a", "b"}
 
 
 def test_a_call_streams(folder: Path) -> None:

@@ -46,13 +46,21 @@ def post(
     """Return a request with a JSON body.
 
     Raises:
+        ValidationError: As for ``write_body``.
+    """
+    return post_json(path, write_body(body).encode(), target, stream=stream, returns=returns)
+
+
+def write_body(body: Mapping[str, Any]) -> str:
+    """Return a body as JSON.
+
+    Raises:
         ValidationError: The body contains a value without a JSON form; the message names the field, never its value.
     """
     try:
-        text = dump(body)
+        return dump(body)
     except JSONError as error:
         raise ValidationError(f"{unserialisable_path(body)} cannot be sent: {error}.") from None
-    return post_json(path, text.encode(), target, stream=stream, returns=returns)
 
 
 def post_json(

@@ -36,6 +36,7 @@ from unified_llm.exceptions import (
     StreamInterruptedError,
     TimeoutError,
     UnsupportedOperationError,
+    ValidationError,
 )
 from unified_llm.types import LLMRequest, Message, ToolCall, Usage
 
@@ -331,6 +332,17 @@ def test_the_embedded_model_is_the_one_that_is_listed(script: Callable[..., Fake
     assert (demo.id, demo.provider, demo.owned_by, demo.context_window) == ("demo", "mlx", "unified-llm", 1024)
     assert asyncio.run(client.alist_models(use_cache=False)) == client.list_models()
     assert client.health_check()
+
+
+@EVERY_WAY
+def test_a_text_that_is_none_is_a_mistake_of_the_caller_and_no_failure_of_the_model(
+    script: Callable[..., FakeEngine], ask: Callable[..., Any]
+) -> None:
+    engine = script("a", END)
+    for messages, options in (([Message.user("\ud800")], {}), ([Message.user("x")], {"stop": ["\ud800"]})):
+        with pytest.raises(ValidationError, match="cannot be sent"):
+            ask(LLMClient("mlx/demo"), messages, **options)
+    assert engine.prompts == []
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,11 @@ def test_each_option_is_read_from_its_field_or_from_the_body(target: Target) -> 
     assert options.template == {"enable_thinking": False}
 
 
+def test_more_tokens_than_any_response_has_are_all(target: Target) -> None:
+    options = read_options(request(extra_body={"repetition_penalty": 2, "repetition_context_size": 10**30}), target)
+    assert options.sampling == Sampling(repetition_penalty=2.0, repetition_context_size=0)
+
+
 def test_the_call_goes_before_the_configuration_and_the_body_before_the_fields(target: Target) -> None:
     configured = replace(target, extra_body={"top_k": 1, "min_p": 0.5}, defaults={"temperature": 0.1, "seed": 9})
     options = read_options(request(temperature=1.0, extra_body={"top_k": 2, "temperature": 0.7}), configured)
@@ -89,6 +94,11 @@ def test_the_table_of_options_is_the_one_that_the_provider_table_has(target: Tar
         ({"logit_bias": {1: "x"}}, "A value of logit_bias must be a finite number."),
         ({"logit_bias": [[1, 2]]}, "logit_bias must be a mapping of token ids to numbers, 1024 at most."),
         ({"chat_template_kwargs": [1]}, "chat_template_kwargs must be a mapping of names to values."),
+        ({"chat_template_kwargs": {"a": print}}, "chat_template_kwargs must have values of JSON: texts"),
+        ({"chat_template_kwargs": {"a": {1}}}, "chat_template_kwargs must have values of JSON"),
+        ({"chat_template_kwargs": {"a": "\ud800"}}, "chat_template_kwargs must have values of JSON"),
+        ({"guided_choice": ["\ud800"]}, "A text of guided_choice has half of a surrogate pair, which no token has."),
+        ({"guided_regex": "\ud800"}, "guided_regex has half of a surrogate pair, which no token has."),
         ({"guided_regex": ""}, "guided_regex must be a text that is not empty."),
         ({"guided_choice": "ab"}, "guided_choice must be a list of texts, one of which is the response."),
         ({"guided_choice": ["a", 1]}, "A text of guided_choice must be a text that is not empty."),

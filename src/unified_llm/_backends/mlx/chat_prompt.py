@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import Constraint, EngineError, Prompt
 from unified_llm._backends.mlx.model_names import resolve_folder
-from unified_llm._backends.mlx.request_options import RequestOptions, read_options
+from unified_llm._backends.mlx.request_options import OptionError, RequestOptions, read_options
 from unified_llm._backends.mlx.template_files import read_template, uses_variable
 from unified_llm._backends.mlx.tool_formats import ToolFormat, find_format
 from unified_llm._backends.mlx.tool_formats.grammars import constrain_begun_calls, constrain_calls
@@ -24,9 +24,11 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.any_model import with_accepted_order
 from unified_llm._formats.history import arguments_object, dedupe_call_ids, shorten_call_id, with_text_results
-from unified_llm._formats.request_fields import effective, function_of, log_dropped, prompt_to_continue
+from unified_llm._formats.request_fields import effective, function_of, log_dropped, prompt_to_continue, write_body
 from unified_llm._formats.text_reasoning import TAGS
+from unified_llm._lib import bounded_json
 from unified_llm._structured.methods import output_schema
+from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Message, Tool
 from unified_llm.types.requests import LLMRequest
 
@@ -42,16 +44,22 @@ def write_prompt(request: LLMRequest, target: Target) -> Prompt:
 
     Raises:
         EngineError: An option cannot be right, or is one that MLX has not.
+        ValidationError: A value has no JSON form.
     """
-    options = read_options(request, target)
     tools = offered_tools(request, target)
     turns = _turns(request, target)
-    stop = request.stop or target.defaults.get("stop", ())
+    messages = _messages(turns, target)
+    described = tuple({"type": "function", "function": function_of(tool)} for tool in tools)
+    text = prompt_to_continue(request) if request.as_text else None
+    # A call that has to be is the whole response: its syntax is not the text that a stop string ends.
+    stop = () if tools and _requires_call(request) else request.stop or target.defaults.get("stop", ())
+    _check_values(request, {"messages": messages, "prompt": text, "stop": stop}, described)
+    options = read_options(request, target)
     return Prompt(
-        messages=_messages(turns, target),
+        messages=messages,
         images=images_of(turns),
-        text=prompt_to_continue(request) if request.as_text else None,
-        tools=tuple({"type": "function", "function": function_of(tool)} for tool in tools),
+        text=text,
+        tools=described,
         template_options={**_reasoning_options(request, target), **options.template},
         max_tokens=effective(request, "max_tokens", target) or (_DEMO_TOKENS if target.demo else None),
         window=target.context_window,
@@ -62,6 +70,25 @@ def write_prompt(request: LLMRequest, target: Target) -> Prompt:
         kv_bits=target.mlx.kv_bits,
         kv_group_size=target.mlx.kv_group_size,
     )
+
+
+def _check_values(request: LLMRequest, texts: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse values without a JSON form, as for a provider that is reached by HTTP, and schemas without a bound.
+
+    Raises:
+        ValidationError: There is one.
+    """
+    write_body(texts)
+    schema = None if request.response_format is None else request.response_format.schema
+    schemas = write_body({"tools": tools, "response_format": schema})
+    try:
+        bounded_json.parse(schemas)
+    except bounded_json.JSONError:
+        raise ValidationError("A schema of response_format or tools is nested too deeply: simplify it.") from None
+
+
+def _requires_call(request: LLMRequest) -> bool:
+    return request.tool_choice not in {None, "auto", "none"}
 
 
 def offered_tools(request: LLMRequest, target: Target) -> tuple[Tool, ...]:
@@ -87,10 +114,12 @@ def _constraint(
 ) -> Constraint | None:
     if not tools:
         return options.constraint
-    choice = request.tool_choice
     parallel = effective(request, "parallel_tool_calls", target)
-    if choice not in {None, "auto"}:
-        named = tuple(tool for tool in tools if tool.name == choice)
+    if _requires_call(request):
+        if request.response_format is None and options.constraint is not None:
+            # Not in words after which the call is asked for in another way (``_structured.attempts.METHOD_WORDS``).
+            raise OptionError("The response has to be a call, and cannot conform to extra_body too: leave out one.")
+        named = tuple(tool for tool in tools if tool.name == request.tool_choice)
         return constrain_calls(named or tools, format_of(target), is_parallel=parallel is True)
     if request.response_format is not None:
         answer = output_schema(request.response_format)

@@ -128,6 +128,8 @@ class LoadedModel:
         """Return the error of a request during which the model failed. The library's message may quote the prompt."""
         if isinstance(error, EngineError):
             return error
+        if isinstance(error, RecursionError):
+            return EngineError("unsupported", "A value of the request is nested too deeply: simplify it.")
         return EngineError("server", f"The model in {self.folder} failed ({type(error).__name__}).")
 
 

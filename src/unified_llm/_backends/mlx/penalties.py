@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from unified_llm._backends.mlx.engine_types import Sampling
+from unified_llm._backends.mlx.engine_types import EngineError, Sampling
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -42,10 +42,12 @@ class _LogitBias:
         if self._row is None:
             import mlx.core as mx
 
-            # A model may have fewer logits than its tokenizer has tokens; MLX does not check indices.
-            known = {token: bias for token, bias in self._bias.items() if token < logits.shape[-1]}
-            row = mx.zeros((logits.shape[-1],), dtype=logits.dtype)
-            self._row = row.at[mx.array(list(known))].add(mx.array(list(known.values()))) if known else row
+            size = logits.shape[-1]
+            if (highest := max(self._bias)) >= size:  # MLX does not check indices
+                message = f"logit_bias has the token {highest}, and the tokens of the model are 0 to {size - 1}."
+                raise EngineError("bad_request", message)
+            row = mx.zeros((size,), dtype=logits.dtype)
+            self._row = row.at[mx.array(list(self._bias))].add(mx.array(list(self._bias.values())))
         return logits + self._row
 
 

@@ -27,6 +27,7 @@ _SAMPLING_FIELDS: Final = (
 )  # fmt: skip
 _LOGIT_BIAS: Final = 100  # of OpenAI: tokens with -100 are never written, with 100 always
 _BIASED_TOKENS: Final = 1024
+_MOST_TOKENS: Final = 1 << 31
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 
 
@@ -136,6 +137,12 @@ def _count(name: str, value: Any) -> int:
     return count
 
 
+def _context_size(name: str, value: Any) -> int:
+    """Read the number of last tokens; more than any response has are all."""
+    size = _count(name, value)
+    return size if size < _MOST_TOKENS else 0
+
+
 def _top_k(name: str, value: Any) -> int:
     """Read the number of tokens; vLLM writes -1 for all as well."""
     return 0 if value == -1 else _count(name, value)
@@ -152,6 +159,15 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if options is None or not all(isinstance(key, str) for key in options):
         raise OptionError(f"{name} must be a mapping of names to values.")
     return cast("Mapping[str, Any]", options)
+
+
+def _template_options(name: str, value: Any) -> Mapping[str, Any]:
+    """Read variables of the chat template as JSON: the methods of other objects would be the template's to call."""
+    try:
+        options: Mapping[str, Any] = bounded_json.parse(bounded_json.dump(_mapping(name, value)))
+    except bounded_json.JSONError:
+        raise OptionError(f"{name} must have values of JSON: texts, numbers, lists, mappings.") from None
+    return options
 
 
 def _logit_bias(name: str, value: Any) -> Mapping[int, float]:
@@ -206,6 +222,8 @@ def _json_object(name: str, value: Any) -> Constraint:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise OptionError(f"{name} must be a text that is not empty.")
+    if bounded_json.scrub(value) != value:
+        raise OptionError(f"{name} has half of a surrogate pair, which no token has.")
     return value
 
 
@@ -241,12 +259,12 @@ _READ: Final[Mapping[str, _Read]] = {
     "min_p": _share,
     "seed": _whole,
     "repetition_penalty": _factor,
-    "repetition_context_size": _count,
+    "repetition_context_size": _context_size,
     "presence_penalty": _number,
     "frequency_penalty": _number,
     "logit_bias": _logit_bias,
     "logprobs": _switch,
     "top_logprobs": _count,
-    "chat_template_kwargs": _mapping,
+    "chat_template_kwargs": _template_options,
     **_CONSTRAINTS,
 }

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from unified_llm._backends.mlx.constraints import ConstrainedTokens
 from unified_llm._backends.mlx.engine_types import Prompt, Sampling
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import mlx.core as mx
 
     from unified_llm._backends.mlx.loading import LoadedModel
+
+# Divided by less, log probabilities are infinite, and every token as likely as any other. vLLM has the same bound.
+_LEAST_TEMPERATURE: Final = 1e-5
 
 Sampler: TypeAlias = "Callable[[mx.array], mx.array]"
 """Takes log probabilities, one row for each request, and returns a token for each."""
@@ -38,7 +41,7 @@ def make_sampler(sampling: Sampling) -> Sampler | None:
 
     Requests without a seed that have the same options get the same function, so that a batch of them is one draw.
     """
-    if sampling.temperature <= 0 or sampling.top_p <= 0:
+    if sampling.temperature < _LEAST_TEMPERATURE or sampling.top_p <= 0:
         return None
     choice = _Choice(sampling.temperature, sampling.min_p, sampling.top_k, sampling.top_p)
     return _shared_sampler(choice) if sampling.seed is None else _seeded_sampler(choice, sampling.seed)
