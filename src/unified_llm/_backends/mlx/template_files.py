@@ -13,7 +13,7 @@ from unified_llm._backends.mlx.model_files import FURTHER_TEMPLATES, read_object
 
 _KEPT: Final = 64
 _MAX_SIZE: Final = 4_000_000  # bytes of a file
-# Where the libraries look, the newest position first: huggingface.co/docs/transformers/chat_templating
+# Where the libraries look, the newest place first: huggingface.co/docs/transformers/chat_templating
 _FILE: Final = "chat_template.jinja"
 _BEGIN, _END = re.compile(r"\{[%{]"), re.compile(r"[%}]\}")
 # One that is not closed goes on to the end, or the next quote would be looked at in the same way, and so on.
