@@ -11,6 +11,7 @@ import pytest
 from tests.support.each import each
 from tests.support.limited_servers import Kind, LimitedServer, run_batch
 from tests.support.policy_harness import target
+from tests.support.thorough import some
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import RetryLimits
 
@@ -34,7 +35,7 @@ def check(case: tuple[Any, ...]) -> None:
     assert batch.seconds <= 540
 
 
-@each("case", CASES)
+@each("case", some(CASES, 3))
 def test_500_prompts_take_nine_minutes_at_60_a_minute_and_few_are_refused(case: tuple[Any, ...]) -> None:
     check(case)
 
@@ -54,7 +55,7 @@ def test_a_server_that_tells_what_is_left_refuses_none(kind: Kind, counts: str, 
 
 
 def test_slow_responses_take_a_little_longer() -> None:
-    for kind, concurrency in product(KINDS, (20, 100)):
+    for kind, concurrency in some(product(KINDS, (20, 100)), 3):
         server = LimitedServer(kind, latency=5.0)
         batch = run_batch({"alpha/one": server}, [target()], 500, concurrency=concurrency)
         assert batch.served == 500

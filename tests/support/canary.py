@@ -41,6 +41,8 @@ KEYS: Final = {name: f"sk-CANARY-of-{name}" for row in ROWS for name in row.key_
 PACKAGE: Final = str(Path(unified_llm.__file__).parent)
 LOGGING: Final = Path(logging.__file__).parent
 LOGGERS: Final = ("unified_llm", "httpx", "httpcore")
+# What logging itself writes into a record. The rest is what a call gave: its message, arguments and extra fields.
+OF_LOGGING: Final = vars(logging.makeLogRecord({})).keys() - {"msg", "args", "stack_info"}
 PROVIDER_FIELDS: Final = {"detail", "response_body", "response_headers", "body", "response", "partial", "raw"}
 
 # Classes whose objects are searched, by module; a module is looked up once it has been loaded.
@@ -63,7 +65,7 @@ WITH_TEXT: Final = (LLMResponse, LLMChunk)
 # Pickling one of these removes from the object what cannot be pickled, so the test could not go on with it.
 NOT_PICKLED: Final = {"UnifiedLLM", "UnifiedEmbedding"}
 MAX_KEPT: Final = 200  # objects that are kept at most: a test may be about memory
-MAX_OF_A_CLASS: Final = 1 << 30 if THOROUGH else 4  # objects of a class searched in a test; the rest are alike
+MAX_OF_A_CLASS: Final = 1 << 30 if THOROUGH else 2  # objects of a class searched in a test; the rest are alike
 MAX_FILE_SIZE: Final = 1 << 20  # bytes of a file that a test leaves; larger files are weights of models
 
 
@@ -100,7 +102,8 @@ class LeakDetector(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         where = f"a log record of {record.name}, {record.funcName}"
-        self.search(where, f"{record.getMessage()} {vars(record)!r}")
+        given = [value for name, value in vars(record).items() if name not in OF_LOGGING]
+        self.search(where, f"{record.getMessage()} {given!r}")
         if record.exc_info and record.exc_info[1]:
             self.search_error(record.exc_info[1])
 
@@ -108,7 +111,8 @@ class LeakDetector(logging.Handler):
         """Search the repr, the text and the pickle of an object."""
         kind = type(thing).__name__
         if type(thing).__module__ not in THIRD_PARTY:
-            self.search(f"the repr of {kind}", repr(thing) if isinstance(thing, WITH_TEXT) else f"{thing!r} {thing}")
+            is_same = type(thing).__str__ is object.__str__ or isinstance(thing, WITH_TEXT)
+            self.search(f"the repr of {kind}", repr(thing) if is_same else f"{thing!r} {thing}")
         if kind not in NOT_PICKLED:
             self.search(f"a pickle of {kind}", _pickled(thing))
 
