@@ -166,7 +166,7 @@ MISSPELLED = {
 }
 
 
-@pytest.mark.parametrize("surface", CALLS)
+@each("surface", CALLS)
 def test_a_misspelled_argument_is_refused_with_what_is_meant_wherever_it_is_written(surface: str) -> None:
     names = MISSPELLED if surface in {"generate", "invoke", "chat"} else ("temprature", "maxTokens", "stops")
     for wrong in names:

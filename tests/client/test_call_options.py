@@ -34,7 +34,7 @@ MODELS = tuple(ModelInfo(name, "openai") for name in ("gpt-4o", "gpt-5"))
 # failover_on
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_blocked_prompt_goes_on_where_the_user_wants_that(way: Way) -> None:
     targets = ScriptedTargets({GPT: [BLOCKED], HAIKU: [say("Hello")]})
     with targets.running():
@@ -181,7 +181,7 @@ def test_a_call_does_not_wait_for_the_attempt_that_lost() -> None:
     assert (seen, targets.open) == (["cancelled", "ok"], 0)
 
 
-@pytest.mark.parametrize("overrides", [{"tools": [Tool("web_search", builtin={"type": "web_search"})]}, {"store": 1}])
+@each("overrides", [{"tools": [Tool("web_search", builtin={"type": "web_search"})]}, {"store": 1}])
 def test_what_acts_on_the_server_is_not_asked_for_twice(overrides: dict[str, Any]) -> None:
     options = {"extra_body": overrides} if "store" in overrides else overrides
     client = LLMClient(

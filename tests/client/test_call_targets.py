@@ -33,7 +33,7 @@ def keys_of(client: LLMClient, **named: Any) -> list[tuple[str, str | None]]:
     return [(target.base_url, target.key.reveal() if target.key else None) for target in chain]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_call_sets_its_retries(way: Way) -> None:
     for given in ({"max_retries": 0}, {"max_retries": 3, "retry_delay": 0}):
         targets = ScriptedTargets({GPT: [DOWN]})
@@ -46,7 +46,7 @@ def test_a_call_sets_its_retries(way: Way) -> None:
             assert len(targets.asked) == 2 * (given["max_retries"] + 1) + 2
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_call_names_its_fallbacks(way: Way) -> None:
     targets = ScriptedTargets(
         {GPT: [DOWN], "openai/x": [DOWN], HAIKU: [say("from Haiku")], "ollama/x": [say("from Ollama")]}

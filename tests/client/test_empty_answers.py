@@ -17,7 +17,7 @@ from unified_llm.types import LLMChunk, LLMResponse
 EMPTY = Failure("empty", 200)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_local_13_the_next_target_is_asked_at_once_after_an_empty_answer(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[EMPTY]], HAIKU: [say("Hello")]})
     with targets.running():
@@ -40,7 +40,7 @@ def test_a_target_alone_is_asked_once_more_after_an_empty_answer(way: Way) -> No
         assert targets.names == [GPT, GPT]
 
 
-@pytest.mark.parametrize("way", ["stream", "astream"])
+@each("way", ["stream", "astream"])
 def test_a_stream_that_ends_so_after_its_reasoning_is_interrupted(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[LLMChunk(reasoning="Hm."), EMPTY]], HAIKU: [say("never")]})
     with targets.running():

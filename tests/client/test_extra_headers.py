@@ -112,7 +112,7 @@ def test_they_are_headers_and_not_in_the_body(call: Callable[[Mapping[str, Any]]
     assert with_them.body == without.body
 
 
-@pytest.mark.parametrize("call", SURFACES)
+@each("call", SURFACES)
 def test_a_header_that_frames_or_authorises_is_refused(call: Callable[[Mapping[str, Any]], None]) -> None:
     requests = SentRequests()
     with requests.running():
@@ -191,7 +191,7 @@ KEY_HEADERS = {"anthropic/claude-haiku-4-5": "X-API-Key", "gemini/gemini-2.5-fla
                "azure/chat": "Api_Key"}  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "header"), KEY_HEADERS.items())
+@each(("model", "header"), KEY_HEADERS.items())
 def test_the_header_of_the_key_is_refused_where_the_format_sends_one(model: str, header: str) -> None:
     given: dict[str, Any] = {"model": model, "base_url": "https://h.example", "api_key": KEY}
     advice = "that header carries the key, so pass the key as api_key="
@@ -220,7 +220,7 @@ def test_a_gateway_may_take_its_key_in_a_header_of_that_name(monkeypatch: pytest
     assert [sent.headers["x-api-key"] for sent in requests.sent] == ["sk-tenant-7", "sk-tenant-8"]
 
 
-@pytest.mark.parametrize("call", ADAPTERS)
+@each("call", ADAPTERS)
 def test_what_belongs_to_a_connection_never_lands_in_a_body(call: Callable[[Mapping[str, Any]], None]) -> None:
     requests = SentRequests()
     with requests.running():

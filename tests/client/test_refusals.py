@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, GROQ, HAIKU, PROVIDER_TEXT, WAYS, CallOutcome, Way, outcome_of
 from tests.support.scripted_targets import Attempt, ScriptedTargets, say
 from unified_llm import LLMClient, health_snapshot, reset_health
@@ -65,7 +66,7 @@ def outcomes(result: CallOutcome) -> list[tuple[str, str]]:
     return [(attempt[0], attempt[1]) for attempt in result.attempts]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_the_first_refusal_is_raised_as_itself_where_all_targets_refuse(way: Way) -> None:
     for first, error in REFUSALS.items():
         # A prompt that is too long goes only where there is more room, as in gpt-4.1.
@@ -83,7 +84,7 @@ def test_the_first_refusal_is_raised_as_itself_where_all_targets_refuse(way: Way
             assert result.metadata[:3] == ("openai", "gpt-4o", 400)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_an_outage_among_refusals_is_an_error_of_all_targets(way: Way) -> None:
     for script in ((BAD, DEAD), (DEAD, BAD)):
         targets = ScriptedTargets({GPT: [script[0]], HAIKU: [script[1]]})
@@ -93,7 +94,7 @@ def test_an_outage_among_refusals_is_an_error_of_all_targets(way: Way) -> None:
         assert outcomes(result) == [(GPT, script[0].kind), (HAIKU, script[1].kind)]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_bad_request_is_raised_at_once_where_the_client_or_the_call_wants_that(way: Way) -> None:
     rules: Any = {"bad_request": False}
     targets = ScriptedTargets({GPT: [BAD], HAIKU: [say("Hello")]})
@@ -132,7 +133,7 @@ def test_one_warning_a_minute_for_each_target_and_code_says_how_many_there_were(
 # What one codec cannot write
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_langchain_f_and_m_a_target_that_the_request_cannot_be_written_for_is_skipped(way: Way) -> None:
     search: dict[str, Any] = {"tools": [SEARCH]}
     cases: list[tuple[Sequence[Message], dict[str, Any], str]] = [
@@ -159,7 +160,7 @@ def test_langchain_f_and_m_a_target_that_the_request_cannot_be_written_for_is_sk
             assert reason in lines[2]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_where_no_target_can_be_sent_the_request_the_error_names_each_with_its_reason(way: Way) -> None:
     with with_codecs(ScriptedTargets({})):
         result = outcome_of(way, LLMClient(HAIKU, fallbacks=[GEMINI]), [Message.user("")])
@@ -227,7 +228,7 @@ def _llama_index(way: Way, llm: UnifiedLLM) -> str:
             return asyncio.run(collect())
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_both_adapters_skip_and_fail_over_alike(way: Way) -> None:
     chain: Any = {"model": GPT, "fallbacks": [HAIKU, "openai/gpt-4.1"], "max_retries": 0}
     surfaces: list[Callable[[], str]] = [

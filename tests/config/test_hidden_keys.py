@@ -72,7 +72,7 @@ def assert_refused_in_silence(call: Callable[[], object]) -> None:
         context = context.__cause__ or context.__context__
 
 
-@pytest.mark.parametrize("surface", SURFACES)
+@each("surface", SURFACES)
 def test_a_key_in_any_place_is_in_no_variable_when_a_configuration_is_refused(surface: str) -> None:
     for bad in BAD.values():
         assert_refused_in_silence(lambda: SURFACES[surface](copy.deepcopy(bad)))  # noqa: B023 - called at once
@@ -99,7 +99,7 @@ def test_other_functions_show_no_key_either(call: Callable[[], object]) -> None:
     assert_refused_in_silence(call)
 
 
-@pytest.mark.parametrize("make", [ChatUnified, UnifiedLLM])
+@each("make", [ChatUnified, UnifiedLLM])
 def test_a_change_that_is_refused_shows_no_key(make: Callable[..., Any]) -> None:
     model = make(**GOOD)
     for name, value in (
@@ -127,7 +127,7 @@ def test_the_headers_of_a_configuration_show_no_key_and_survive_a_dump() -> None
     assert dict(LLMClient(loaded).targets[0].headers) == HEADERS
 
 
-@pytest.mark.parametrize("make", [ChatUnified, UnifiedLLM])
+@each("make", [ChatUnified, UnifiedLLM])
 def test_the_headers_of_an_adapter_show_no_key(make: Callable[..., Any]) -> None:
     model = make(**GOOD, default_headers=HEADERS)
     for changed in (model, model.model_copy(update={"default_headers": {**HEADERS, "X-Other": "2"}})):

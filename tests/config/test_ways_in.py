@@ -48,7 +48,7 @@ def force_into_dict(config: Any, name: str, value: Any) -> None:
     config.__dict__[name] = value
 
 
-FORCED = pytest.mark.parametrize("force", [object.__setattr__, force_into_dict])
+FORCED = each("force", [object.__setattr__, force_into_dict])
 EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
@@ -125,7 +125,7 @@ def test_a_configuration_is_made_from_a_mapping(wrong: Any) -> None:
 
 
 @FORCED
-@pytest.mark.parametrize(
+@each(
     ("name", "value", "expected"),
     [
         ("timeout", -5, "timeout must be greater than 0"),

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.codec_checks import check, flat, target
 from tests.support.each import each
 from tests.support.thorough import some
@@ -93,7 +91,7 @@ def test_a_whole_answer_is_read(name: str) -> None:
     assert outcome.value.raw == case["body"]
 
 
-@pytest.mark.parametrize("name", names("stream"))
+@each("name", names("stream"))
 def test_a_stream_is_read_wherever_the_network_cuts_it(name: str) -> None:
     case = fixture(name)
     data = sse(case["events"])
@@ -114,7 +112,7 @@ def test_a_stream_that_is_cut_off_is_never_a_success(name: str) -> None:
     assert isinstance(feed(*events[:-1])[-1], Done)
 
 
-@pytest.mark.parametrize("name", names("errors"))
+@each("name", names("errors"))
 def test_an_error_has_its_kind_by_code_status_and_words(name: str) -> None:
     for case in fixture(name)["cases"]:
         failure = CODEC.failure(case["status"], {}, json.dumps(case["body"]).encode(), CLAUDE)
@@ -238,7 +236,7 @@ def test_a_search_whose_question_is_cut_off_still_ends() -> None:
     assert answer.provider_state.data["blocks"][1]["input"] == {}
 
 
-@pytest.mark.parametrize("name", names("models"))
+@each("name", names("models"))
 def test_lists_of_models_are_read(name: str) -> None:
     case = fixture(name)
     outcome = CODEC.decode(ModelsRequest(), CLAUDE, case["body"])

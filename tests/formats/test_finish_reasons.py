@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from tests.support.codec_checks import target
 from tests.support.each import each
@@ -15,6 +13,9 @@ from unified_llm._formats.codecs import codec_for
 from unified_llm._formats.finish_reasons import FAILURES, MEANINGS, finish_reason_of
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types import LLMRequest, LLMResponse
+
+if TYPE_CHECKING:
+    import pytest
 
 PROVIDERS = ("zai", "anthropic", "gemini", "cohere", "ollama")
 
@@ -42,7 +43,7 @@ def read(provider: str, reason: Any) -> Any:
     return outcome.value.finish_reason
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@each("provider", PROVIDERS)
 def test_f14_every_format_knows_the_reasons_of_all(provider: str) -> None:
     for reason, meaning in MEANINGS.items():
         expected = "stop" if meaning == "tool_calls" else meaning  # nothing was called

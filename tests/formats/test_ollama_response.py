@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +40,7 @@ def test_a_whole_answer_is_read(name: str) -> None:
     check({**fields, "tool_calls": [flat(call) for call in answer.tool_calls]}, case["expect"])
 
 
-@pytest.mark.parametrize("name", OLLAMA.names("stream"))
+@each("name", OLLAMA.names("stream"))
 def test_a_stream_means_the_same_wherever_the_network_cuts_it(name: str) -> None:
     case = OLLAMA.fixture(name)
     data = OLLAMA.bytes_of(case["events"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
-
 from tests.support.codec_checks import (
     CANARY,
     body_of,
@@ -60,7 +58,7 @@ def test_a_stream_means_the_same_whoever_sends_it(name: str) -> None:
         assert out[-1].value.provider == provider
 
 
-@pytest.mark.parametrize("name", names("stream"))
+@each("name", names("stream"))
 def test_a_stream_means_the_same_wherever_the_network_cuts_it(name: str) -> None:
     case = fixture(name)
     data = sse(case["events"])
@@ -78,7 +76,7 @@ def test_a_stream_that_is_cut_off_is_never_a_success(name: str) -> None:
         assert read_events(events[:kept])[-1] == Failure("truncated")
 
 
-@pytest.mark.parametrize("name", names("errors"))
+@each("name", names("errors"))
 def test_an_error_has_one_kind_whoever_sends_it(name: str) -> None:
     for provider in PROVIDERS:
         where = target(provider)

@@ -6,7 +6,6 @@ import copy
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 
 from tests.formats.test_openai_chat_response import ALMOST
@@ -33,7 +32,7 @@ def test_a_whole_answer_is_read(name: str) -> None:
     check(summary(end.value), case["expect"])
 
 
-@pytest.mark.parametrize("name", names("stream"))
+@each("name", names("stream"))
 def test_a_stream_is_read_wherever_the_network_cuts_it_and_is_no_success_before_its_end(name: str) -> None:
     case = fixture(name)
     check(collect(read_events(case["events"])), case["expect"])

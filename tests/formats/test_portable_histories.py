@@ -10,8 +10,6 @@ import json
 from functools import cache
 from typing import Any
 
-import pytest
-
 from tests.support.each import each
 from tests.support.upstream_bodies import call_response, check_body, names_in
 from unified_llm import LLMClient
@@ -90,8 +88,8 @@ def sent(name: str, history: tuple[Message, ...], **fields: Any) -> Any:
     return json.loads(codec_for(where.format).encode(LLMRequest(history, **fields), where).body)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", TARGETS)
+@each("stream", [False, True])
+@each("name", TARGETS)
 def test_twelve_histories_go_on_with_every_format(name: str, stream: bool) -> None:  # noqa: FBT001 - a parameter
     assert len(HISTORIES) == 12
     for title, history in HISTORIES.items():

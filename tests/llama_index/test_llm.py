@@ -66,7 +66,7 @@ def test_every_endpoint_answers_and_says_who_did(way: str) -> None:
     assert not [name for name in events_seen.names if name.startswith("LLM") and kind not in name]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_an_error_is_one_of_ours_whatever_the_endpoint(way: str) -> None:
     targets = ScriptedTargets({PRIMARY: [BUSY], SECOND: [Failure("connect")]})
     with targets.running(), pytest.raises(AllTargetsFailedError, match="None of 2 targets answered") as caught:
@@ -79,7 +79,7 @@ def test_an_error_is_one_of_ours_whatever_the_endpoint(way: str) -> None:
         WAYS[way](model(), openai_api_key="sk-misplaced")
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])
+@each("way", [way for way in WAYS if "stream" in way])
 def test_a_stream_is_a_generator_that_sends_nothing_before_it_is_read_and_gives_everything_back(way: str) -> None:
     targets = ScriptedTargets({PRIMARY: [["Hello ", "to ", Pause(0.1), "you", Failure("connection")]]})
     prompt: Any = "Hello?" if "complete" in way else HELLO

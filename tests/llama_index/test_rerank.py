@@ -35,7 +35,7 @@ def arerank(model: UnifiedRerank, nodes: Sequence[NodeWithScore], **question: An
     return asyncio.run(model.apostprocess_nodes([*nodes], **question))
 
 
-BOTH = pytest.mark.parametrize("rerank_nodes", [rerank, arerank])
+BOTH = each("rerank_nodes", [rerank, arerank])
 
 
 def ranking(*results: tuple[int, float]) -> list[Done]:

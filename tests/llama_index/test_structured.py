@@ -13,6 +13,7 @@ from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, Field
 
+from tests.support.each import each
 from tests.support.llama_index_calls import PRIMARY, SECOND, collected, model, record_events
 from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
 from unified_llm import ToolCall, reset_health
@@ -55,7 +56,7 @@ WAYS: dict[str, Callable[..., Any]] = {
         collected(llm.astream_structured_predict(City, PROMPT, country="France", **kw))
     )[-1],
 }
-every_way = pytest.mark.parametrize("way", WAYS)
+every_way = each("way", WAYS)
 
 # Two kinds of target: one supports JSON schemas, one has to be asked by prompt.
 SCHEMA = "openai/gpt-5-mini"
@@ -162,7 +163,7 @@ def test_a_long_object_is_not_parsed_again_for_each_chunk(monkeypatch: pytest.Mo
     assert sum(parsed) < 70 * len("".join(chunks))
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])
+@each("way", [way for way in WAYS if "stream" in way])
 def test_a_stream_that_breaks_is_no_loss_since_objects_replace_each_other(way: str) -> None:
     cut: Any = ['{"name": "Par', Failure("connection")]
     with ScriptedTargets({PRIMARY: [cut, BUSY], SECOND: [say(PARIS)]}).running() as targets:
@@ -250,7 +251,7 @@ def test_a_target_that_turns_a_way_down_is_asked_in_the_next(way: str) -> None:
         WAYS[way](model(fallbacks=[]))
 
 
-@pytest.mark.parametrize("mode", [PydanticProgramMode.FUNCTION, PydanticProgramMode.LLM])
+@each("mode", [PydanticProgramMode.FUNCTION, PydanticProgramMode.LLM])
 def test_the_mode_of_llama_index_is_obeyed(mode: PydanticProgramMode) -> None:
     llm = model(pydantic_program_mode=mode)
     answer = call_tool("City", PARIS) if mode == PydanticProgramMode.FUNCTION else say(PARIS)

@@ -44,8 +44,8 @@ def targets() -> ScriptedTargets:
     return ScriptedTargets(DOWN)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("other", [Plain, Native, MockLLM])
+@each("way", WAYS)
+@each("other", [Plain, Native, MockLLM])
 def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> None:
     fallback = other()
     with in_real_time(targets()), record_events() as events_seen:
@@ -82,7 +82,7 @@ def test_blocks_reach_the_caller_as_the_other_model_wrote_them_and_usage_is_coun
     assert last.message.additional_kwargs["tool_calls"][0]["id"] == "t1"
 
 
-@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+@each("way", ["chat", "achat", "stream_chat", "astream_chat"])
 def test_local_13_reasoning_alone_is_no_answer_unless_it_was_cut(way: str) -> None:
     thought = ChatMessage(role="assistant", blocks=[ThinkingBlock(content="Hm.")])
     with in_real_time(targets()), pytest.raises(LLMError) as caught:
@@ -148,7 +148,7 @@ class SDKError(Exception):
         self.response = httpx.Response(status, headers={"retry-after": "7", "x-other": "1"})
 
 
-@pytest.mark.parametrize(
+@each(
     ("problem", "kind"),
     [
         (SDKError(429), "RateLimitError"),
@@ -174,13 +174,13 @@ def test_its_errors_are_judged_as_those_of_any_target(problem: Exception, kind: 
         assert "their words" not in str(caught.value)
 
 
-@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+@each("way", ["chat", "achat", "stream_chat", "astream_chat"])
 def test_a_mistake_in_its_code_is_raised_as_it_is(way: str) -> None:
     with in_real_time(targets()), pytest.raises(KeyError, match="mine"):
         WAYS[way](model(fallbacks=[Native(problem=KeyError("mine"))]))
 
 
-@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+@each("way", ["chat", "achat", "stream_chat", "astream_chat"])
 def test_one_that_hangs_or_is_silent_is_given_up(way: str) -> None:
     gate = threading.Event()
     slow: Any = Native(pause=60) if way.startswith("a") else Plain(wait=gate)
@@ -255,7 +255,7 @@ class Sum(BaseModel):
 PROMPT = PromptTemplate("?")
 
 
-@pytest.mark.parametrize("way", ["whole", "stream"])
+@each("way", ["whole", "stream"])
 def test_an_object_comes_by_a_forced_tool_or_by_prompt(way: str) -> None:
     def predict(llm: Any) -> Any:
         if way == "whole":
@@ -286,7 +286,7 @@ def test_json_beside_tools_is_asked_for_by_prompt() -> None:
     assert "write one JSON value" in fallback.calls[0]["messages"][0].content
 
 
-@pytest.mark.parametrize("text", ["I like trains.", '{"a": "CANARY", "b": 2}'])
+@each("text", ["I like trains.", '{"a": "CANARY", "b": 2}'])
 def test_a_wrong_object_is_an_error_without_the_answer(text: str) -> None:
     with in_real_time(targets()), pytest.raises(AllTargetsFailedError, match=r"custom_llm/plain-1") as caught:
         model(fallbacks=[Plain(answer=text)]).structured_predict(Sum, PROMPT)
@@ -296,7 +296,7 @@ def test_a_wrong_object_is_an_error_without_the_answer(text: str) -> None:
     assert (error.answer, "CANARY" in str(error.detail)) == (text, False)
 
 
-@pytest.mark.parametrize("way", ["sync", "async"])
+@each("way", ["sync", "async"])
 def test_a_wrong_object_is_asked_for_once_more_then_of_the_next_target(way: str) -> None:
     first, last = Plain(answer='{"a": "no", "b": 2}'), Native(message=ChatMessage(content='{"a": 1, "b": 2}'))
     llm = model(fallbacks=[first, last])

@@ -71,7 +71,7 @@ def methods(targets: ScriptedTargets) -> list[str]:
 
 
 class TestOrder:
-    @pytest.mark.parametrize("way", WHOLE)
+    @each("way", WHOLE)
     def test_the_same_method_once_more_then_the_next_ones_then_the_next_target(self, way: Way) -> None:
         targets = ScriptedTargets({GPT: [say(SEVEN)], HAIKU: [say(ROME)]})
         assert call(way, targets, GPT, HAIKU).content == ROME
@@ -85,7 +85,7 @@ class TestOrder:
         assert methods(targets) == ["tool", "tool again", "prompt"]
         assert targets.slept == []
 
-    @pytest.mark.parametrize("way", WAYS)
+    @each("way", WAYS)
     def test_local_5_without_a_schema_any_json_value_will_do(self, way: Way) -> None:
         for answer in ("[1]", '[{"a": 1}]', '{"a": 1}', "7", "null", '"text"'):
             targets = ScriptedTargets({GPT: [say(answer)]})
@@ -115,7 +115,7 @@ class TestOrder:
         call("generate", targets, GPT, options={"last_resort": True})
         assert methods(targets) == ["native", "native again"]
 
-    @pytest.mark.parametrize("kind", ["unsupported", "bad_request"])
+    @each("kind", ["unsupported", "bad_request"])
     def test_a_method_that_is_refused_is_followed_by_the_next(
         self, kind: Literal["unsupported", "bad_request"]
     ) -> None:
@@ -152,7 +152,7 @@ class TestOrder:
 
 
 class TestCorrection:
-    @pytest.mark.parametrize("way", WHOLE)
+    @each("way", WHOLE)
     def test_the_wrong_answer_and_what_is_wrong_are_appended(self, way: Way) -> None:
         wrong = f"Sure: {SEVEN}"
         targets = ScriptedTargets({GPT: [say(wrong, reasoning="Hmm."), say(ROME)]})
@@ -165,7 +165,7 @@ class TestCorrection:
             "nothing else."
         )
 
-    @pytest.mark.parametrize("way", WHOLE)
+    @each("way", WHOLE)
     def test_calls_of_a_forced_tool_are_answered_by_results(self, way: Way) -> None:
         calls = tuple(ToolCall.parse(f"c{number}", "place", SEVEN) for number in (1, 2))
         targets = ScriptedTargets({DEEPSEEK: [[LLMResponse(tool_calls=calls)], call_tool("place", ROME)]})
@@ -183,7 +183,7 @@ class TestCorrection:
         targets = ScriptedTargets({DEEPSEEK: [[LLMResponse(tool_calls=calls)]]})
         assert call("generate", targets, DEEPSEEK).content == ROME
 
-    @pytest.mark.parametrize("way", STREAMS)
+    @each("way", STREAMS)
     def test_in_a_stream_the_text_so_far_is_the_wrong_answer(self, way: Way) -> None:
         targets = ScriptedTargets({DEEPSEEK: [say(PROSE), [Done(LLMChunk(finish_reason="stop"))], say(ROME)]})
         assert call(way, targets, DEEPSEEK).content == ROME
@@ -193,7 +193,7 @@ class TestCorrection:
 
 
 class TestLimits:
-    @pytest.mark.parametrize("way", WHOLE)
+    @each("way", WHOLE)
     def test_no_delay_and_no_token_of_the_budget_is_spent_and_no_failure_counted(self, way: Way) -> None:
         targets = ScriptedTargets({GPT: [say(SEVEN), say(SEVEN), say(SEVEN), say(ROME)]})
         for _ in range(5):
@@ -221,7 +221,7 @@ class TestLimits:
         assert targets.clock == 1005.0
         assert methods(targets) == ["native", "native again"]
 
-    @pytest.mark.parametrize(("max_retries", "times"), [(0, 1), (1, 2), (3, 4), (9, 4)])
+    @each(("max_retries", "times"), [(0, 1), (1, 2), (3, 4), (9, 4)])
     def test_max_retries_bounds_the_attempts_on_a_target(self, max_retries: int, times: int) -> None:
         targets = ScriptedTargets({GPT: [say(SEVEN)], HAIKU: [say(ROME)]})
         assert call("generate", targets, GPT, HAIKU, options={"max_retries": max_retries}).content == ROME
@@ -257,12 +257,12 @@ class TestLimits:
 
 
 class TestNativeAnswers:
-    @pytest.mark.parametrize("way", WHOLE)
+    @each("way", WHOLE)
     def test_fences_and_prose_are_removed_from_a_whole_answer(self, way: Way) -> None:
         targets = ScriptedTargets({GPT: [say(f"Here:\n```json\n{ROME}\n```\nAnything else?")]})
         assert call(way, targets, GPT).content == ROME
 
-    @pytest.mark.parametrize("way", STREAMS)
+    @each("way", STREAMS)
     def test_the_chunks_of_a_stream_are_handed_out_as_they_come(self, way: Way) -> None:
         text = f"```json\n{ROME}\n```"
         assert call(way, ScriptedTargets({GPT: [say(text)]}), GPT).content == text
@@ -377,7 +377,7 @@ class TestValidate:
         assert targets.open == 0
         assert targets.names == [GPT]
 
-    @pytest.mark.parametrize("way", WAYS)
+    @each("way", WAYS)
     def test_false_checks_nothing(self, way: Way) -> None:
         for name in (GPT, DEEPSEEK):
             targets = ScriptedTargets({name: [say(SEVEN)]})

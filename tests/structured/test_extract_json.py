@@ -6,8 +6,7 @@ import json
 import time
 from typing import Any
 
-import pytest
-
+from tests.support.each import each
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -71,7 +70,7 @@ ROOTS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("root", ROOTS)
+@each("root", ROOTS)
 def test_whatever_the_root_is_fences_and_words_are_left_out(root: str) -> None:
     schema, answer = ROOTS[root]
     for text in (answer, f" {answer}\n", f"```json\n{answer}\n```", f"Sure:\n```\n{answer}\n```\nAnything else?"):
@@ -124,7 +123,7 @@ def test_a_refusal_in_pieces_is_no_failure() -> None:
     assert reader.convert(end) == (end,)
 
 
-@pytest.mark.parametrize("text", ['{"city": "' + "x" * 100_000 + '"}', "word " * 20_000, "{" + " " * 100_000])
+@each("text", ['{"city": "' + "x" * 100_000 + '"}', "word " * 20_000, "{" + " " * 100_000])
 def test_the_time_for_a_long_text_grows_no_faster_than_the_text(text: str) -> None:
     times: list[float] = []
     for length in (len(text) // 8, len(text)):

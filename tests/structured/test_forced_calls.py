@@ -52,7 +52,7 @@ def methods(targets: ScriptedTargets) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_target_that_refuses_the_choice_is_asked_in_words(way: Way) -> None:
     for kind, status, detail in (
         ("bad_request", 400, "Thinking mode does not support this tool_choice"),
@@ -83,7 +83,7 @@ def test_the_call_is_asked_for_in_words_where_it_cannot_be_required(way: Way) ->
     assert "call of the function place" in second.messages[0].text
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_a_model_that_writes_is_asked_again_then_for_json_then_the_next_target_is(way: Way) -> None:
     targets = ScriptedTargets({FLASH: [say(PROSE), say(PROSE), say(f"```json\n{ROME}\n```")]})
     assert call(way, targets, FLASH).calls == WRITTEN
@@ -96,7 +96,7 @@ def test_a_model_that_writes_is_asked_again_then_for_json_then_the_next_target_i
     assert [attempt[1] for attempt in outcome.attempts] == ["invalid"] * 3 + ["ok"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_arguments_that_a_model_wrote_as_text_are_the_call(way: Way) -> None:
     for text in (ROME, f"Sure:\n```json\n{ROME}\n```"):
         targets = ScriptedTargets({FLASH: [say(text)]})
@@ -111,7 +111,7 @@ def test_arguments_that_a_model_wrote_as_text_are_the_call(way: Way) -> None:
     assert "Its arguments: " in targets.asked[2][1].messages[0].text
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_local_5_a_required_call_is_checked_at_servers_that_hold_any_model(way: Way) -> None:
     """They accept ``tool_choice``, and the model or its parser may ignore it."""
     targets = ScriptedTargets({VLLM: [say(ROME)]})
@@ -141,7 +141,7 @@ def test_text_before_a_required_call_is_kept(way: Way) -> None:
         assert (outcome.content, outcome.calls) == ("Let me see.", CALL), target
 
 
-@pytest.mark.parametrize("way", WHOLE)
+@each("way", WHOLE)
 def test_a_call_is_checked_by_name_and_schema_and_corrected(way: Way) -> None:
     broken: list[Step] = [
         LLMResponse(tool_calls=(ToolCall("c", "place", {}, "{", error="no JSON"),), finish_reason="tool_calls")
@@ -161,7 +161,7 @@ def test_a_call_is_checked_by_name_and_schema_and_corrected(way: Way) -> None:
     assert caught.value.answer == SEVEN
 
 
-@pytest.mark.parametrize("way", STREAMS)
+@each("way", STREAMS)
 def test_in_a_stream_a_call_of_another_tool_is_not_passed_on(way: Way) -> None:
     targets = ScriptedTargets({FLASH: [call_tool("other", ROME), call_tool("place", ROME)]})
     assert call(way, targets, FLASH).calls == CALL
@@ -220,7 +220,7 @@ def test_a_response_format_beside_a_forced_call_is_not_sent() -> None:
         assert targets.asked[0][1].response_format is None
 
 
-@pytest.mark.parametrize("way", STREAMS)
+@each("way", STREAMS)
 def test_tools_at_a_target_that_does_not_stream_them_come_as_a_stream_of_a_whole_response(way: Way) -> None:
     target, call_of_place = "cerebras/llama-3.3-70b", call_tool("place", ROME)
     targets = ScriptedTargets({target: [call_of_place]}, latency=40.0)
@@ -235,7 +235,7 @@ def test_tools_at_a_target_that_does_not_stream_them_come_as_a_stream_of_a_whole
     assert targets.asked[0][1].stream
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_langchain_k_empty_arguments_are_an_empty_object_streamed_and_whole(way: Way) -> None:
     notes = ResponseFormat({"type": "object", "properties": {"extra": {"type": "object"}}}, "notes")
     for arguments in ("", "null", "  ", "{}"):

@@ -32,7 +32,7 @@ from unified_llm.types import Citation, ProviderState, TokenLogprob
 
 MINI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b"
 EU, US = "https://eu.example", "https://us.example"
-EVERY_WAY = pytest.mark.parametrize("way", WAYS)
+EVERY_WAY = each("way", WAYS)
 
 
 def chain(*models: Any, **fields: Any) -> LLMClient:
@@ -245,7 +245,7 @@ def test_without_a_reply_other_targets_get_real_requests(way: Way) -> None:
     assert seen.attempts[-1].seconds == pytest.approx(targets.latency)
 
 
-@pytest.mark.parametrize("way", ["stream", "astream"])
+@each("way", ["stream", "astream"])
 def test_a_refusal_is_streamed_too(way: Way) -> None:
     from unified_llm import LLMResponse
 
