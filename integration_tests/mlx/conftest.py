@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from integration_tests.support.frozen_heap import freeze_existing_objects
 from integration_tests.support.tiny_vision_models import make_idefics3, make_qwen2_vl
 from tests.support import mlx_calls
 from tests.support.mlx_calls import AskModel, Submit, collect, prompt
@@ -15,6 +16,8 @@ from unified_llm._backends.mlx import demo_folder, unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import Output
 from unified_llm._backends.mlx.engines import get_engine
+
+__all__ = ["freeze_existing_objects"]  # every engine collects garbage when it ends
 
 
 @pytest.fixture
