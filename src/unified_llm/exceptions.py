@@ -28,7 +28,7 @@ any of these: ``detail`` holds it. With ``configure(error_details=True)`` it is 
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,12 +132,16 @@ class LLMError(Exception):
         state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
         return (restore, (type(self), Exception.__str__(self), state))
 
-    def __copy__(self) -> Self:
-        """Copy everything but the traceback, so that the copy keeps no frame alive that raises this error."""
-        twin = type(self).__new__(type(self))
-        twin.args, twin.__cause__ = self.args, self.__cause__
-        twin.__dict__.update(self.__dict__)
-        return twin
+
+def without_traceback(error: LLMError) -> LLMError:
+    """Copy all of an error but its traceback: what raises the copy keeps no frame alive in the error.
+
+    ``copy.copy`` leaves out the texts of a provider, as pickling does.
+    """
+    made = type(error).__new__(type(error))
+    made.args, made.__cause__ = error.args, error.__cause__
+    made.__dict__.update(error.__dict__)
+    return made
 
 
 def restore(kind: type[LLMError], message: str, state: dict[str, Any]) -> LLMError:

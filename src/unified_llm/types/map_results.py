@@ -1,14 +1,13 @@
 """Results of a run over many prompts, and its totals. Both classes are frozen."""
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 from unified_llm._lib.other_names import HintsAtOtherNames
 from unified_llm._lib.short_repr import count, short_repr
 from unified_llm._lib.show_seconds import show_seconds
-from unified_llm.exceptions import LLMError
+from unified_llm.exceptions import LLMError, without_traceback
 from unified_llm.types.records import Usage
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse
 
@@ -72,7 +71,7 @@ class MapResult(HintsAtOtherNames, Generic[ResponseT]):
         if self.error is not None:
             # The error itself would keep the frame that it passes through, and the run in it, which it is a part of:
             # the calls of a run end when nobody has it any more.
-            raise copy(self.error)
+            raise without_traceback(self.error)
         return self.response
 
     def __repr__(self) -> str:
