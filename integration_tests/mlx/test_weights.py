@@ -136,3 +136,21 @@ def test_weights_that_are_missing_or_of_another_shape_are_found_when_they_are_lo
         with pytest.raises(EngineError) as failure:
             ask(EngineKey(place))
         assert "check that its files are whole" in str(failure.value)
+
+
+def test_loading_ends_between_two_parts_of_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a program does not wait until a large model is loaded."""
+    monkeypatch.setattr("unified_llm._backends.mlx.loading._PART_BYTES", 100_000)
+    folder = make_model(tmp_path / "model")
+    checks: list[int] = []
+
+    def check() -> None:
+        checks.append(1)
+        if len(checks) == 3:
+            raise EngineError("server", "It was closed.")
+
+    with pytest.raises(EngineError, match="It was closed"):
+        load(EngineKey(folder), None, check)
+    assert len(checks) == 3
+    load(EngineKey(folder), None, lambda: checks.append(1))
+    assert len(checks) > 6

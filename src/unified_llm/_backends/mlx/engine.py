@@ -299,13 +299,18 @@ class Engine:
     def _load(self) -> Encoder | Scheduler:
         if is_encoder(read_object(self.folder / "config.json")):
             return Encoder(self.folder)
-        loaded = load(self.key, self.room)
+        loaded = load(self.key, self.room, self._check)
         weights = loaded.size
         if loaded.vision is not None:
             left = None if self.room is None else self.room - loaded.size
             loaded.vision.reserve(self._estimate - loaded.size, left)
             weights += loaded.vision.size
         return Scheduler(loaded, prefix_share(self.room, weights, PREFIX_BYTES))
+
+    def _check(self) -> None:
+        """Refuse to go on loading where the engine was told to end."""
+        if self.ended is not None:
+            raise self.ended
 
 
 def _release_thread() -> None:

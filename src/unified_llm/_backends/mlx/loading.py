@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _FLOAT_BYTES: Final = 4
+_PART_BYTES: Final = 1 << 28  # of arrays that are read at once
 _CPU_PREFILL: Final = 512  # tokens
 _GPU_PREFILL: Final = 2048
 _UNKNOWN_TYPE: Final = re.compile(r"\bmodel type\b.*\bnot supported", re.IGNORECASE)
@@ -133,13 +134,14 @@ class LoadedModel:
         return EngineError("server", f"The model in {self.folder} failed ({type(error).__name__}).")
 
 
-def load(key: EngineKey, room: int | None = None) -> LoadedModel:
+def load(key: EngineKey, room: int | None = None, check: Callable[[], object] = lambda: None) -> LoadedModel:
     """Load a model and its tokenizer into memory, all of it at once, with its adapter and its draft model.
 
     Args:
         key: The folders.
         room: The bytes that the weights may take: on a CPU, quantized weights are dequantized where they fit into it.
             None: as much as they need.
+        check: Called before each part of the weights is read; what it raises ends the loading, which may take a minute.
 
     Raises:
         EngineError: MLX is missing, a folder has no model, or the model wants to run its own code.
@@ -148,12 +150,12 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
         raise EngineError("unsupported", reason)
     folder = key.folder
     config = check_config(folder)
-    model, tokenizer = _prepare(folder, config, key.adapter, room)
+    model, tokenizer = _prepare(folder, config, key.adapter, room, check=check)
     from mlx_lm.models.cache import make_prompt_cache
 
     caches = make_prompt_cache(model)
     left = None if room is None else room - measure_size(model)
-    draft = None if key.draft is None else _load_draft(key, tokenizer, caches, left)
+    draft = None if key.draft is None else _load_draft(key, tokenizer, caches, left, check=check)
     return LoadedModel(
         folder,
         model,
@@ -167,7 +169,9 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
     )
 
 
-def _load_draft(key: EngineKey, tokenizer: Tokenizer, caches: Sequence[object], room: int | None) -> Module:
+def _load_draft(
+    key: EngineKey, tokenizer: Tokenizer, caches: Sequence[object], room: int | None, *, check: Callable[[], object]
+) -> Module:
     """Load a draft model.
 
     Raises:
@@ -176,7 +180,7 @@ def _load_draft(key: EngineKey, tokenizer: Tokenizer, caches: Sequence[object], 
     from mlx_lm.models.cache import make_prompt_cache
 
     draft_folder = cast("Path", key.draft)
-    draft, draft_tokenizer = _prepare(draft_folder, check_config(draft_folder), None, room)
+    draft, draft_tokenizer = _prepare(draft_folder, check_config(draft_folder), None, room, check=check)
     if draft_tokenizer.get_vocab() != tokenizer.get_vocab():
         message = f"The draft model in {draft_folder} has other tokens than the model in {key.folder}"
         raise UnloadableError(f"{message}: use a smaller model of the same family.")
@@ -190,6 +194,8 @@ def _load_draft(key: EngineKey, tokenizer: Tokenizer, caches: Sequence[object], 
 
 def load_error(folder: Path, config: Mapping[str, Any], error: Exception, *, package: str = "mlx-lm") -> EngineError:
     """Make the error for a model that a package could not load. Its message is left out: it may quote files."""
+    if isinstance(error, EngineError):
+        return error
     if isinstance(error, MemoryError):
         return EngineError("server", f"There is not enough memory for the model in {folder}: use a smaller one.")
     kind = config.get("model_type")
@@ -219,7 +225,7 @@ def prefill_step() -> int:
 
 
 def _prepare(
-    folder: Path, config: Mapping[str, Any], adapter: Path | None, room: int | None
+    folder: Path, config: Mapping[str, Any], adapter: Path | None, room: int | None, *, check: Callable[[], object]
 ) -> tuple[Module, Tokenizer]:
     """Load a model, in the precision that suits the processor, and apply its adapter."""
     import mlx.core as mx
@@ -230,6 +236,7 @@ def _prepare(
         model, tokenizer = _load(folder)
         if not has_gpu():
             model = to_single_precision(model, room)
+        evaluate(model, check)
     except Exception as error:
         raise load_error(folder, config, error) from error
     refuse_change(folder, files)
@@ -253,13 +260,33 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
     disable_compile()
     import mlx_lm
 
-    # A lazily loaded array could not be evaluated by another thread, and an error in its file would only show later.
-    model, tokenizer = mlx_lm.load(str(folder), {"trust_remote_code": False}, lazy=False)[:2]
+    model, tokenizer = mlx_lm.load(str(folder), {"trust_remote_code": False}, lazy=True)[:2]
     return model, cast("Tokenizer", tokenizer)
 
 
+def evaluate(model: Module, check: Callable[[], object] = lambda: None) -> None:
+    """Read the arrays of a model from its files, so many at once that an end of the program need not wait for all.
+
+    An array that was not read could not be evaluated by another thread, and an error in its file would only show later.
+    """
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    part: list[mx.array] = []
+    size = 0
+    for _, weight in cast("list[tuple[str, mx.array]]", tree_flatten(cast("Any", model).parameters())):
+        part.append(weight)
+        size += weight.nbytes
+        if size >= _PART_BYTES:
+            check()
+            mx.eval(part)
+            part, size = [], 0
+    check()
+    mx.eval(part)
+
+
 def to_single_precision(model: Module, room: int | None) -> Module:
-    """Return a model for a CPU, where half precision and quantized weights are several times slower.
+    """Return a model for a CPU, where half precision and quantized weights are several times slower; evaluate nothing.
 
     Quantized weights become ordinary ones where these fit into memory; where not, their scales are in single precision.
     """
@@ -269,7 +296,6 @@ def to_single_precision(model: Module, room: int | None) -> Module:
     if room is None or _size_dequantized(model) <= room:
         model = dequantize_model(model)
     model.set_dtype(mx.float32)
-    mx.eval(cast("Any", model).parameters())
     return model
 
 

@@ -12,7 +12,7 @@ A model of another type runs by mlx-vlm alone. Nothing is downloaded and no code
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +24,7 @@ from unified_llm._backends.mlx.loading import (
     Tokenizer,
     check_config,
     disable_compile,
+    evaluate,
     has_gpu,
     load_error,
     to_single_precision,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
 
 
-def load(key: EngineKey, room: int | None = None) -> LoadedModel:
+def load(key: EngineKey, room: int | None = None, check: Callable[[], object] = lambda: None) -> LoadedModel:
     """Load a model for texts, or for texts and images, as ``loading.load`` does for texts.
 
     Raises:
@@ -49,15 +50,15 @@ def load(key: EngineKey, room: int | None = None) -> LoadedModel:
     """
     config = read_object(key.folder / "config.json")
     if runs_by_mlx_vlm_alone(config):
-        return _load_alone(key, room)
-    loaded = load_texts(key, room)
+        return _load_alone(key, room, check)
+    loaded = load_texts(key, room, check)
     if not runs_by_mlx_vlm(config):
         return loaded
     vision = VisionModel(key, loaded.template, lambda left: _load_beside(key.folder, config, loaded, left))
     return replace(loaded, vision=vision)
 
 
-def _load_alone(key: EngineKey, room: int | None) -> LoadedModel:
+def _load_alone(key: EngineKey, room: int | None, check: Callable[[], object]) -> LoadedModel:
     if reason := unavailable_reason():
         raise EngineError("unsupported", reason)
     folder = key.folder
@@ -69,6 +70,7 @@ def _load_alone(key: EngineKey, room: int | None) -> LoadedModel:
     try:
         if not has_gpu():
             network = to_single_precision(network, room)
+        evaluate(network, check)
         tokenizer = _load_tokenizer(folder, processor)
     except Exception as error:
         raise load_error(folder, config, error, package="mlx-vlm") from error
@@ -85,7 +87,7 @@ def _load_beside(folder: Path, config: Mapping[str, Any], loaded: LoadedModel, r
         network = _share_weights(network, loaded.model)
         size = measure_size(network, beside=loaded.model)
         if room is None or size <= room:
-            _evaluate(network)
+            evaluate(network)
             return LoadedImages(network, processor, size)
     except Exception as error:
         raise load_error(folder, config, error, package="mlx-vlm") from error
@@ -152,13 +154,6 @@ def _share_weights(network: Any, texts: Module) -> Any:
             _set_weight(network, name, loaded[name])
         del weight
     return network
-
-
-def _evaluate(network: Any) -> None:
-    """Read the weights of a network from its files, as far as that has not happened."""
-    import mlx.core as mx
-
-    mx.eval(network.parameters())
 
 
 def _set_weight(network: Any, name: str, weight: mx.array) -> None:
