@@ -31,6 +31,7 @@ from integration_tests.support.fault_server import (
     Reset,
     Send,
     Sleep,
+    Step,
     Until,
     chunk,
     head,
@@ -135,7 +136,8 @@ def test_of_two_addresses_the_second_answers(
 
 
 def test_a_server_that_closes_or_resets_before_it_reads(call: Caller, transport: Transport) -> None:
-    for steps in ([Close()], [Peek(), Reset()]):
+    endings: tuple[list[Step], ...] = ([Close()], [Peek(), Reset()])
+    for steps in endings:
         with FaultServer(on_accept=steps) as server:
             assert summarize(run_call(call, transport, server.url)) == ["connection"]
 
