@@ -9,6 +9,7 @@ REDIS_URL has the broker, the results and what the clients share; PROMPTS_MODEL 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -73,7 +74,8 @@ def main(prompts: list[str]) -> None:
     tasks = []
     for start in range(0, len(prompts), PROMPTS_OF_A_TASK):
         part = prompts[start : start + PROMPTS_OF_A_TASK]
-        tasks.append(answer.apply_async([part], task_id=str(uuid5(NAMESPACE_URL, "\n".join(part)))))
+        name = json.dumps([start, part])  # with the position: two parts may be equal, and two tasks share no checkpoint
+        tasks.append(answer.apply_async([part], task_id=str(uuid5(NAMESPACE_URL, name))))
     for task in tasks:
         for answered in task.get(timeout=3600):
             print(answered.get("text") or answered["error"])

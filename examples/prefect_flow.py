@@ -9,6 +9,7 @@ PROMPTS_FOLDER what is finished.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from hashlib import sha256
@@ -35,25 +36,28 @@ client = LLMClient(
 # The client retries, so Prefect does not: 3 times 3 would be 9 requests. Nor does Prefect keep results: it would keep
 # the errors among them. A flow that runs again finds the responses in the checkpoint, and asks for the rest alone.
 @task(retries=0, cache_policy=NO_CACHE)
-async def answer(prompts: list[str]) -> list[dict[str, Any]]:
+async def answer(number: int, prompts: list[str]) -> list[dict[str, Any]]:
     """Answer prompts; one that fails has its error, and does not fail the task."""
-    async with client.amap(prompts, concurrency=AT_ONCE, progress=False, checkpoint=_checkpoint(prompts)) as run:
+    async with client.amap(
+        prompts, concurrency=AT_ONCE, progress=False, checkpoint=_checkpoint(number, prompts)
+    ) as run:
         return [
             {"text": result.text} if result.ok else {"error": f"{type(result.error).__name__}: {result.error}"}
             async for result in run
         ]
 
 
-def _checkpoint(prompts: list[str]) -> Path:
+def _checkpoint(number: int, prompts: list[str]) -> Path:
+    """Return the file of a task. It has the number of the part: two parts may be equal, and are in work at once."""
     FINISHED.mkdir(parents=True, exist_ok=True)
-    return FINISHED / f"{sha256('|'.join(prompts).encode()).hexdigest()}.jsonl"
+    return FINISHED / f"{sha256(json.dumps([number, prompts]).encode()).hexdigest()}.jsonl"
 
 
 @flow
 def answer_all(prompts: list[str]) -> list[dict[str, Any]]:
     """Answer all prompts, in their order."""
     parts = [prompts[start : start + PROMPTS_OF_A_TASK] for start in range(0, len(prompts), PROMPTS_OF_A_TASK)]
-    return [answered for results in answer.map(parts).result() for answered in results]
+    return [answered for results in answer.map(range(len(parts)), parts).result() for answered in results]
 
 
 def main(prompts: list[str]) -> None:

@@ -111,9 +111,9 @@ def test_a_flow_of_prefect_that_runs_again_sends_nothing_that_has_a_response(
     environment: Mapping[str, str], upstream: Upstream, second: Upstream
 ) -> None:
     pytest.importorskip("prefect", reason="Prefect has no wheel for this Python")
-    prompts = [f"prompt {number}" for number in range(250)]
+    prompts = [f"prompt {number % 100}" for number in range(250)]  # the first two tasks are equal
     twice = "import sys; from examples.prefect_flow import main; main(sys.argv[1:]); main(sys.argv[1:])"
     with start(["-c", twice, *prompts], environment) as program:
         assert lines_of(program) == answers(prompts) * 2
     # Three tasks send 24 at once, more than the first target gets at the start: the fallback may have the rest.
-    assert prompts_of(upstream, second) == dict.fromkeys(prompts, 1)
+    assert prompts_of(upstream, second) == Counter(prompts)

@@ -53,11 +53,12 @@ class Generate(RowCalls[LLMResponse]):
         output: The column for the text of the response.
         template: A text with the names of columns in braces, in place of a prompt in a column.
         concurrency: The most requests at once, in each worker.
-        checkpoint: A folder for finished responses, which all workers can reach. Each writes a part of its own, and
-            reads all when it starts, so that what has a response is not sent again after a worker or the job was
-            killed. Rows are known by ``custom_id``, if there is such a column, else by what is sent for them.
-        max_failed: End the job when more rows than that have failed: in all workers where they share state through
-            Redis, else in one of them. None: never.
+        checkpoint: A folder for finished responses, which all workers can reach; within Ray its whole path. Each writes
+            a part of its own, and reads all when it starts, so that what has a response is not sent again after a
+            worker or the job was killed. Rows are known by ``custom_id``, if there is such a column, else by what is
+            sent for them.
+        max_failed: End the execution when more of its rows than that have failed: in all workers where they share state
+            through Redis, else in one of them. None: never.
         state: The URL of a Redis through which the workers share what they learn of targets. A password in it is sent
             with the settings: ``UNIFIED_LLM_STATE`` in the environment of the workers does the same.
 
