@@ -94,6 +94,15 @@ def test_several_responses_are_refused_in_the_style_of_openai(model: str) -> Non
         client.completions.create(prompt="Hello?", n=2)
 
 
+def test_a_bias_of_tokens_works_in_every_style(model: str) -> None:
+    options: dict[str, Any] = {"logit_bias": {"70": 100}, "max_tokens": 4}
+    expected = LLMClient(model).generate("Hello?", **options).content
+    assert len(set(expected)) == 1
+    assert _langchain(model, **options).content == expected
+    completion = OpenAI(model=model).chat.completions.create(messages=MESSAGES, **options)
+    assert completion.choices[0].message.content == expected
+
+
 def test_a_fallback_on_standby_serves_the_adapters(model: str) -> None:
     standby = {"model": model, "standby": "warm", "max_tokens": 4}
     assert UnifiedLLM(**DOWN, fallbacks=[standby]).complete("Hello?").text

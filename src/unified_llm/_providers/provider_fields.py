@@ -111,9 +111,11 @@ def fields_for(
     fitting = {name: given[name] for name in given if name in known}
     if target is not primary or written_for is None:
         return fitting
-    from unified_llm._providers.api_fields import OPENAI_FIELDS  # loaded for these calls alone
+    from unified_llm._providers.api_fields import OPENAI_FIELDS, fields_of  # loaded for these calls alone
 
     unknown = OPENAI_FIELDS[written_for] | TEXT_FIELDS.keys()
+    if target.format == "mlx":  # whose tokens logit_bias names, where it is the primary
+        unknown -= fields_of(target)
     return {name: given[name] for name in given if name in fitting or name not in unknown}
 
 
