@@ -65,7 +65,7 @@ WITH_TEXT: Final = (LLMResponse, LLMChunk)
 # Pickling one of these removes from the object what cannot be pickled, so the test could not go on with it.
 NOT_PICKLED: Final = {"UnifiedLLM", "UnifiedEmbedding"}
 MAX_KEPT: Final = 200  # objects that are kept at most: a test may be about memory
-MAX_OF_A_CLASS: Final = 1 << 30 if THOROUGH else 2  # objects of a class searched in a test, with all its cases
+MAX_OF_A_CLASS: Final = 1 << 30 if THOROUGH else 4  # objects of a class searched in a test, with all its cases
 MAX_FILE_SIZE: Final = 1 << 20  # bytes of a file that a test leaves; larger files are weights of models
 
 
