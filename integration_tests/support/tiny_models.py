@@ -6,11 +6,14 @@ A model of 64 dimensions is made in well under a second. Its text means nothing,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
+
+_MERGES: Final = Path(__file__).parents[1] / "fixtures" / "tokenizer_merges.txt"
 
 # As in Qwen3: what ends a turn is special, while the tags of reasoning and of tool calls are text.
 SPECIAL: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -146,18 +149,15 @@ def write_tokenizer(
     tags: Sequence[str] = TAGS,
     special: Sequence[str] = SPECIAL,
 ) -> dict[str, int]:
-    """Write a byte-level tokenizer, trained on this repository's documentation; return its tokens' numbers."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    """Write a byte-level tokenizer of English; return its tokens' numbers."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE())
+    vocabulary = {character: number for number, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    merges = _merges()[: shape.vocabulary - len(special) - len(tags) - len(vocabulary)]
+    vocabulary |= {first + second: number for number, (first, second) in enumerate(merges, len(vocabulary))}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=shape.vocabulary - len(special) - len(tags),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_texts(), trainer)
     tokenizer.add_special_tokens(list(special))
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -173,7 +173,12 @@ def write_tokenizer(
     return {**tokenizer.get_vocab(), "size": tokenizer.get_vocab_size()}
 
 
-def _texts() -> Iterator[str]:
-    docs = Path(__file__).parents[2] / "docs"
-    for page in ("messages.md", "failover.md", "models.md", "configuration.md"):
-        yield (docs / page).read_text(encoding="utf-8")
+@cache
+def _merges() -> list[tuple[str, str]]:
+    """Read the pairs of tokens that become one, the most frequent first.
+
+    They were learned once, from English documentation with code, and are kept in a file: other tokens would be other
+    responses of all models.
+    """
+    pairs = (line.split(" ") for line in _MERGES.read_text(encoding="utf-8").splitlines())
+    return [(first, second) for first, second in pairs]
