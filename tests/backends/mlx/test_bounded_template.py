@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -135,7 +136,6 @@ def test_a_template_that_takes_too_long_is_stopped_between_two_steps(source: str
     [
         ("{% if a %}" + "{% elif b %}" * 200 + "{% endif %}", 100, TemplateBoundsError),
         ("{{ a }}" * 200, 100, TemplateBoundsError),
-        ("{% if a %}" + "{% elif b %}" * 5_000 + "{% endif %}", 10**9, TemplateBoundsError),
         (" " * 100_001, 10**9, TemplateBoundsError),
         ("{% for a in b %}" * 25 + "{% endfor %}" * 25, 10**9, TemplateFailedError),
         ("{{ " + "9" * 5_000 + " }}", 10**9, TemplateFailedError),
@@ -149,6 +149,11 @@ def test_a_template_that_cannot_be_compiled_in_time_or_by_python_is_refused(
     ticks = count()
     with pytest.raises(error):
         BoundedTemplate(source, seconds=seconds, clock=lambda: next(ticks))
+
+
+def test_a_template_that_is_too_deep_for_python_gets_an_error_of_ours() -> None:
+    with suppress(TemplateBoundsError):  # newer versions of Python compile it
+        BoundedTemplate("{% if a %}" + "{% elif b %}" * 8_000 + "{% endif %}", seconds=10**9, clock=lambda: 0.0)
 
 
 def test_each_rendering_has_its_own_time_and_size() -> None:
