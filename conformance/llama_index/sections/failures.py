@@ -125,4 +125,4 @@ class TestRetries:
         assert text(ask(llm, mode)[-1]) == "Yes."
         waits = [later - earlier for earlier, later in itertools.pairwise(upstream.times)]
         assert len(waits) == 1
-        assert 0.9 <= waits[0] < 2.5
+        assert 0.9 <= waits[0] < 10.0  # on a busy machine, too
