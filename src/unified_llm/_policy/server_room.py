@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from unified_llm._core.seconds import FOREVER
+from unified_llm._core.usage_sums import sum_tokens
 from unified_llm._policy import retry_after
 from unified_llm.types.records import Usage
 
@@ -69,11 +70,10 @@ class ServerRoom:
         return self._pace if now < self._until else 0.0
 
     def _note_usage(self, usage: Usage) -> None:
-        total = usage.total_tokens or usage.prompt_tokens + usage.completion_tokens
         # Anthropic, which alone has a limit of input tokens, does not count in it what was read from its cache:
         # https://docs.claude.com/en/api/rate-limits
         taken: tuple[tuple[retry_after.Counted, int], ...] = (
-            ("tokens", total),
+            ("tokens", sum_tokens(usage)),
             ("input", max(0, usage.prompt_tokens - usage.cached_tokens)),
             ("output", usage.completion_tokens),
         )

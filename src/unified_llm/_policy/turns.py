@@ -20,6 +20,7 @@ from typing import Final
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
+from unified_llm._core.usage_sums import sum_tokens
 from unified_llm._policy import loading, retry_after
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.cooldowns import MAX_COOLDOWN, Refusal
@@ -178,7 +179,7 @@ def _read_outcome(outcome: Done | Failure | None) -> Outcome:
         return Outcome(sent=True)
     if isinstance(outcome, Done):
         usage = getattr(outcome.value, "usage", None)
-        tokens = usage.total_tokens or usage.prompt_tokens + usage.completion_tokens if usage is not None else None
+        tokens = sum_tokens(usage) if usage is not None else None
         return Outcome(sent=True, tokens=tokens, ok=True, headers=outcome.headers, usage=usage)
     if outcome.unsent or outcome.kind in _UNSENT:
         return Outcome(sent=False)

@@ -20,6 +20,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from unified_llm._adapters.serving_record import serving_record
+from unified_llm._core.usage_sums import sum_tokens
 from unified_llm._providers import registry
 from unified_llm.langchain._constants import PROVIDER, PROVIDER_STATE, RECORD
 from unified_llm.types.records import Usage
@@ -223,7 +224,7 @@ def _usage_metadata(usage: Usage | None) -> UsageMetadata | None:
     return UsageMetadata(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
-        total_tokens=usage.total_tokens or usage.prompt_tokens + usage.completion_tokens,
+        total_tokens=sum_tokens(usage),
         input_token_details=cast("InputTokenDetails", _without_zeros(input_details)),
         output_token_details=cast("OutputTokenDetails", _without_zeros(output_details)),
     )

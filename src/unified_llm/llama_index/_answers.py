@@ -27,6 +27,7 @@ from llama_index.core.base.llms.types import (
 
 from unified_llm._adapters.fragments import check_calls
 from unified_llm._adapters.serving_record import serving_record
+from unified_llm._core.usage_sums import sum_tokens
 from unified_llm.llama_index._constants import PROVIDER, PROVIDER_STATE, RECORD
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
@@ -215,7 +216,7 @@ def _usage(usage: Usage | None) -> dict[str, int]:
     if usage is None:
         return {}
     counts = {name: getattr(usage, name) for name in _COUNTS if name in _MAIN_COUNTS or getattr(usage, name)}
-    return {**counts, "total_tokens": usage.total_tokens or usage.prompt_tokens + usage.completion_tokens}
+    return {**counts, "total_tokens": sum_tokens(usage)}
 
 
 def _logprobs(tokens: Sequence[TokenLogprob]) -> list[list[LogProb]] | None:
