@@ -133,7 +133,7 @@ def test_every_providers_names_of_limits_are_known(left: str, until: str) -> Non
 
 
 @each(
-    ("headers", "rooms"),
+    ("headers", "limits"),
     [
         ({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "3"}, [("requests", 7, 3)]),
         ({"x-ratelimit-remaining-requests": "7", "x-ratelimit-reset-requests": "6m0s"}, [("requests", 7, 360)]),
@@ -157,10 +157,10 @@ def test_every_providers_names_of_limits_are_known(left: str, until: str) -> Non
     ],
 )
 def test_what_is_left_of_a_limit_is_read_with_what_it_counts(
-    headers: dict[str, str], rooms: list[tuple[str, float, float]]
+    headers: dict[str, str], limits: list[tuple[str, float, float]]
 ) -> None:
-    read = retry_after.read_rooms({"date": NOW, **headers})
-    assert [(room.counted, room.left, room.seconds) for room in read] == rooms
+    read = retry_after.read_remaining({"date": NOW, **headers})
+    assert [(limit.counted, limit.left, limit.seconds) for limit in read] == limits
 
 
 def test_a_limit_that_is_not_exhausted_or_has_no_reset_says_nothing() -> None:

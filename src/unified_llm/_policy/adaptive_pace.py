@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from unified_llm._core.seconds import FOREVER
-from unified_llm._policy.server_room import SLACK, ServerRoom
+from unified_llm._policy.remaining_limits import SLACK, RemainingLimits
 from unified_llm.types.records import Usage
 
 # Requests in flight at first: so many are refused at once where a limit is reached with the first ones.
@@ -105,7 +105,7 @@ class AdaptivePace:
         self._gap = 0.0  # seconds between two requests, lately
         self._slowed = False  # after the last 429, which no success has followed yet
         self._free_at = 0.0  # the instant at which the server accepts the next request, as it says
-        self._room = ServerRoom()
+        self._remaining = RemainingLimits()
         self._given_at_pace = 0.0
 
     def window(self, now: float) -> int:
@@ -114,7 +114,7 @@ class AdaptivePace:
             return 1
         pace = self._pace_at(now)
         needed = 1 + self._seconds / pace if pace else 1
-        return max(1, int(min(max(self._window, needed), self._room.requests(now))))
+        return max(1, int(min(max(self._window, needed), self._remaining.requests(now))))
 
     def is_full(self, now: float, waiting: int) -> bool:
         """Return whether requests in flight alone hold back the next one, and not a limit.
@@ -127,8 +127,8 @@ class AdaptivePace:
         """
         if self._pauses or self._pace:
             return False
-        room = self._room.requests(now)
-        return self.in_flight >= self.window(now) if room == FOREVER else room > self.in_flight + waiting
+        left = self._remaining.requests(now)
+        return self.in_flight >= self.window(now) if left == FOREVER else left > self.in_flight + waiting
 
     def next_turn(self, now: float) -> float:
         """Return the instant of the next turn."""
@@ -183,8 +183,8 @@ class AdaptivePace:
             self._slowed, self.refused_since = False, None
         if 2 * self.in_flight >= self.window(now) and not self._pace:
             self._window = min(_LARGEST_WINDOW, self._window + _GROWTH)
-        self._room.note(headers, usage, sent)
-        self._paused_until = max(self._paused_until, self._room.closed_until)
+        self._remaining.note(headers, usage, sent)
+        self._paused_until = max(self._paused_until, self._remaining.closed_until)
         self._renew_turns(now)
 
     def refuse(self, sent: float, now: float, pause: float | None) -> None:
@@ -304,4 +304,4 @@ class AdaptivePace:
         if pace and (longer := now - self._learned_at - self._held) > 0:
             faster = _FASTER if max(self._basis, self._evidence) >= _MUCH_EVIDENCE else 4 * _FASTER
             pace /= 1 + faster * (longer / self._held) ** 2
-        return max(pace, self._room.pace(now))
+        return max(pace, self._remaining.pace(now))

@@ -28,7 +28,7 @@ _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d
 _MILLISECONDS: Final = 1e11
 
 Counted: TypeAlias = Literal["requests", "tokens", "input", "output"]
-"""What a limit of a server counts: requests, all tokens, or those of the input or the output alone."""
+"""Unit of a limit: requests, all tokens, or those of the input or the output alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What a server has left of one limit.
+class RemainingLimit:
+    """One limit of a server, with what is left of it.
 
     Attributes:
-        counted: What the limit counts.
-        left: So many of them are left.
+        counted: The unit.
+        left: The number of units left.
         seconds: Seconds until the whole limit is back.
     """
 
@@ -106,22 +106,22 @@ def read_reset(headers: Mapping[str, str]) -> float | None:
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def read_rooms(headers: Mapping[str, str]) -> list[Room]:
-    """Return what a server has left of each limit that it names with the time of its reset. Names as in ``read_reset``.
+def read_remaining(headers: Mapping[str, str]) -> list[RemainingLimit]:
+    """Read each limit whose remaining number and time of reset the headers name. Names are as in ``read_reset``.
 
     Where it names limits of input and of output tokens, one of all tokens says nothing more: Anthropic's repeats the
     one of them that is closer to its end.
     """
-    rooms = [
-        Room(_counted(name), left, seconds)
+    limits = [
+        RemainingLimit(_counted(name), left, seconds)
         for name, remaining in headers.items()
         if "ratelimit-" in name and "remaining" in name
         if (left := _parse_number(remaining)) is not None and math.isfinite(left) and left >= 0
         if (reset := headers.get(name.replace("remaining", "reset"))) is not None
         if (seconds := _parse_reset(reset, headers))
     ]
-    parts = any(room.counted in {"input", "output"} for room in rooms)
-    return [room for room in rooms if not (parts and room.counted == "tokens")]
+    has_parts = any(limit.counted in {"input", "output"} for limit in limits)
+    return [limit for limit in limits if not (has_parts and limit.counted == "tokens")]
 
 
 def _counted(name: str) -> Counted:

@@ -37,7 +37,7 @@ DUPLICATES: Final = "duplicates.jsonl"
 """Name of the file, beside the output, for answers that came after a call had answered their lines."""
 
 
-_SEVERAL: Final = "It has several prompts: for --service, write a line for each."
+_SEVERAL_PROMPTS: Final = "It has several prompts: for --service, write a line for each."
 _NOT_IN_BATCH: Final = GenerationError("It was in no batch, since the input was changed meanwhile: run it again.")
 
 
@@ -133,7 +133,7 @@ class FileWork:
                 return FileLine(position, line, call, fingerprint_of(call))
         except LLMError:
             return None
-        self.refused[line.custom_id] = UnsupportedOperationError(_SEVERAL)
+        self.refused[line.custom_id] = UnsupportedOperationError(_SEVERAL_PROMPTS)
         return None
 
     def is_finished(self, line: ServiceLine) -> bool:
@@ -274,7 +274,7 @@ def check_service_line(call: PreparedCall) -> None:
         LLMError: It has several prompts, its target has no batch service, or its batches have no such request.
     """
     if len(call.requests) != 1:
-        raise UnsupportedOperationError(_SEVERAL)
+        raise UnsupportedOperationError(_SEVERAL_PROMPTS)
     check_service(target_of(call.client, call.requests[0].model))
     call.client.write_entry(call.requests[0])
 

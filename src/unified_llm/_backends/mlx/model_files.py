@@ -197,7 +197,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_tokenizer(folder: Path) -> dict[str, Any]:
-    """Read ``tokenizer.json``, which has a vocabulary, and for each pair of tokens that makes another one a list.
+    """Read ``tokenizer.json``. Its vocabulary and its merges of tokens have more parts than other JSON files.
 
     Raises:
         UnloadableError: As for ``read_object``.

@@ -1,4 +1,4 @@
-"""What a server has left of its limits, as the headers of its last response tell: in requests, and a pace.
+"""Remaining limits of a server, from the headers of its last response: as a number of requests, and as a pace.
 
 Most limits are reached by their tokens. What is left of these is divided by what a request took lately, so that a limit
 of tokens holds requests back as one of requests does, before the first 429::
@@ -27,8 +27,8 @@ _LONGEST_PAUSE: Final = 60.0
 _NEW_SHARE: Final = 0.2  # of the last request in what requests take
 
 
-class ServerRoom:
-    """What a server has left. Its owner holds the lock.
+class RemainingLimits:
+    """Remaining limits of one server. The owner holds the lock.
 
     Attributes:
         closed_until: The instant before which it accepts nothing, as it says.
@@ -47,15 +47,15 @@ class ServerRoom:
             self._note_usage(usage)
         if not headers:
             return
-        rooms = [
-            (room.left / taken, room.seconds)
-            for room in retry_after.read_rooms(headers)
-            if (taken := self._taken.get(room.counted))
+        limits = [
+            (limit.left / taken, limit.seconds)
+            for limit in retry_after.read_remaining(headers)
+            if (taken := self._taken.get(limit.counted))
         ]
-        if not rooms:
+        if not limits:
             return
-        spread = [(left, seconds) for left, seconds in rooms if seconds <= _LONGEST_SPAN]
-        self._requests = min(left for left, _ in rooms)
+        spread = [(left, seconds) for left, seconds in limits if seconds <= _LONGEST_SPAN]
+        self._requests = min(left for left, _ in limits)
         self._pace = min(_LONGEST_PAUSE, max((seconds / max(1.0, left) for left, seconds in spread), default=0.0))
         self._until = sent + SLACK + max((seconds for _, seconds in spread), default=_LONGEST_PAUSE)
         pauses = (seconds for left, seconds in spread if left < 1 and seconds <= _LONGEST_PAUSE)
